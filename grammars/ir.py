@@ -1,0 +1,111 @@
+"""The form into which every grammar front-end translates: rules over regular pieces.
+
+A grammar is a context-free grammar over *bytes* whose terminals are regular languages. There is no
+lexer that decides by itself: a terminal may end wherever its automaton accepts, and every reading
+is followed. (This is what Lark's Earley parser with the dynamic_complete lexer accepts.)
+
+Special tokens are terminals of their own: `special_bytes(text)` is a byte string that no text can
+contain, and the vocabulary stores special tokens under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from guided.grammars.automata import Dfa
+
+
+def special_bytes(text: str) -> bytes:
+    """The reserved byte string that stands for the special token `text` (0xFF is never UTF-8)."""
+    return b"\xff" + text.encode() + b"\xff"
+
+
+class Expr:
+    """A right-hand side. Immutable and hashable."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lex(Expr):
+    """A regular language over bytes. The empty string may belong to it."""
+
+    dfa: Dfa
+    name: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedString(Expr):
+    """A JSON string literal, quotes included, of `least` to `most` code points (most None: no end).
+
+    The count runs beside the automaton, so that no limit is too large. Escapes count as the one
+    code point that they stand for.
+    """
+
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ref(Expr):
+    """A use of the rule `name`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seq(Expr):
+    """All `parts`, one after the other; `Seq(())` is the empty string."""
+
+    parts: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alt(Expr):
+    """Any one of `parts`; `Alt(())` is the empty language."""
+
+    parts: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Expr):
+    """`part` repeated `least` to `most` times (most None: no end)."""
+
+    part: Expr
+    least: int = 0
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of `Members`."""
+
+    expr: Expr
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Members(Expr):
+    """Members of an object: each at most once, `separator` between two that are present.
+
+    `in_order` keeps the order of `members`; otherwise any order is allowed (state grows with what
+    was seen, never with the number of orders). `extra` may be repeated after the ordered members
+    (anywhere, where the order is free). `least` and `most` bound the number of members, extras
+    included.
+    """
+
+    members: tuple[Member, ...]
+    separator: Expr
+    extra: Expr | None = None
+    in_order: bool = True
+    least: int = 0
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarSpec:
+    """Rules by name and the name of the start rule."""
+
+    rules: Mapping[str, Expr]
+    start: str
