@@ -1,0 +1,1 @@
+"""What is allowed: grammars, their front-ends and the mask engine."""

@@ -1,0 +1,2 @@
+"""guided: constrained and reward-guided decoding for Hugging Face transformers."""
+

@@ -1,0 +1,1 @@
+"""What must be fast: compiled loops over flat arrays."""

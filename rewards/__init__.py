@@ -1,0 +1,1 @@
+"""What is good: rewards (arrive with reward-guided search)."""

@@ -1,0 +1,1 @@
+"""How to explore: searches over branches (arrive with reward-guided search)."""
