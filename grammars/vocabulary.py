@@ -1,0 +1,279 @@
+"""The bytes of every token of a tokenizer, and tries over them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.errors import VocabularyError
+from guided.grammars.ir import special_bytes
+from guided.grammars.token_bytes import tokenizer_bytes
+from guided.kernels.trie import build_trie, longest_token
+
+#: No token longer than this (in bytes) may stand in a slice; longer ones are always walked.
+SLICE_LENGTHS = (6, 12, 64)
+#: Characters of a slice, from the smallest class to the widest: word characters, printable ASCII
+#: that a JSON string may hold as it is, the same with non-ASCII code points.
+N_CHARSETS = 3
+
+_WORD = re.compile(rb"[A-Za-z0-9_]+\Z")
+_PLAIN = re.compile(rb"[ !#-\[\]-~]+\Z")
+_TEXT = re.compile(rb"[ !#-\[\]-~\x80-\xff]+\Z")
+
+
+class TokenTries(NamedTuple):
+    """All tokens in disjoint tries, one after the other in flat arrays.
+
+    Trie k spans nodes `first[k]` to `first[k + 1]`. Trie 0 holds the tokens of no slice. Trie
+    `1 + 3 * charset + j` holds the tokens over that charset (and no smaller one) with a length of
+    at most `SLICE_LENGTHS[j]` characters; `slice_masks` has a packed mask of each.
+    """
+
+    first: NDArray[np.int32]
+    node_byte: NDArray[np.uint8]
+    node_depth: NDArray[np.int32]
+    node_token: NDArray[np.int32]
+    node_skip: NDArray[np.int32]
+    next_same: NDArray[np.int32]
+    slice_masks: NDArray[np.int32]
+    stop_ids: NDArray[np.int32]
+
+
+class Vocabulary:
+    """What every token id spells, exactly in bytes. Immutable.
+
+    Args:
+        tokens: bytes of every id; None (or no bytes) where an id spells nothing.
+        stop_ids: ids that end a sequence.
+        specials: ids of special tokens by their text; no text ever matches them.
+        size: width of the model's logits where it exceeds the number of tokens.
+
+    Raises:
+        VocabularyError: no token spells anything, ids out of range.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[bytes | None],
+        stop_ids: Iterable[int],
+        specials: Mapping[str, int] | None = None,
+        size: int | None = None,
+    ) -> None:
+        width = len(tokens) if size is None else size
+        if width < len(tokens) and any(tokens[width:]):
+            raise VocabularyError(
+                f"the logits have {width} columns but the tokenizer has {len(tokens)} tokens"
+            )
+        padded = [t or None for t in tokens[:width]]
+        padded += [None] * (width - len(padded))
+        self.size = width
+        self.tokens: tuple[bytes | None, ...] = tuple(padded)
+        self.stop_ids = frozenset(int(i) for i in stop_ids)
+        self.specials: Mapping[str, int] = dict(specials or {})
+        if not any(self.tokens):
+            raise VocabularyError("no token of this vocabulary spells any text")
+        for name, ids in (("stop id", self.stop_ids), ("special token", self.specials.values())):
+            for token in ids:
+                if not 0 <= token < width:
+                    raise VocabularyError(f"{name} {token} is outside of the {width} logits")
+
+    @classmethod
+    def from_tokens(
+        cls,
+        tokens: Sequence[bytes | None],
+        stop_ids: Iterable[int],
+        specials: Mapping[str, int] | None = None,
+        width: int | None = None,
+    ) -> Vocabulary:
+        """A vocabulary of given tokens."""
+        return cls(tokens, stop_ids, specials, width)
+
+    @classmethod
+    def from_tokenizer(
+        cls,
+        tokenizer: Any,
+        width: int | None = None,
+        stop_ids: Iterable[int] | None = None,
+    ) -> Vocabulary:
+        """The vocabulary of a Hugging Face tokenizer (byte-level BPE or byte-fallback).
+
+        Raises:
+            VocabularyError: the tokenizer has no exact byte mapping (named), or the logits are
+                narrower than the vocabulary.
+        """
+        tokens, specials = tokenizer_bytes(tokenizer)
+        if stop_ids is None:
+            eos = getattr(tokenizer, "eos_token_id", None)
+            stop_ids = [] if eos is None else [eos]
+        return cls(tokens, stop_ids, specials, width)
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of the content: equal vocabularies have equal keys."""
+        digest = hashlib.blake2b(digest_size=16)
+        for token in self.tokens:
+            data = b"" if token is None else token
+            digest.update(len(data).to_bytes(4, "little") + data)
+        digest.update(repr(sorted(self.stop_ids)).encode())
+        digest.update(repr(sorted(self.specials.items())).encode())
+        return digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Vocabulary) and self.key == other.key)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary(size={self.size}, stop_ids={sorted(self.stop_ids)})"
+
+    @property
+    def n_words(self) -> int:
+        """Number of int32 words of a packed mask."""
+        return (self.size + 31) // 32
+
+    @cached_property
+    def spellings(self) -> Mapping[bytes, int]:
+        """Token ids by the bytes that a grammar sees; specials under `special_bytes`."""
+        table: dict[bytes, int] = {}
+        special_ids = set(self.specials.values())
+        for token, data in enumerate(self.tokens):
+            if data is not None and token not in special_ids and token not in self.stop_ids:
+                table.setdefault(data, token)
+        for text, token in self.specials.items():
+            if token not in self.stop_ids:
+                table[special_bytes(text)] = token
+        return table
+
+    def grammar_bytes(self, token: int) -> bytes | None:
+        """The bytes that `token` stands for in a grammar, None if it stands for nothing."""
+        if not 0 <= token < self.size:
+            return None
+        return self._grammar_bytes[token]
+
+    @cached_property
+    def _grammar_bytes(self) -> list[bytes | None]:
+        table = list(self.tokens)
+        for text, token in self.specials.items():
+            table[token] = special_bytes(text)
+        for token in self.stop_ids:
+            table[token] = None
+        return table
+
+    @cached_property
+    def single_bytes(self) -> frozenset[int]:
+        """The bytes that are tokens by themselves."""
+        return frozenset(data[0] for data in self.spellings if len(data) == 1)
+
+    @cached_property
+    def longest(self) -> int:
+        """Length in bytes of the longest token."""
+        return max(len(data) for data in self._grammar_bytes if data is not None)
+
+    def encode(self, data: bytes) -> list[int]:
+        """Tokens that spell `data` exactly, the longest match first.
+
+        Raises:
+            VocabularyError: some byte has no token.
+        """
+        ids: list[int] = []
+        buffer = np.frombuffer(data, np.uint8)
+        trie = self.whole_trie
+        at = 0
+        while at < len(data):
+            token, length = longest_token(
+                buffer[at : at + self.longest], trie.node_byte, trie.node_token, trie.node_skip
+            )
+            if token < 0:
+                raise VocabularyError(f"no token spells byte {data[at]:#04x} at offset {at}")
+            ids.append(int(token))
+            at += int(length)
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> bytes:
+        """The bytes of the given tokens; specials and stop ids spell nothing."""
+        special = set(self.specials.values()) | self.stop_ids
+        return b"".join(self.tokens[i] or b"" for i in ids if i not in special)
+
+    @cached_property
+    def tries(self) -> TokenTries:
+        """The tokens in tries by slice, for the mask walk."""
+        groups: list[list[tuple[bytes, int]]] = [
+            [] for _ in range(1 + N_CHARSETS * len(SLICE_LENGTHS))
+        ]
+        for token, data in enumerate(self._grammar_bytes):
+            if data is not None:
+                groups[_slice_of(data)].append((data, token))
+        return _build_tries(groups, self.size, self.stop_ids)
+
+    @cached_property
+    def whole_trie(self) -> TokenTries:
+        """All tokens in one trie (duplicates keep the first spelling's id)."""
+        return _build_tries([list(self.spellings.items())], self.size, self.stop_ids)
+
+
+def _slice_of(data: bytes) -> int:
+    """Index of the trie that holds a token with these bytes."""
+    length = len(data)
+    if _WORD.match(data):
+        charset = 0
+    elif _PLAIN.match(data):
+        charset = 1
+    elif _TEXT.match(data):
+        try:
+            length = len(data.decode())
+        except UnicodeDecodeError:
+            return 0
+        charset = 2
+    else:
+        return 0
+    for j, bound in enumerate(SLICE_LENGTHS):
+        if length <= bound:
+            return 1 + charset * len(SLICE_LENGTHS) + j
+    return 0
+
+
+def _build_tries(
+    groups: list[list[tuple[bytes, int]]], size: int, stop_ids: frozenset[int]
+) -> TokenTries:
+    total = sum(len(data) for group in groups for data, _ in group)
+    node_byte = np.empty(total, np.uint8)
+    node_depth = np.empty(total, np.int32)
+    node_token = np.empty(total, np.int32)
+    node_skip = np.empty(total, np.int32)
+    next_same = np.full(size, -1, np.int32)
+    first = np.zeros(len(groups) + 1, np.int32)
+    masks = np.zeros((len(groups), (size + 31) // 32), np.int32)
+    at = 0
+    for k, group in enumerate(groups):
+        group.sort()
+        ids = np.array([token for _, token in group], np.int64)
+        data = np.frombuffer(b"".join(item for item, _ in group), np.uint8)
+        ends = np.cumsum(np.array([len(item) for item, _ in group], np.int64), dtype=np.int64)
+        view = slice(at, None)
+        count = build_trie(
+            data, ends, ids, node_byte[view], node_depth[view], node_token[view],
+            node_skip[view], next_same,
+        )
+        node_skip[at : at + count] += at
+        np.bitwise_or.at(
+            masks[k].view(np.uint32), ids // 32, np.uint32(1) << (ids % 32).astype(np.uint32)
+        )
+        at += int(count)
+        first[k + 1] = at
+    return TokenTries(
+        first,
+        node_byte[:at].copy(),
+        node_depth[:at].copy(),
+        node_token[:at].copy(),
+        node_skip[:at].copy(),
+        next_same,
+        masks,
+        np.array(sorted(stop_ids), np.int32),
+    )
