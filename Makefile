@@ -1,0 +1,72 @@
+# Everything runs in .venv, made on the first use. Overridable: PYTHON, VENV, and
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu for a torch without CUDA from PyTorch's own index.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: help demo install test lint types ci train-json train-math bench fuzz clean
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 14
+
+demo: $(VENV)/.base  ## install, then extract typed objects with the embedded model
+	@$(BIN)/python examples/extract.py
+
+install: $(VENV)/.base  ## create the environment and install the package into it
+
+test: $(VENV)/.test  ## install what the tests need and run them
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## ruff, on everything
+	$(BIN)/python -m ruff check .
+
+types: $(VENV)/.dev  ## mypy --strict, on a real install of the built wheel
+	bash .ci/types $(VENV)
+
+ci:  ## everything that has to hold, in a clean environment
+	bash .ci/run
+
+train-json: $(VENV)/.base  ## train examples/models/tiny-lm again
+	$(BIN)/python examples/training/train_json.py
+
+train-math: $(VENV)/.base  ## train examples/models/tiny-math again
+	$(BIN)/python examples/training/train_math.py
+
+bench: $(VENV)/.bench  ## run the benchmarks beside the peers
+	$(BIN)/python benchmarks/maskbench.py
+	$(BIN)/python benchmarks/end_to_end.py
+
+fuzz: $(VENV)/.test  ## generate under random schemas, regexes and grammars; validate every output
+	$(BIN)/python benchmarks/fuzz.py
+
+clean:  ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "guided needs Python 3.11 or later: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: constraints.txt | $(VENV)/bin/python
+	$(PIP) $(INDEX) --constraint constraints.txt torch
+	@touch $@
+
+$(VENV)/.base: pyproject.toml $(VENV)/.torch
+	$(PIP) --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.torch
+	$(PIP) --constraint constraints.txt --editable '.[test]'
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.torch
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.base $(VENV)/.test
+
+$(VENV)/.bench: pyproject.toml $(VENV)/.torch
+	$(PIP) --constraint constraints.txt --editable '.[bench]'
+	@touch $@ $(VENV)/.base
