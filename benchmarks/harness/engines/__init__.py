@@ -1,0 +1,99 @@
+"""The engines that are compared, one file each.
+
+An engine has a name, is built from a `TokenTable`, and compiles a JSON Schema, given as text, into
+a `Compiled` that starts matchers. All engines do the same work per step: take one token, then fill
+a packed bit mask over the whole vocabulary (lm-format-enforcer: a list of allowed ids).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tekken import TokenTable
+
+NAMES = ("guided", "llguidance", "xgrammar", "outlines-core", "lm-format-enforcer")
+DISTRIBUTIONS = {
+    "guided": "guided",
+    "llguidance": "llguidance",
+    "xgrammar": "xgrammar",
+    "xgrammar-loose": "xgrammar",
+    "outlines-core": "outlines-core",
+    "lm-format-enforcer": "lm-format-enforcer",
+}
+NOTES = {
+    "xgrammar": "default options: strict mode, properties and items that the schema does not name"
+    " are refused",
+    "xgrammar-loose": "strict_mode=False",
+}
+
+
+class RefusedError(Exception):
+    """The engine declined the schema by an error of its own; `kind` is the error's class."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Matcher(Protocol):
+    """One document being written."""
+
+    def mask(self) -> None:
+        """Computes the mask of the next token (timed)."""
+
+    def accept(self, token: int) -> bool:
+        """Takes a token (timed). Returns False where the engine refuses it."""
+
+    def allows(self, token: int) -> bool:
+        """Whether the last mask allows `token` (not timed)."""
+
+
+class Compiled(Protocol):
+    """A schema compiled by one engine."""
+
+    def start(self) -> Matcher:
+        """A new matcher at the start of a document."""
+
+
+class Engine(Protocol):
+    """One engine with its vocabulary."""
+
+    def compile(self, schema: str) -> Compiled:
+        """Compiles a schema. Raises RefusedError."""
+
+
+def bit(words: NDArray[np.int32], token: int) -> bool:
+    """Whether bit `token` of a packed mask is set."""
+    return bool(int(words[token >> 5]) >> (token & 31) & 1)
+
+
+def build(name: str, table: TokenTable) -> Engine:
+    """The engine `name`. Raises ImportError where its package is missing."""
+    if name == "guided":
+        from .guided_engine import GuidedEngine
+
+        return GuidedEngine(table)
+    if name == "guided-any-order":
+        from .guided_engine import GuidedEngine
+
+        return GuidedEngine(table, property_order="any")
+    if name == "llguidance":
+        from .llguidance_engine import LlguidanceEngine
+
+        return LlguidanceEngine(table)
+    if name in ("xgrammar", "xgrammar-loose"):
+        from .xgrammar_engine import XgrammarEngine
+
+        return XgrammarEngine(table, strict=name == "xgrammar")
+    if name == "outlines-core":
+        from .outlines_engine import OutlinesEngine
+
+        return OutlinesEngine(table)
+    if name == "lm-format-enforcer":
+        from .enforcer_engine import EnforcerEngine
+
+        return EnforcerEngine(table)
+    raise ValueError(f"no engine is called {name!r}; there are {', '.join(NAMES)}")

@@ -1,0 +1,115 @@
+"""Counting what an engine did with the cases, and its times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import Case
+
+Times = NDArray[np.int64]
+
+
+@dataclass
+class Tally:
+    """One engine's results. Times are in nanoseconds, by the name of the case."""
+
+    engine: str
+    schemas: int = 0
+    passed: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    crashes: Counter[str] = field(default_factory=Counter)
+    timeouts: Counter[str] = field(default_factory=Counter)
+    valid: int = 0
+    invalid: int = 0
+    wrong_rejections: int = 0
+    wrong_acceptances: int = 0
+    wrongly_rejecting: set[str] = field(default_factory=set)
+    wrongly_accepting: set[str] = field(default_factory=set)
+    ttfm: dict[str, int] = field(default_factory=dict)
+    tbm: dict[str, Times] = field(default_factory=dict)
+
+    def add(self, case: Case, result: Mapping[str, Any]) -> None:
+        """Counts one result."""
+        self.schemas += 1
+        status = result["status"]
+        if status == "compiled":
+            self._add_compiled(case, result)
+            return
+        by_kind = {"refused": self.refusals, "crashed": self.crashes, "timeout": self.timeouts}
+        by_kind[status][result["kind"]] += 1
+
+    def _add_compiled(self, case: Case, result: Mapping[str, Any]) -> None:
+        self.ttfm[case.name] = result["ttfm"]
+        self.tbm[case.name] = np.asarray(result["tbm"], dtype=np.int64)
+        wrong = 0
+        for test in result["tests"]:
+            self.valid += test["valid"]
+            self.invalid += not test["valid"]
+            if test["valid"] == test["accepted"]:
+                continue
+            wrong += 1
+            if test["valid"]:
+                self.wrong_rejections += 1
+                self.wrongly_rejecting.add(case.name)
+            else:
+                self.wrong_acceptances += 1
+                self.wrongly_accepting.add(case.name)
+        self.passed += not wrong
+
+    @property
+    def compiled(self) -> int:
+        return len(self.ttfm)
+
+    @property
+    def coverage(self) -> float:
+        """Percent of the schemas that compile and whose instances are all judged rightly."""
+        return 100 * self.passed / max(1, self.schemas)
+
+    @property
+    def wrong_acceptance_rate(self) -> float:
+        """Percent of the invalid instances tried that are accepted."""
+        return 100 * self.wrong_acceptances / max(1, self.invalid)
+
+    def ttfm_of(self, names: Sequence[str] | None = None) -> Times:
+        """Times to first mask; of the named cases only, where names are given."""
+        kept = self.ttfm if names is None else names
+        return np.array([self.ttfm[name] for name in kept], dtype=np.int64)
+
+    def tbm_of(self, names: Sequence[str] | None = None) -> Times:
+        """Times between masks, pooled over all steps."""
+        kept = self.tbm if names is None else names
+        parts = [self.tbm[name] for name in kept]
+        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+    def common(self, other: Tally) -> list[str]:
+        """Names of the cases that both engines compiled."""
+        return [name for name in self.ttfm if name in other.ttfm]
+
+
+def micro(times: Times, how: str) -> float:
+    """A statistic of times, in microseconds: `mean`, `max` or `p…`; NaN where there are none."""
+    if not times.size:
+        return float("nan")
+    if how == "mean":
+        return float(times.mean()) / 1e3
+    if how == "max":
+        return float(times.max()) / 1e3
+    return float(np.percentile(times, float(how[1:]))) / 1e3
+
+
+def ratios(ours: Tally, peers: Sequence[Tally], which: str, how: str) -> dict[str, float]:
+    """Our time over each peer's, on the cases that both compiled. `which`: ttfm or tbm."""
+    found = {}
+    for peer in peers:
+        names = ours.common(peer)
+        pick = Tally.ttfm_of if which == "ttfm" else Tally.tbm_of
+        base = micro(pick(peer, names), how)
+        if base > 0:
+            found[peer.engine] = micro(pick(ours, names), how) / base
+    return found

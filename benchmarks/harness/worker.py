@@ -1,0 +1,148 @@
+"""The process that runs one engine: jobs come in on stdin, results go out on stdout.
+
+A job is a line of JSON, `{"schema": text, "tests": [{"valid": bool, "ids": [token, …]}]}`. Answers
+are lines of JSON: `{"ready": …}` once, then per job a line when the first mask is there, one after
+every instance (so that the parent's clock can start anew), and the result itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+from . import engines, tekken
+
+Clock = Callable[[], int]
+WARM_UP = {
+    "type": "object",
+    "properties": {
+        "a": {"type": "string"},
+        "b": {"type": "array", "items": {"type": "number"}},
+        "c": {"enum": [True, None, "x"]},
+    },
+    "required": ["a"],
+    "additionalProperties": False,
+}
+
+
+def clock_cost(clock: Clock) -> int:
+    """What an empty interval reads: the median of many."""
+    reads = []
+    for _ in range(1001):
+        start = clock()
+        reads.append(clock() - start)
+    return sorted(reads)[500]
+
+
+def write_instance(
+    matcher: engines.Matcher, ids: Sequence[int], stop_id: int, clock: Clock, steps: list[int]
+) -> tuple[bool, int]:
+    """Whether the engine lets `ids` and then the stop token pass, and where it did not.
+
+    Appends the time of every step (take a token, compute the next mask) to `steps`.
+    The first mask is already there.
+    """
+    for position, token in enumerate(ids):
+        if not matcher.allows(token):
+            return False, position
+        start = clock()
+        accepted = matcher.accept(token)
+        matcher.mask()
+        steps.append(clock() - start)
+        if not accepted:
+            raise RuntimeError(f"the mask allows token {token}, the engine does not take it")
+    return matcher.allows(stop_id), len(ids)
+
+
+def run_job(
+    engine: engines.Engine,
+    job: Mapping[str, Any],
+    stop_id: int,
+    clock: Clock,
+    cost: int,
+    report: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Compiles the schema, writes every instance, and returns what came of it."""
+    start = clock()
+    try:
+        compiled = engine.compile(job["schema"])
+        matcher = compiled.start()
+        matcher.mask()
+    except engines.RefusedError as error:
+        return {"status": "refused", "kind": error.kind, "message": str(error)[:500]}
+    first = clock() - start - cost
+    report({"compiled": True})
+    steps: list[int] = []
+    tests = []
+    for number, test in enumerate(job["tests"]):
+        if number:
+            matcher = compiled.start()
+            matcher.mask()
+        accepted, position = write_instance(matcher, test["ids"], stop_id, clock, steps)
+        tests.append({"valid": test["valid"], "accepted": accepted, "at": position})
+        report({"instance": number})
+    steps = [max(0, step - cost) for step in steps]
+    return {"status": "compiled", "ttfm": first, "tbm": steps, "tests": tests}
+
+
+def answer(
+    engine: engines.Engine,
+    job: Mapping[str, Any],
+    stop_id: int,
+    clock: Clock,
+    cost: int,
+    report: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """`run_job`, with everything that the engine did not mean to raise as a crash."""
+    try:
+        return run_job(engine, job, stop_id, clock, cost, report)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a Rust panic is a BaseException
+        kind = type(error).__name__
+        return {"status": "crashed", "kind": kind, "message": str(error)[:500]}
+
+
+def serve(engine_name: str, clock: Clock, stdin: TextIO, stdout: TextIO) -> None:
+    """Answers jobs until stdin ends."""
+
+    def report(message: dict[str, Any]) -> None:
+        stdout.write(json.dumps(message) + "\n")
+        stdout.flush()
+
+    table = tekken.table()
+    try:
+        engine = engines.build(engine_name, table)
+    except ImportError as error:
+        report({"missing": f"{type(error).__name__}: {error}"})
+        return
+    cost = clock_cost(clock)
+    warm_up = {"schema": json.dumps(WARM_UP), "tests": []}
+    answer(engine, warm_up, table.stop_id, clock, cost, lambda message: None)
+    report({"ready": engine_name, "clock_cost": cost})
+    for line in stdin:
+        report(answer(engine, json.loads(line), table.stop_id, clock, cost, report))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("engine")
+    parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu")
+    parser.add_argument("--memory", type=int, default=12, help="GiB of address space")
+    options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (options.memory << 30, options.memory << 30))
+    # What engines print must not mix with the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    clock = time.process_time_ns if options.clock == "cpu" else time.perf_counter_ns
+    serve(options.engine, clock, sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

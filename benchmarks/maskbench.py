@@ -1,0 +1,184 @@
+"""MaskBench: how many schemas an engine gets right, and how long its masks take.
+
+    python benchmarks/maskbench.py [FILE] [--quick] [--json OUT]
+
+Every engine runs in a process of its own with one thread, on the 131,072-token vocabulary. Each
+instance is written token by token, as the real tokenizer splits it; before every token the mask is
+computed, and a token that is not in the mask rejects the instance. TTFM: schema text to first
+mask. TBM: take one token and compute the next mask. Times are around the engine's calls only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from harness import data, engines
+from harness.figures import Figure, Report, Table, number
+from harness.runner import NotRunError, run_cases
+from harness.tally import Tally, micro, ratios
+from tqdm import tqdm
+
+SLOW = ("outlines-core", "lm-format-enforcer")
+STATISTICS = ("mean", "p50", "p90", "p99", "p99.9", "max")
+
+
+def run_engine(name: str, cases: Sequence[data.Case], options: argparse.Namespace) -> Tally:
+    """All cases through one engine. Raises NotRunError."""
+    tally = Tally(name)
+    results = run_cases(name, cases, options.time_limit, options.clock)
+    for case, result in tqdm(results, name, len(cases), disable=None, leave=False):
+        tally.add(case, result)
+        if options.details:
+            with open(options.details, "a", encoding="utf-8") as lines:
+                lines.write(json.dumps(detail(name, case, result)) + "\n")
+    return tally
+
+
+def detail(engine: str, case: data.Case, result: dict[str, Any]) -> dict[str, Any]:
+    """One line of the details file: the result, with its steps summed up."""
+    steps = result.get("tbm", [])
+    summed = {"steps": len(steps), "tbm_sum": sum(steps), "tbm_max": max(steps, default=0)}
+    kept = {key: value for key, value in result.items() if key != "tbm"}
+    return {"engine": engine, "name": case.name, **kept, **summed}
+
+
+def counts_table(tallies: Sequence[Tally]) -> Table:
+    """What came of the schemas and the instances."""
+    table = Table(["", *(t.engine for t in tallies)], title="Schemas and instances")
+    lines: list[tuple[str, list[str]]] = [
+        ("schemas tried", [str(t.schemas) for t in tallies]),
+        ("coverage %", [f"{t.coverage:.1f}" for t in tallies]),
+        ("compiled", [str(t.compiled) for t in tallies]),
+        ("refused", [str(t.refusals.total()) for t in tallies]),
+        ("crashed", [str(t.crashes.total()) for t in tallies]),
+        ("timed out", [str(t.timeouts.total()) for t in tallies]),
+        ("valid rejected", [f"{t.wrong_rejections} / {t.valid}" for t in tallies]),
+        ("invalid accepted", [f"{t.wrong_acceptances} / {t.invalid}" for t in tallies]),
+        ("schemas that wrongly reject", [str(len(t.wrongly_rejecting)) for t in tallies]),
+        ("schemas that wrongly accept", [str(len(t.wrongly_accepting)) for t in tallies]),
+    ]
+    table.rows = [[name, *cells] for name, cells in lines]
+    return table
+
+
+def times_table(tallies: Sequence[Tally]) -> Table:
+    """Times of each engine over everything that it compiled, in µs."""
+    table = Table(["µs", *(t.engine for t in tallies)], title="Times, over all that compiled")
+    for which, pick in (("TTFM", Tally.ttfm_of), ("TBM", Tally.tbm_of)):
+        times = [pick(tally) for tally in tallies]
+        for how in STATISTICS:
+            table.rows.append([f"{which} {how}", *(number(micro(t, how)) for t in times)])
+        table.rows.append([f"{which} count", *(str(t.size) for t in times)])
+    return table
+
+
+def ratio_table(ours: Tally, peers: Sequence[Tally]) -> Table:
+    """Our times over each peer's, on the schemas that both compiled, and over the best peer's."""
+    title = f"{ours.engine} / peer, on schemas that both compiled"
+    table = Table(["", *(p.engine for p in peers), "best peer"], title=title)
+    table.rows.append(["schemas", *(str(len(ours.common(p))) for p in peers), ""])
+    for which in ("ttfm", "tbm"):
+        for how in STATISTICS:
+            found = ratios(ours, peers, which, how)
+            cells = [number(found[p.engine]) if p.engine in found else "–" for p in peers]
+            best = number(max(found.values())) if found else "–"
+            table.rows.append([f"{which.upper()} {how}", *cells, best])
+    return table
+
+
+def figures(ours: Tally, peers: Sequence[Tally]) -> list[Figure]:
+    """One figure for every number that a target names, and the ratios."""
+    ttfm, tbm = ours.ttfm_of(), ours.tbm_of()
+    found = [
+        Figure("coverage", ours.coverage, "%", ">= 85"),
+        Figure("wrong_acceptances", ours.wrong_acceptance_rate, "% of invalid", "<= 0.1"),
+        Figure("crashes", ours.crashes.total(), "schemas", "== 0"),
+        Figure("timeouts", ours.timeouts.total(), "schemas", "== 0"),
+        Figure("tbm_mean", micro(tbm, "mean"), "µs", "<= 60"),
+        Figure("tbm_p99", micro(tbm, "p99"), "µs", "<= 1000"),
+        Figure("ttfm_p50", micro(ttfm, "p50") / 1e3, "ms", "<= 10"),
+    ]
+    for which, how in (("tbm", "mean"), ("tbm", "p50"), ("tbm", "p99"), ("ttfm", "p50")):
+        ratio = ratios(ours, peers, which, how)
+        value = max(ratio.values()) if ratio else None
+        found.append(Figure(f"{which}_{how}_ratio_to_best_peer", value, "x"))
+    return found
+
+
+def failure_notes(tally: Tally) -> list[str]:
+    """What an engine refused, by kind, and where it crashed or ran out of time."""
+    notes = []
+    for what, kinds in (
+        ("refused", tally.refusals),
+        ("crashed", tally.crashes),
+        ("timed out", tally.timeouts),
+    ):
+        if kinds:
+            shown = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common(12))
+            notes.append(f"{tally.engine} {what}: {shown}")
+    return notes
+
+
+def run(options: argparse.Namespace) -> Report:
+    """Runs the engines one after the other and gathers the report."""
+    path = data.maskbench_path(options.file)
+    cases = data.sample(data.load(path), options.limit, options.seed)
+    few = data.sample(cases, options.slow_limit, options.seed)
+    report = Report("maskbench", "MaskBench: JSON Schema masks, 131,072-token vocabulary")
+    report.notes.append(
+        f"data: {data.where_from(path)}; {len(cases)} schemas, seed {options.seed}; one process "
+        f"per engine, one thread, {options.time_limit:g} s per schema to the first mask and per "
+        f"instance; {options.clock} time around the engine's calls; each engine warmed up on one schema"
+    )
+    tallies = []
+    for name in options.engines:
+        chosen = few if name in SLOW else cases
+        try:
+            tally = run_engine(name, chosen, options)
+        except NotRunError as error:
+            report.notes.append(f"{name}: not run, {error}")
+            continue
+        tallies.append(tally)
+        if name in engines.NOTES:
+            report.notes.append(f"{name}: {engines.NOTES[name]}")
+        if len(chosen) < len(cases):
+            report.notes.append(f"{name}: a sample of {len(chosen)} schemas, for its slowness")
+        report.notes.extend(failure_notes(tally))
+    if not tallies:
+        return report
+    report.tables += [counts_table(tallies), times_table(tallies)]
+    ours = next((t for t in tallies if t.engine == "guided"), None)
+    if ours is not None:
+        peers = [t for t in tallies if t is not ours]
+        if peers:
+            report.tables.append(ratio_table(ours, peers))
+        report.figures = figures(ours, peers)
+    return report
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", help="a .jsonl or .jsonl.gz file of schemas")
+    parser.add_argument("--engines", default=",".join(engines.NAMES), help="comma-separated")
+    parser.add_argument("--limit", type=int, help="so many schemas, every data set in proportion")
+    parser.add_argument("--slow-limit", type=int, default=400, help=f"for {', '.join(SLOW)}")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample and of the order")
+    parser.add_argument("--time-limit", type=float, default=5.0, help="seconds")
+    parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu")
+    parser.add_argument("--quick", action="store_true", help="40 schemas, under a minute")
+    parser.add_argument("--json", help="write figures and tables to this file")
+    parser.add_argument("--details", help="append one line of JSON per engine and schema")
+    options = parser.parse_args(given)
+    options.engines = options.engines.split(",")
+    if options.quick:
+        options.limit, options.slow_limit = options.limit or 40, 8
+    return options
+
+
+if __name__ == "__main__":
+    chosen = arguments(sys.argv[1:])
+    run(chosen).finish(chosen.json)
