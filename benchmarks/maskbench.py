@@ -132,7 +132,8 @@ def run(options: argparse.Namespace) -> Report:
     report.notes.append(
         f"data: {data.where_from(path)}; {len(cases)} schemas, seed {options.seed}; one process "
         f"per engine, one thread, {options.time_limit:g} s per schema to the first mask and per "
-        f"instance; {options.clock} time around the engine's calls; each engine warmed up on one schema"
+        f"instance; {options.clock} time around the engine's calls; every engine is warmed up on "
+        "one schema beforehand"
     )
     tallies = []
     for name in options.engines:

@@ -17,16 +17,8 @@ from . import tekken
 from .data import Case
 
 HERE = Path(__file__).resolve().parents[1]
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
-        "RAYON_NUM_THREADS",
-        "TOKENIZERS_PARALLELISM",
-    ),
-    "1",
-) | {"TOKENIZERS_PARALLELISM": "false"}
+THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
+ONE_THREAD = dict.fromkeys(THREAD_COUNTS, "1") | {"TOKENIZERS_PARALLELISM": "false"}
 START_LIMIT = 300.0
 # On a busy machine a process may wait for its turn: the wall clock alone does not condemn it.
 PATIENCE = 6.0
@@ -125,10 +117,10 @@ class Worker:
                 used = self._cpu_seconds() - cpu
                 if waited >= limit * PATIENCE or (waited >= limit and used >= 0.9 * limit):
                     raise OverrunError("timeout", f"no answer within {limit:g} s")
-                # Near the limit the CPU clock is looked at often, else hardly ever.
+                # Past the limit the CPU clock is looked at often, before it not at all.
                 if not selector.select(max(0.2, limit - waited)):
                     continue
-                chunk = self._process.stdout.read1(1 << 20)
+                chunk = os.read(self._process.stdout.fileno(), 1 << 20)
                 if not chunk:
                     raise OverrunError("crashed", f"the process died ({self._process.wait()})")
                 self._pending += chunk

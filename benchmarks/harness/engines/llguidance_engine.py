@@ -41,7 +41,8 @@ class LlguidanceCompiled:
 class LlguidanceEngine:
     def __init__(self, table: TokenTable) -> None:
         # Its own tokenizer must know the real merges: it allows forced text in canonical form only.
-        self._tokenizer = llguidance.LLTokenizer.from_tiktoken(
+        kind: Any = llguidance.LLTokenizer  # its stubs do not name this method
+        self._tokenizer = kind.from_tiktoken(
             encoder={token: i for i, token in enumerate(table.tokens) if token is not None},
             special_tokens=table.specials,
             pattern=table.pattern,

@@ -1,0 +1,94 @@
+"""Judging texts by other people's code: jsonschema with exact numbers, re, and lark."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import jsonschema
+import lark
+from jsonschema.protocols import Validator
+
+
+def _is_integer(checker: Any, value: Any) -> bool:
+    if isinstance(value, Decimal):
+        return value == value.to_integral_value()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _multiple_of(validator: Any, factor: Any, value: Any, schema: Any) -> Any:
+    # jsonschema divides in floating point, by which 19.99 is no multiple of 0.01.
+    if validator.is_type(value, "number") and Fraction(value) % Fraction(factor):
+        yield jsonschema.ValidationError(f"{value} is not a multiple of {factor}")
+
+
+@functools.cache
+def _exact(kind: type[Validator]) -> type[Validator]:
+    """A draft's validator for documents whose numbers are int and Decimal."""
+    checker = kind.TYPE_CHECKER.redefine("integer", _is_integer)
+    validator: type[Validator] = jsonschema.validators.extend(
+        kind, {"multipleOf": _multiple_of}, type_checker=checker
+    )
+    return validator
+
+
+def _reject_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return found
+
+
+def parse(text: str) -> Any:
+    """JSON text with exact numbers. Raises ValueError, on duplicate keys too."""
+    return json.loads(
+        text,
+        parse_float=Decimal,
+        parse_constant=_reject_constant,
+        object_pairs_hook=_no_duplicates,
+    )
+
+
+def validator(schema: str) -> Validator:
+    """The validator of a schema's draft (2020-12 where it names none), formats checked."""
+    parsed = json.loads(schema, parse_float=Decimal)
+    kind = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
+    return _exact(kind)(parsed, format_checker=kind.FORMAT_CHECKER)
+
+
+def schema_fault(judge: Validator, text: str) -> str | None:
+    """Why `text` does not satisfy the schema; None where it does."""
+    try:
+        document = parse(text)
+    except ValueError as error:
+        return f"not JSON: {error}"
+    error = next(iter(judge.iter_errors(document)), None)
+    return None if error is None else f"{error.json_path}: {error.message[:300]}"
+
+
+def regex_fault(pattern: str, text: str) -> str | None:
+    """Why `text` is not a whole match; None where it is."""
+    return None if re.fullmatch(pattern, text) else "no whole match"
+
+
+@functools.lru_cache(maxsize=64)
+def earley(grammar: str) -> lark.Lark:
+    """The reference parser of a Lark grammar."""
+    return lark.Lark(grammar, parser="earley", lexer="dynamic_complete", ambiguity="resolve")
+
+
+def grammar_fault(grammar: str, text: str) -> str | None:
+    """Why lark does not parse `text`; None where it does."""
+    try:
+        earley(grammar).parse(text)
+    except lark.exceptions.LarkError as error:
+        return f"{type(error).__name__}: {str(error)[:200]}"
+    return None
