@@ -1,0 +1,131 @@
+"""Reads Lark grammar text with the `lark` package's own reader.
+
+Rules stay in EBNF form: Lark expands alternatives and options into plain rules, which is exponential
+in the number of optional parts of a rule, while a translation of the tree is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lark import Tree
+from lark.exceptions import LarkError, UnexpectedInput, VisitError
+from lark.lexer import Pattern
+from lark.load_grammar import PrepareLiterals, TerminalTreeToPattern, load_grammar
+
+from guided.errors import GrammarError, GrammarTooLargeError
+from guided.grammars.lark.locate import complaint, locate
+
+SyntaxTree = Tree[Any]
+
+LONGEST_TERMINAL = 50_000  # characters of the regular expression that a terminal expands to
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDefinition:
+    """One rule (or template, if it has parameters); `tree` is None after a mere %declare."""
+
+    parameters: tuple[str, ...]
+    tree: SyntaxTree | None
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What a grammar text defines. A terminal that is only declared has the tree None."""
+
+    text: str
+    rules: Mapping[str, RuleDefinition]
+    terminals: Mapping[str, SyntaxTree | None]
+    ignored: tuple[str, ...]
+
+    def error(self, message: str, name: str = "") -> GrammarError:
+        """An error that points at `name` in the text, where it can be found."""
+        line, column = locate(self.text, name) if name else (0, 0)
+        return GrammarError(message, self.text, line, column)
+
+
+def read(text: str) -> Definitions:
+    """What `text` defines, imports included.
+
+    Raises GrammarError (line, column, caret) for what Lark refuses, GrammarTooLargeError for text
+    that is nested too deeply.
+    """
+    try:
+        grammar, _ = load_grammar(text, "<string>", [], False)
+    except RecursionError:
+        raise GrammarTooLargeError("the grammar text is nested too deeply to be read") from None
+    except UnexpectedInput as error:
+        raise _syntax_error(text, error) from None
+    except (LarkError, OSError, ImportError, ValueError, AssertionError) as error:
+        if isinstance(error.__context__, UnexpectedInput):
+            raise _syntax_error(text, error.__context__, _first_line(error)) from None
+        raise GrammarError(*complaint(text, error)) from None
+    rules = {n: RuleDefinition(tuple(p), tree) for n, p, tree, _ in grammar.rule_defs}
+    terminals = {name: tree for name, (tree, _) in grammar.term_defs}
+    return Definitions(text, rules, terminals, tuple(grammar.ignore))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition(", at line")[0].partition("\n")[0]
+
+
+def _syntax_error(text: str, error: UnexpectedInput, message: str = "") -> GrammarError:
+    if not message or message.startswith("Unexpected input"):
+        token = getattr(error, "token", None) or getattr(error, "char", "")
+        message = f"unexpected {str(token)!r}" if str(token).strip() else "unexpected end of line"
+    return GrammarError(message, text, max(error.line, 0), max(error.column, 0))
+
+
+def terminal_pattern(definitions: Definitions, name: str) -> Pattern:
+    """The pattern of the terminal `name`, whose tree must not be None."""
+    tree = definitions.terminals[name]
+    if tree is None or _expanded_size(tree) > LONGEST_TERMINAL:
+        raise GrammarTooLargeError(
+            f"terminal {name!r} expands to more than {LONGEST_TERMINAL} characters"
+        )
+    if not any(node.children for node in tree.find_data("expansion")):
+        raise definitions.error(f"terminal {name!r} is empty", name)
+    return literal_pattern(definitions, _copy(tree), name)
+
+
+def literal_pattern(definitions: Definitions, tree: SyntaxTree, name: str) -> Pattern:
+    """The pattern of a literal, a range or a terminal's whole tree (which is used up).
+
+    `name` is what an error points at.
+    """
+    try:
+        pattern = (PrepareLiterals() * TerminalTreeToPattern()).transform(tree)
+    except VisitError as error:
+        raise definitions.error(_reason(error.orig_exc), name) from None
+    except (LarkError, AssertionError, ValueError, SyntaxError) as error:
+        raise definitions.error(_reason(error), name) from None
+    if not isinstance(pattern, Pattern):
+        raise definitions.error("a rule cannot be used inside a terminal", name)
+    return pattern
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, AssertionError):
+        return "a range must go from one character to another"
+    return f"invalid literal: {error}"
+
+
+def _expanded_size(tree: SyntaxTree) -> int:
+    """How many characters `tree` stands for. Shared subtrees count as often as they are used."""
+    sizes: dict[int, int] = {}
+    for node in tree.iter_subtrees():  # children first
+        sizes[id(node)] = _node_size(node, sizes)
+    return sizes[id(tree)]
+
+
+def _node_size(node: SyntaxTree, sizes: Mapping[int, int]) -> int:
+    return 1 + sum(
+        sizes[id(child)] if isinstance(child, Tree) else len(str(child)) for child in node.children
+    )
+
+
+def _copy(tree: SyntaxTree) -> SyntaxTree:
+    """A deep copy in which nothing is shared: Lark's transformers work in place."""
+    return Tree(tree.data, [_copy(c) if isinstance(c, Tree) else c for c in tree.children])
