@@ -1,7 +1,8 @@
-"""A logits processor that keeps Hugging Face `generate` inside a grammar."""
+"""A logits processor that keeps Hugging Face `generate` under controls."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,16 +11,21 @@ import torch
 from numpy.typing import NDArray
 from transformers import LogitsProcessor
 
-from guided.errors import BudgetError, ControlError, DeadEndError, LogitsError, VocabularyError
+from guided.controls.grammar_mask import GrammarMask
+from guided.controls.pipeline import Pipeline, apply_all
+from guided.controls.protocol import Context, Control, Stage
+from guided.errors import ControlError, DeadEndError, LogitsError, VocabularyError
 from guided.grammars.grammar import Grammar
-from guided.grammars.states import GrammarState
 from guided.grammars.vocabulary import Vocabulary
 from guided.hf.prompts import GivenPrompts, ObservedPrompts, as_rows, spread
-from guided.hf.states import PrefixStates
+from guided.hf.states import Ended, PrefixStates
+
+#: What controls one prompt: a grammar, a control, or several of them.
+Controls = Grammar | Control | Sequence[Grammar | Control]
 
 
 class GuidedLogitsProcessor(LogitsProcessor):
-    """Masks every token that the grammar does not allow next.
+    """Keeps every row of `generate` inside its grammar, or under other controls.
 
     The state of a row follows from its tokens alone, so any way in which `generate` walks is
     right: greedy, sampling, beams, several return sequences, prompt lookup, an assistant model,
@@ -28,12 +34,13 @@ class GuidedLogitsProcessor(LogitsProcessor):
     Where the prompt ends cannot be read off one row. Give `prompt_ids`, or else the first call
     shows it: rows that do not begin with the same prompts begin a new generation.
 
-    A row whose text is *outside* of the grammar (a draft about to be rejected, a beam that has
-    fallen to minus infinity) may only stop; its scores are never used.
+    A row whose text is *outside* of the grammar (a draft about to be rejected, a beam whose score
+    is minus infinity) may only stop; its scores are never used.
 
     Args:
-        grammar: one grammar for every prompt, or one for each: row r of R belongs to grammar
-            r * len(grammars) // R.
+        controls: a grammar or control for every prompt, or a sequence with one entry for each
+            prompt (an entry may be a sequence of its own): row r of R belongs to entry
+            r * len(controls) // R.
         vocabulary: a `Vocabulary`, a Hugging Face tokenizer, or anything with a `vocabulary`.
         prompt_ids: the token ids given to `generate`, padding included (or the encoded batch).
         max_new_tokens: as given to `generate`. Then every output is complete within it;
@@ -43,7 +50,8 @@ class GuidedLogitsProcessor(LogitsProcessor):
         cache_bytes: limit of the cache of states, which changes speed only.
 
     Raises:
-        ControlError: no grammar; the number of prompts is no multiple of that of the grammars.
+        ControlError: no controls, controls that contradict each other or belong into
+            `custom_generate`, or a number of prompts that is no multiple of theirs.
         VocabularyError: no stop token; the tokenizer has no byte mapping.
         BudgetError: no output is known to fit into `max_new_tokens`.
     """
@@ -53,7 +61,7 @@ class GuidedLogitsProcessor(LogitsProcessor):
 
     def __init__(
         self,
-        grammar: Grammar | Sequence[Grammar],
+        controls: Controls | Sequence[Controls],
         vocabulary: Any,
         *,
         prompt_ids: Any = None,
@@ -61,125 +69,149 @@ class GuidedLogitsProcessor(LogitsProcessor):
         stop_ids: Iterable[int] | None = None,
         cache_bytes: int = 32 << 20,
     ) -> None:
-        self.grammars = (grammar,) if isinstance(grammar, Grammar) else tuple(grammar)
-        if not self.grammars:
-            raise ControlError("no grammar was given")
+        entries = [controls] if isinstance(controls, Grammar | Control) else list(controls)
+        if not entries:
+            raise ControlError("no grammar and no control was given")
+        self.pipelines = [_pipeline(entry) for entry in entries]
         self.vocabulary = _vocabulary(vocabulary, stop_ids)
         self.max_new_tokens = max_new_tokens
-        share = cache_bytes // len(self.grammars)
-        # Rows with equal grammars share one cache.
-        caches = {g: PrefixStates(g.start(self.vocabulary), share) for g in set(self.grammars)}
-        self._states = [caches[g] for g in self.grammars]
+        self._cache_bytes = cache_bytes
+        self._caches: OrderedDict[tuple[int, bytes], PrefixStates] = OrderedDict()
         self._prompts: GivenPrompts | ObservedPrompts
         self.reset(prompt_ids)
-        self._check_budget()
+        for pipeline in self.pipelines:
+            _check_budget(pipeline, self._context(()))
 
     def reset(self, prompt_ids: Any = None) -> None:
         """Forget the prompts; `prompt_ids` names those of the next call.
 
         Raises:
-            ControlError: the number of prompts is no multiple of that of the grammars.
+            ControlError: the number of prompts is no multiple of that of the controls.
         """
-        self._prompts = ObservedPrompts() if prompt_ids is None else self._given(prompt_ids)
+        if prompt_ids is None:
+            self._prompts = ObservedPrompts()
+            return
+        prompts = as_rows(prompt_ids)
+        if len(prompts) % len(self.pipelines):
+            raise ControlError(
+                f"controls for {len(self.pipelines)} prompts, but {len(prompts)} prompts: give "
+                "one grammar, or one for each prompt"
+            )
+        self._prompts = GivenPrompts(prompts)
 
     def drop_cache(self) -> None:
         """Free the states kept so far. The next call finds them again from its tokens."""
-        for states in self._states:
-            states.drop()
+        self._caches.clear()
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """`scores` with minus infinity wherever the grammar does not allow the token.
+        """New scores, minus infinity wherever the controls forbid a token.
 
         Raises:
             ControlError: the rows contradict the prompts.
             VocabularyError: the logits are narrower than the vocabulary.
             LogitsError: a score is NaN.
-            DeadEndError: another processor forbids every token that the grammar allows.
+            DeadEndError: another processor forbids every token that the controls allow.
         """
         rows = input_ids.detach().cpu().numpy()
+        self._check_shapes(rows, scores)
+        width = self._prompts.width(rows)
+        position = rows.shape[1] - width
+        caches = self._row_caches(rows[:, :width])
+        states = [cache.at(row[width:]) for cache, row in zip(caches, rows, strict=True)]
+        self._check_jumps(states)
+        if self.max_new_tokens is not None and position >= self.max_new_tokens:
+            states = [Ended.OUTSIDE] * len(states)
+        return self._controlled(scores, caches, states, position)
+
+    def _controlled(
+        self,
+        scores: torch.Tensor,
+        caches: Sequence[PrefixStates],
+        states: Sequence[Any],
+        position: int,
+    ) -> torch.Tensor:
+        # A new tensor: prompt lookup hands the same scores over again for its next position.
+        result = torch.full_like(scores, -torch.inf)
+        size = self.vocabulary.size
+        legal = [row for row, state in enumerate(states) if not isinstance(state, Ended)]
+        going = [row for row in legal if caches[row].pipeline.finish(states[row]) is None]
+        if going:
+            # Advanced indexing copies, so the controls may write in place.
+            logits = scores[going][:, :size].contiguous()
+            pipelines = [caches[row].pipeline for row in going]
+            law, _ = apply_all(pipelines, logits, [states[row] for row in going])
+            result[going, :size] = law
+        if stopping := sorted(set(range(len(states))) - set(going)):
+            stops = torch.tensor(sorted(self.vocabulary.stop_ids), device=scores.device)
+            rows = torch.tensor(stopping, device=scores.device)[:, None]
+            result[rows, stops] = scores[rows, stops]
+        _check_law(result, legal, position)
+        return result
+
+    def _row_caches(self, prompts: NDArray[np.int64]) -> list[PrefixStates]:
+        """The cache of each row's prompt and controls; rows in the same case share it."""
+        found = []
+        for row, index in enumerate(spread(len(self.pipelines), len(prompts)).tolist()):
+            key = (index, prompts[row].tobytes())
+            if key not in self._caches:
+                pipeline = self.pipelines[index]
+                start = pipeline.begin(self._context(prompts[row].tolist(), index))
+                self._caches[key] = PrefixStates(
+                    pipeline, start, self.vocabulary.stop_ids, self._cache_bytes // len(prompts)
+                )
+            self._caches.move_to_end(key)
+            found.append(self._caches[key])
+        # Prompts of earlier calls go; those of this call are the latest.
+        while len(self._caches) > len(prompts):
+            self._caches.popitem(last=False)
+        return found
+
+    def _context(self, prompt: Sequence[int], row: int = 0) -> Context:
+        return Context(tuple(prompt), self.vocabulary, self.max_new_tokens, row)
+
+    def _check_shapes(self, rows: NDArray[np.int64], scores: torch.Tensor) -> None:
         if scores.shape[0] != len(rows):
             raise ControlError(f"{len(rows)} rows of tokens but {scores.shape[0]} rows of scores")
-        if len(rows) % len(self.grammars):
+        if len(rows) % len(self.pipelines):
             raise ControlError(
                 f"generate runs {len(rows)} rows, which is no multiple of the "
-                f"{len(self.grammars)} grammars; give one grammar, or one for each prompt"
+                f"{len(self.pipelines)} controls; give one, or one for each prompt"
             )
         if scores.shape[1] < self.vocabulary.size:
             raise VocabularyError(
                 f"the logits have {scores.shape[1]} columns but the vocabulary has "
                 f"{self.vocabulary.size}; is the tokenizer that of the model?"
             )
-        width = self._prompts.width(rows)
-        states = self._row_states(rows, width)
-        allowed = self._allowed(states, rows.shape[1] - width, scores.shape[1])
-        # A new tensor: prompt lookup hands the same scores over again for its next position.
-        masked = scores.masked_fill(~allowed.to(scores.device), -torch.inf)
-        _check(masked, states, rows.shape[1] - width)
-        return masked
 
-    def _row_states(self, rows: NDArray[np.int64], width: int) -> list[GrammarState | None]:
-        found: list[GrammarState | None] = []
-        for row, which in enumerate(spread(len(self.grammars), len(rows))):
-            state = self._states[which].at(rows[row, width:])
-            if state is None and isinstance(self._prompts, ObservedPrompts):
-                self._prompts.check_jump(row)
-            found.append(state)
-        return found
+    def _check_jumps(self, states: Sequence[Any]) -> None:
+        if isinstance(self._prompts, ObservedPrompts):
+            for row, state in enumerate(states):
+                if state is Ended.OUTSIDE:
+                    self._prompts.check_jump(row)
 
-    def _allowed(
-        self, states: Sequence[GrammarState | None], position: int, width: int
-    ) -> torch.Tensor:
-        """Which tokens each row may take next, as booleans."""
-        packed = np.zeros((len(states), (self.vocabulary.size + 31) // 32), dtype=np.int32)
-        outside = []
-        for row, state in enumerate(states):
-            mask = self._mask(state, position)
-            if mask is None:
-                outside.append(row)
-            else:
-                packed[row] = mask
-        bits = np.unpackbits(packed.view(np.uint8), axis=1, bitorder="little")
-        allowed = np.zeros((len(states), width), dtype=np.bool_)
-        allowed[:, : self.vocabulary.size] = bits[:, : self.vocabulary.size]
-        if outside:
-            allowed[np.ix_(outside, list(self.vocabulary.stop_ids))] = True
-        return torch.from_numpy(allowed)
 
-    def _mask(self, state: GrammarState | None, position: int) -> NDArray[np.int32] | None:
-        """The packed mask of a row; None where it left the grammar or ran over the budget."""
-        if state is None:
-            return None
-        if self.max_new_tokens is None or state.is_finished:
-            return state.mask()
-        left = self.max_new_tokens - position
-        mask = state.mask_within(left) if left > 0 else None
-        return mask if mask is not None and mask.any() else None
-
-    def _given(self, prompt_ids: Any) -> GivenPrompts:
-        prompts = as_rows(prompt_ids)
-        if len(prompts) % len(self.grammars):
+def _pipeline(entry: Controls) -> Pipeline:
+    parts = [entry] if isinstance(entry, Grammar | Control) else list(entry)
+    for part in parts:
+        if not isinstance(part, Grammar | Control):
             raise ControlError(
-                f"{len(self.grammars)} grammars for {len(prompts)} prompts: give one grammar, or "
-                "one for each prompt"
+                f"{part!r} is neither a grammar nor a control; make a grammar of it first, for "
+                "example with guided.grammars.json_schema.json_schema"
             )
-        return GivenPrompts(prompts)
-
-    def _check_budget(self) -> None:
-        if self.max_new_tokens is None:
-            return
-        for index, states in enumerate(self._states):
-            if states.start.bound > self.max_new_tokens:
-                raise BudgetError(
-                    f"no output of grammar {index} is known to fit into max_new_tokens="
-                    f"{self.max_new_tokens}; {states.start.bound} tokens suffice",
-                    states.start.bound,
-                )
+        if isinstance(part, Control) and part.stage == Stage.CORRECTION:
+            raise ControlError(
+                f"{type(part).__name__} must come last, but generate applies its temperature, "
+                "top-k and top-p after custom processors; use guided.generate"
+            )
+    return Pipeline(GrammarMask(part) if isinstance(part, Grammar) else part for part in parts)
 
 
 def _vocabulary(source: Any, stop_ids: Iterable[int] | None) -> Vocabulary:
     found = source if isinstance(source, Vocabulary) else getattr(source, "vocabulary", None)
     if found is None:
         found = Vocabulary.from_tokenizer(source, stop_ids=stop_ids)
+    elif not isinstance(found, Vocabulary):
+        raise VocabularyError(f"{type(source).__name__} has no guided.grammars.Vocabulary")
     elif stop_ids is not None and frozenset(stop_ids) != found.stop_ids:
         raise ControlError("stop_ids differ from those of the vocabulary that was given")
     if not found.stop_ids:
@@ -190,16 +222,22 @@ def _vocabulary(source: Any, stop_ids: Iterable[int] | None) -> Vocabulary:
     return found
 
 
-def _check(masked: torch.Tensor, states: Sequence[GrammarState | None], position: int) -> None:
-    """Refuse scores from which only a wrong token could be chosen."""
-    if bool(masked.isnan().any()):
+def _check_budget(pipeline: Pipeline, context: Context) -> None:
+    """Raise BudgetError now and not in the first call, where it can be known without a prompt."""
+    for control in pipeline.controls:
+        if isinstance(control, GrammarMask):
+            control.begin(context)
+
+
+def _check_law(scores: torch.Tensor, rows: Sequence[int], position: int) -> None:
+    """Refuse scores from which only a wrong token could be chosen in one of `rows`."""
+    if bool(scores[rows].isnan().any()):
         raise LogitsError(f"a score is NaN at generated token {position}")
-    open_rows = (masked > -torch.inf).any(dim=-1).tolist()
-    for row, (state, is_open) in enumerate(zip(states, open_rows, strict=True)):
-        if state is not None and not state.is_finished and not is_open:
+    for row, is_open in enumerate((scores > -torch.inf).any(dim=-1).tolist()):
+        if not is_open and row in rows:
             raise DeadEndError(
-                f"row {row}: every token that the grammar allows at generated token {position} "
-                "is forbidden by another processor or by the model (min_new_tokens, "
-                "bad_words_ids, suppress_tokens?)",
+                f"row {row}: every token allowed at generated token {position} is forbidden by "
+                "another processor or by the model (min_new_tokens, bad_words_ids, "
+                "suppress_tokens?)",
                 position,
             )
