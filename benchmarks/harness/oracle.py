@@ -57,11 +57,72 @@ def parse(text: str) -> Any:
     )
 
 
+# What ECMAScript's \\s matches and Python's, in ASCII mode, does not.
+_MORE_SPACE = r"\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_ESCAPE = re.compile(r"\\(.)|(\[\^?\]?)|(\])|\(\?<(?=[A-Za-z_])", re.DOTALL)
+
+
+def python_pattern(pattern: str) -> str:
+    """An ECMAScript pattern as Python's re reads it: ASCII classes, every space, group names."""
+    inside = False
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal inside
+        escaped, opened, closed = match.groups()
+        if opened and not inside:
+            inside = True
+            # In ECMAScript [] is empty and [^] is anything; in Python the ] would be a member.
+            if opened.endswith("]"):
+                inside = False
+                return r"[^\s\S]" if opened == "[]" else r"[\s\S]"
+            return opened
+        if opened:
+            return opened.replace("[", "\\[", 1)
+        if closed:
+            inside = False
+            return closed
+        if escaped == "s":
+            return rf"\s{_MORE_SPACE}" if inside else rf"[\s{_MORE_SPACE}]"
+        if escaped is None:
+            return "(?P<"
+        # ECMAScript lets any other character be escaped; Python refuses unknown letters. What
+        # Python lacks (\\p, \\c, \\k) is left for it to refuse.
+        known = escaped in "dDwWSbBfnrtvuxcpPk0123456789" or not escaped.isalpha()
+        return match.group() if known else escaped
+
+    return f"(?a:{_ESCAPE.sub(replace, pattern)})"
+
+
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_DATA = ("const", "enum", "default", "examples")
+
+
+def _with_python_patterns(schema: Any) -> Any:
+    """A schema with its patterns translated."""
+    if isinstance(schema, list):
+        return [_with_python_patterns(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {}
+    for key, value in schema.items():
+        if key == "pattern" and isinstance(value, str):
+            found[key] = python_pattern(value)
+        elif key in _MAPS and isinstance(value, dict):
+            rename = python_pattern if key == "patternProperties" else str
+            found[key] = {rename(k): _with_python_patterns(v) for k, v in value.items()}
+        else:
+            found[key] = value if key in _DATA else _with_python_patterns(value)
+    return found
+
+
 def validator(schema: str) -> Validator:
-    """The validator of a schema's draft (2020-12 where it names none), formats checked."""
-    parsed = json.loads(schema, parse_float=Decimal)
+    """The validator of a schema's draft (2020-12 where it names none), formats checked.
+
+    Every draft is given the format checks of 2020-12: those of older ones leave out dates or uuid.
+    """
+    parsed = _with_python_patterns(json.loads(schema, parse_float=Decimal))
     kind = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
-    return _exact(kind)(parsed, format_checker=kind.FORMAT_CHECKER)
+    return _exact(kind)(parsed, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 
 
 def schema_fault(judge: Validator, text: str) -> str | None:
