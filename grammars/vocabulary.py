@@ -143,8 +143,8 @@ class Vocabulary:
         """Token ids by the bytes that a grammar sees; specials under `special_bytes`."""
         table: dict[bytes, int] = {}
         special_ids = set(self.specials.values())
-        for token, data in enumerate(self.tokens):
-            if data is not None and token not in special_ids and token not in self.stop_ids:
+        for token, data in enumerate(self._grammar_bytes):
+            if data is not None and token not in special_ids:
                 table.setdefault(data, token)
         for text, token in self.specials.items():
             if token not in self.stop_ids:
@@ -159,7 +159,8 @@ class Vocabulary:
 
     @cached_property
     def _grammar_bytes(self) -> list[bytes | None]:
-        table = list(self.tokens)
+        # Byte 0xFF never occurs in text and opens the spelling of special tokens.
+        table = [None if data is None or b"\xff" in data else data for data in self.tokens]
         for text, token in self.specials.items():
             table[token] = special_bytes(text)
         for token in self.stop_ids:

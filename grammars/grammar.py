@@ -1,0 +1,171 @@
+"""A compiled grammar: immutable, independent of any tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import cached_property
+
+from guided.errors import VocabularyError
+from guided.grammars.automata import literal
+from guided.grammars.ir import (
+    Alt,
+    CountedString,
+    Expr,
+    GrammarSpec,
+    Lex,
+    Members,
+    Ref,
+    Repeat,
+    Seq,
+    special_bytes,
+)
+from guided.grammars.memo import Parser
+from guided.grammars.states import GrammarState
+from guided.grammars.tables import compile_tables
+from guided.grammars.token_engine import TokenEngine
+from guided.grammars.vocabulary import Vocabulary
+
+#: Vocabularies whose masks one grammar keeps at a time.
+_ENGINES = 4
+
+
+class Grammar:
+    """A language over bytes, given by rules; safe to share between threads.
+
+    Args:
+        spec: the rules.
+        source: the text it was made of, for messages.
+
+    Raises:
+        EmptyGrammarError: no text belongs to the grammar.
+        GrammarError: a rule is used but not defined.
+        GrammarTooLargeError: a size limit is exceeded.
+    """
+
+    def __init__(self, spec: GrammarSpec, *, source: str = "") -> None:
+        self.spec = spec
+        self.source = source
+        self._lock = threading.Lock()
+        self._rules, self._builder = compile_tables(spec)
+        self._parser: Parser | None = None
+        self._engines: OrderedDict[Vocabulary, TokenEngine] = OrderedDict()
+
+    def start(self, vocabulary: Vocabulary) -> GrammarState:
+        """The state before the first token.
+
+        Raises:
+            VocabularyError: no sequence of the tokens spells any text of the grammar, or a special
+                token of the grammar does not exist.
+        """
+        engine = self.engine(vocabulary)
+        return GrammarState(self, engine, engine.parser.start)
+
+    def engine(self, vocabulary: Vocabulary) -> TokenEngine:
+        """The engine of this grammar over `vocabulary`, kept for a few vocabularies."""
+        with self._lock:
+            engine = self._engines.get(vocabulary)
+            if engine is None or engine.parser.full:
+                self._check_specials(vocabulary)
+                engine = TokenEngine(self._open_parser(), vocabulary)
+                self._engines[vocabulary] = engine
+                while len(self._engines) > _ENGINES:
+                    self._engines.popitem(last=False)
+            return engine
+
+    def _open_parser(self) -> Parser:
+        if self._parser is None or self._parser.full:
+            self._parser = Parser(self._rules, self._builder)
+        return self._parser
+
+    def accepts(self, data: bytes) -> bool:
+        """Whether `data` is a text of the grammar."""
+        with self._lock:
+            parser = self._open_parser()
+        config, taken = parser.walk(parser.start, data)
+        return taken == len(data) and parser.is_accepting(config)
+
+    def with_prefix(self, data: bytes) -> Grammar:
+        """The grammar of `data` followed by a text of this one."""
+        if not data:
+            return self
+        rules = dict(self.spec.rules)
+        start = self.spec.start
+        while start in rules:
+            start += "'"
+        rules[start] = Seq((Lex(literal(data)), Ref(self.spec.start)))
+        return Grammar(GrammarSpec(rules, start), source=self.source)
+
+    @cached_property
+    def key(self) -> bytes:
+        """A hash of the rules: equal grammars have equal keys."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(self.spec.start.encode())
+        for name in sorted(self.spec.rules):
+            digest.update(repr(name).encode())
+            for piece in _pieces(self.spec.rules[name]):
+                digest.update(piece)
+        return digest.digest()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Grammar) and self.key == other.key)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        shown = self.source if len(self.source) <= 60 else self.source[:57] + "..."
+        return f"Grammar({shown!r})" if shown else f"Grammar({len(self.spec.rules)} rules)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (GrammarSpec(dict(self.spec.rules), self.spec.start), self.source)
+
+    def _check_specials(self, vocabulary: Vocabulary) -> None:
+        for text in self.specials:
+            if special_bytes(text) not in vocabulary.spellings:
+                raise VocabularyError(
+                    f"the grammar uses the special token {text!r}, which the tokenizer lacks "
+                    "(or which ends sequences)"
+                )
+
+    @cached_property
+    def specials(self) -> frozenset[str]:
+        """Texts of the special tokens that the grammar uses."""
+        found = set()
+        for dfa, _, _ in self._builder.lexemes:
+            if dfa is not None and dfa.transitions[0, dfa.classes[0xFF]] >= 0:
+                word = dfa.shortest() or b""
+                found.add(word.strip(b"\xff").decode())
+        return frozenset(found)
+
+
+def _rebuild(spec: GrammarSpec, source: str) -> Grammar:
+    return Grammar(spec, source=source)
+
+
+def _pieces(expr: Expr) -> Iterator[bytes]:
+    """A prefix code of an expression, for hashing."""
+    yield type(expr).__name__.encode()
+    if isinstance(expr, Lex):
+        yield expr.dfa.key
+    elif isinstance(expr, Ref):
+        yield repr(expr.name).encode()
+    elif isinstance(expr, CountedString):
+        yield repr((expr.least, expr.most)).encode()
+    elif isinstance(expr, Seq | Alt):
+        yield str(len(expr.parts)).encode()
+        for part in expr.parts:
+            yield from _pieces(part)
+    elif isinstance(expr, Repeat):
+        yield repr((expr.least, expr.most)).encode()
+        yield from _pieces(expr.part)
+    elif isinstance(expr, Members):
+        flags = (expr.in_order, expr.least, expr.most, len(expr.members), expr.extra is None)
+        yield repr((flags, [m.required for m in expr.members])).encode()
+        for member in expr.members:
+            yield from _pieces(member.expr)
+        yield from _pieces(expr.separator)
+        if expr.extra is not None:
+            yield from _pieces(expr.extra)

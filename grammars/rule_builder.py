@@ -1,0 +1,221 @@
+"""Turns the right-hand sides of a grammar into rule automata (edge lists)."""
+
+from __future__ import annotations
+
+from guided.errors import GrammarError, GrammarTooLargeError
+from guided.grammars.automata import Dfa
+from guided.grammars.free_group import FreeGroup
+from guided.grammars.ir import Alt, CountedString, Expr, GrammarSpec, Lex, Members, Ref, Repeat, Seq
+from guided.kernels.parsing import EPSILON, PLAIN
+
+#: Rule states that one grammar may have.
+STATE_LIMIT = 2_000_000
+
+
+class RuleBuilder:
+    """Collects rule states, edges and terminals of a grammar.
+
+    Edge i leads from `source[i]` to `target[i]` by `symbol[i]`: a terminal, -1 - rule, or EPSILON.
+    """
+
+    def __init__(self, spec: GrammarSpec) -> None:
+        self.spec = spec
+        self.rule_ids: dict[str, int] = {}
+        self.rule_names: list[str] = []
+        self.rule_start: list[int] = []
+        self.rule_end: list[int] = []
+        self.n_states = 0
+        self.source: list[int] = []
+        self.symbol: list[int] = []
+        self.target: list[int] = []
+        self.lexemes: list[tuple[Dfa | None, int, int]] = []
+        self.any_order: dict[int, FreeGroup] = {}
+        self._lexeme_ids: dict[tuple[bytes, int, int], int] = {}
+        self._waiting: list[tuple[int, Expr]] = []
+
+    def build(self) -> None:
+        """Builds every rule that the start rule reaches.
+
+        Raises:
+            GrammarError: a rule is used but not defined.
+            GrammarTooLargeError: more than STATE_LIMIT rule states.
+        """
+        self.rule(self.spec.start)
+        while self._waiting:
+            rule, expr = self._waiting.pop()
+            self.expression(expr, self.rule_start[rule], self.rule_end[rule])
+
+    def rule(self, name: str) -> int:
+        """Number of the rule `name`, which is built later."""
+        found = self.rule_ids.get(name)
+        if found is not None:
+            return found
+        if name not in self.spec.rules:
+            raise GrammarError(f"rule {name!r} is used but not defined")
+        rule = self.rule_ids[name] = self._add_rule(name, self.spec.rules[name])
+        return rule
+
+    def _add_rule(self, name: str, expr: Expr) -> int:
+        self.rule_names.append(name)
+        self.rule_start.append(self.state())
+        self.rule_end.append(self.state())
+        self._waiting.append((len(self.rule_names) - 1, expr))
+        return len(self.rule_names) - 1
+
+    def state(self) -> int:
+        """A new rule state."""
+        if self.n_states >= STATE_LIMIT:
+            raise GrammarTooLargeError(f"the grammar needs more than {STATE_LIMIT} rule states")
+        self.n_states += 1
+        return self.n_states - 1
+
+    def edge(self, source: int, symbol: int, target: int) -> None:
+        """Adds one edge."""
+        self.source.append(source)
+        self.symbol.append(symbol)
+        self.target.append(target)
+
+    def terminal(self, dfa: Dfa | None, least: int, most: int) -> int:
+        """Number of a terminal; `dfa` None is the JSON string literal."""
+        key = (b"" if dfa is None else dfa.key, least, most)
+        found = self._lexeme_ids.get(key)
+        if found is None:
+            found = self._lexeme_ids[key] = len(self.lexemes)
+            self.lexemes.append((dfa, least, most))
+        return found
+
+    def expression(self, expr: Expr, start: int, end: int) -> None:
+        """Adds the automaton of `expr` between two states."""
+        if isinstance(expr, Lex):
+            self._lex(expr, start, end)
+        elif isinstance(expr, Ref):
+            self.edge(start, -1 - self.rule(expr.name), end)
+        elif isinstance(expr, Seq):
+            self._sequence(expr.parts, start, end)
+        elif isinstance(expr, Alt):
+            for part in expr.parts:
+                self.expression(part, start, end)
+        elif isinstance(expr, Repeat):
+            self._repeat(expr, start, end)
+        elif isinstance(expr, CountedString):
+            self._counted(expr, start, end)
+        elif isinstance(expr, Members):
+            self._members(expr, start, end)
+        else:
+            raise GrammarError(f"{type(expr).__name__} is not a grammar expression")
+
+    def _lex(self, expr: Lex, start: int, end: int) -> None:
+        if expr.dfa.accepts_empty():
+            self.edge(start, EPSILON, end)
+        if not expr.dfa.is_empty():
+            self.edge(start, self.terminal(expr.dfa, PLAIN, -1), end)
+
+    def _counted(self, expr: CountedString, start: int, end: int) -> None:
+        if expr.most is not None and expr.most < expr.least:
+            return
+        if expr.least <= 0 and expr.most is None:
+            symbol = self.terminal(None, PLAIN, -1)
+        else:
+            symbol = self.terminal(None, expr.least, -1 if expr.most is None else expr.most)
+        self.edge(start, symbol, end)
+
+    def _sequence(self, parts: tuple[Expr, ...], start: int, end: int) -> None:
+        if not parts:
+            self.edge(start, EPSILON, end)
+            return
+        at = start
+        for part in parts[:-1]:
+            following = self.state()
+            self.expression(part, at, following)
+            at = following
+        self.expression(parts[-1], at, end)
+
+    def _repeat(self, expr: Repeat, start: int, end: int) -> None:
+        at = start
+        for _ in range(expr.least):
+            following = self.state()
+            self.expression(expr.part, at, following)
+            at = following
+        if expr.most is None:
+            loop = self.state()
+            self.edge(at, EPSILON, loop)
+            self.expression(expr.part, loop, loop)
+            self.edge(loop, EPSILON, end)
+            return
+        for _ in range(expr.most - expr.least):
+            following = self.state()
+            self.edge(at, EPSILON, end)
+            self.expression(expr.part, at, following)
+            at = following
+        self.edge(at, EPSILON, end)
+
+    def _members(self, expr: Members, start: int, end: int) -> None:
+        if expr.in_order:
+            MemberChain(self, expr, end).build(start)
+            return
+        # States of free order are sets of seen members, made when they are reached. For distances
+        # the ordered chain is as good: the order changes no length.
+        # The start may have other edges (it can be shared with an alternative), so it gets its own.
+        home = self.state()
+        self.edge(start, EPSILON, home)
+        self.any_order[home] = FreeGroup(
+            expr,
+            tuple(self._add_rule("member", member.expr) for member in expr.members),
+            None if expr.extra is None else self._add_rule("extra member", expr.extra),
+            self._add_rule("separator", expr.separator),
+            end,
+        )
+        shadow = self.state()
+        self.edge(home, EPSILON, shadow)
+        MemberChain(self, expr, end).build(shadow)
+
+
+class MemberChain:
+    """Rule states of `Members` in order: (members passed, members present up to a cap)."""
+
+    def __init__(self, builder: RuleBuilder, expr: Members, end: int) -> None:
+        self.builder = builder
+        self.expr = expr
+        self.end = end
+        # Presence beyond `cap` makes no difference.
+        self.cap = max(1, expr.least) if expr.most is None else max(expr.most, 0)
+        self.states: dict[tuple[int, int], int] = {}
+
+    def build(self, start: int) -> None:
+        """Adds the chain from `start`."""
+        members = self.expr.members
+        self.states[0, 0] = start
+        for passed, member in enumerate(members):
+            for present in range(self.cap + 1):
+                here = self.states.get((passed, present))
+                if here is None:
+                    continue
+                self._emit(here, member.expr, passed + 1, present)
+                if not member.required:
+                    self.builder.edge(here, EPSILON, self._state(passed + 1, present))
+        for present in range(self.cap + 1):
+            here = self.states.get((len(members), present))
+            if here is None:
+                continue
+            if self.expr.extra is not None:
+                self._emit(here, self.expr.extra, len(members), present)
+            if present >= self.expr.least:
+                self.builder.edge(here, EPSILON, self.end)
+
+    def _state(self, passed: int, present: int) -> int:
+        found = self.states.get((passed, present))
+        if found is None:
+            found = self.states[passed, present] = self.builder.state()
+        return found
+
+    def _emit(self, here: int, expr: Expr, passed: int, present: int) -> None:
+        more = present + 1
+        if more > self.cap:
+            if self.expr.most is not None:
+                return
+            more = self.cap
+        at = here
+        if present > 0:
+            at = self.builder.state()
+            self.builder.expression(self.expr.separator, here, at)
+        self.builder.expression(expr, at, self._state(passed, more))

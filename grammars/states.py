@@ -1,0 +1,153 @@
+"""Where a sequence of tokens stands in a grammar, as a persistent value."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from guided.errors import BudgetError
+from guided.grammars.token_engine import Mask, TokenEngine
+from guided.grammars.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from guided.grammars.grammar import Grammar
+
+_FINISHED = -1
+
+
+class GrammarState:
+    """The state after some tokens. Advancing gives a new state and leaves this one as it was.
+
+    Forking is sharing the reference, rollback is keeping the older one.
+    """
+
+    __slots__ = ("_config", "_engine", "_grammar", "_parent", "_token")
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        engine: TokenEngine,
+        config: int,
+        parent: GrammarState | None = None,
+        token: int = -1,
+    ) -> None:
+        self._grammar = grammar
+        self._engine = engine
+        self._config = config
+        self._parent = parent
+        self._token = token
+
+    @property
+    def grammar(self) -> Grammar:
+        """The grammar that this is a state of."""
+        return self._grammar
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of the tokens."""
+        return self._engine.vocabulary
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a stop token has been taken; only stop tokens may follow."""
+        return self._config == _FINISHED
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the tokens so far are a complete text of the grammar."""
+        return self._config == _FINISHED or self._engine.parser.is_accepting(self._config)
+
+    @property
+    def key(self) -> Hashable:
+        """Equal only for states with the same future."""
+        return (id(self._engine.parser), self._config)
+
+    def advance(self, token: int) -> GrammarState | None:
+        """The state after `token`, None if the grammar forbids it."""
+        engine = self._engine
+        if engine.parser.full:
+            return self._moved().advance(token)
+        if token in engine.vocabulary.stop_ids:
+            if not self.is_accepting:
+                return None
+            return GrammarState(self._grammar, engine, _FINISHED, self, token)
+        if self._config == _FINISHED:
+            return None
+        config = engine.after(self._config, token)
+        if config == 0:
+            return None
+        return GrammarState(self._grammar, engine, config, self, token)
+
+    def mask(self) -> Mask:
+        """Packed int32 mask, ceil(size / 32) words, read-only: bit t % 32 of word t // 32 is token t.
+
+        Stop ids are set exactly where the state is accepting.
+        """
+        if self._config == _FINISHED:
+            return self._engine.stop_mask
+        return self._engine.mask(self._config)
+
+    def mask_within(self, budget: int) -> Mask:
+        """The mask of the tokens after which a completion still fits.
+
+        `budget` counts the tokens that are left: this one, those of the completion, the stop token.
+
+        Raises:
+            BudgetError: no completion is known to fit; it says how many tokens suffice.
+        """
+        if self._config == _FINISHED:
+            return self._engine.stop_mask
+        mask = self._engine.mask_within(self._config, budget)
+        if not mask.any():
+            raise BudgetError(
+                f"no completion is known to fit into {budget} tokens; {self.bound} suffice",
+                self.bound,
+            )
+        return mask
+
+    def accepts(self, token: int) -> bool:
+        """Whether `token` may come next; no mask is made."""
+        if token in self._engine.vocabulary.stop_ids:
+            return self.is_accepting
+        return self._config != _FINISHED and self._engine.after(self._config, token) != 0
+
+    def accept_many(self, tokens: Sequence[int]) -> int:
+        """How many of `tokens` can be taken one after the other."""
+        state: GrammarState = self
+        for count, token in enumerate(tokens):
+            following = state.advance(token)
+            if following is None:
+                return count
+            state = following
+        return len(tokens)
+
+    def forced(self) -> bytes:
+        """Bytes with which every completion continues; empty where there is a choice or an end."""
+        return b"" if self._config == _FINISHED else self._engine.forced(self._config)
+
+    def completion(self) -> list[int]:
+        """Tokens of a short completion, the stop token left out."""
+        return [] if self._config == _FINISHED else self._engine.completion(self._config)
+
+    @property
+    def bound(self) -> int:
+        """Number of tokens that suffice from here, the stop token included."""
+        return 1 if self._config == _FINISHED else self._engine.bound(self._config)
+
+    def _moved(self) -> GrammarState:
+        """This state on a fresh parser: the memo of the old one has reached its limit."""
+        tokens: list[int] = []
+        state: GrammarState = self
+        while state._parent is not None:
+            tokens.append(state._token)
+            state = state._parent
+        moved = self._grammar.start(self.vocabulary)
+        for token in reversed(tokens):
+            following = moved.advance(token)
+            if following is None:
+                raise AssertionError("a state that was reached before is out of reach")
+            moved = following
+        return moved
+
+    def __repr__(self) -> str:
+        return f"GrammarState(accepting={self.is_accepting}, finished={self.is_finished})"

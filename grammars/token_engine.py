@@ -1,0 +1,271 @@
+"""Tokens over a parser: which tokens may follow a configuration, and what completes it."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.errors import VocabularyError
+from guided.grammars.memo import Parser
+from guided.grammars.vocabulary import SLICE_LENGTHS, Vocabulary
+from guided.kernels.masking import (
+    clamp_config,
+    compute_mask,
+    forced_bytes,
+    list_tokens,
+    shortest_path,
+)
+from guided.kernels.trie import longest_token
+
+#: Bytes that the masks of one grammar and vocabulary may take.
+MASK_LIMIT = 128 << 20
+#: Entries of the step table by tokens before it is started afresh.
+_STEP_LIMIT = 1 << 20
+#: Configurations looked at before a search for a completion gives up.
+_SEARCH_LIMIT = 20_000
+_LENGTHS = np.array(SLICE_LENGTHS, np.int64)
+
+Mask = NDArray[np.int32]
+
+
+class TokenEngine:
+    """A parser seen through the tokens of one vocabulary. Thread-safe.
+
+    Where some byte that the grammar may need is no token by itself, a legal prefix might have no
+    spelling to the end; then every token is checked for a completion before it is allowed.
+    """
+
+    def __init__(self, parser: Parser, vocabulary: Vocabulary, limit: int = MASK_LIMIT) -> None:
+        self.parser = parser
+        self.vocabulary = vocabulary
+        self._limit = max(1, limit // (4 * vocabulary.n_words))
+        self._masks: OrderedDict[int, tuple[Mask, int]] = OrderedDict()
+        self._clamped: dict[int, int] = {}
+        self._steps: dict[tuple[int, int], int] = {}
+        self._first: dict[int, int] = {}
+        self._bounds: dict[int, int] = {}
+        self._hopeless: set[int] = set()
+        self._lengths = np.array(SLICE_LENGTHS, np.int64)
+        self._counted = bool((parser.rules.lex_least >= 0).any())
+        self._stop_mask = _stop_mask(vocabulary)
+        self._lock = threading.RLock()
+        self.careful = not _used_bytes(parser) <= vocabulary.single_bytes | {0xFF}
+        if self.careful and not self._completable(parser.start):
+            raise VocabularyError(
+                "no sequence of tokens of this vocabulary spells a text of the grammar"
+            )
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that the kept masks take."""
+        return len(self._masks) * 4 * self.vocabulary.n_words
+
+    @property
+    def stop_mask(self) -> Mask:
+        """The mask that allows exactly the stop ids."""
+        return self._stop_mask
+
+    def after(self, config: int, token: int) -> int:
+        """The configuration after `token`, 0 if it is not allowed (stop ids never are)."""
+        found = self._steps.get((config, token))
+        if found is None:
+            data = self.vocabulary.grammar_bytes(token)
+            found = 0 if data is None else self.parser.walk(config, data)[0]
+            if found and self.careful and not self._completable(found):
+                found = 0
+            if len(self._steps) >= _STEP_LIMIT:
+                self._steps.clear()
+            self._steps[config, token] = found
+        return found
+
+    def mask(self, config: int) -> Mask:
+        """The packed mask of `config`, read-only; stop ids are set where it is accepting."""
+        return self._mask_and_reach(config)[0]
+
+    def _mask_and_reach(self, config: int) -> tuple[Mask, int]:
+        found = self._masks.get(config)
+        if found is not None:
+            return found
+        with self._lock:
+            representative = self._representative(config)
+            found = self._masks.get(representative)
+            if found is None:
+                found = self._compute(representative)
+                if len(self._masks) >= self._limit:
+                    self._masks.popitem(last=False)
+                self._masks[representative] = found
+        return found
+
+    def _representative(self, config: int) -> int:
+        if not self._counted:
+            return config
+        found = self._clamped.get(config)
+        if found is None:
+            if len(self._clamped) >= _STEP_LIMIT:
+                self._clamped.clear()
+            found = int(self.parser.call(clamp_config, config, self.vocabulary.longest))
+            self._clamped[config] = found
+        return found
+
+    def _compute(self, config: int) -> tuple[Mask, int]:
+        mask = np.empty(self.vocabulary.n_words, np.int32)
+        if self.careful:
+            tokens, targets = self.successors(config)
+            keep = [self._completable(int(target)) for target in targets]
+            mask = pack_tokens(tokens[np.array(keep, bool)], self.vocabulary.n_words)
+            if self.parser.is_accepting(config):
+                mask |= self._stop_mask
+            far = max((self.parser.distance(int(t)) for t in targets), default=0)
+        else:
+            _, far = self.parser.call(
+                compute_mask, self.vocabulary.tries, self._lengths, config, mask
+            )
+        mask.flags.writeable = False
+        return mask, int(far)
+
+    def successors(self, config: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """(allowed tokens, configuration after each), stop ids left out."""
+        room = self.vocabulary.size
+        tokens = np.empty(room, np.int32)
+        targets = np.empty(room, np.int32)
+        _, count = self.parser.call(list_tokens, self.vocabulary.tries, config, tokens, targets)
+        return tokens[:count], targets[:count]
+
+    def mask_within(self, config: int, budget: int) -> Mask:
+        """The mask of tokens after which a completion, with its stop token, fits into the rest."""
+        mask, far = self._mask_and_reach(config)
+        # One token now, at most one a byte for the rest, one to stop.
+        if far + self._counter_slack(config) + 2 <= budget:
+            return mask
+        tokens, targets = self.successors(config)
+        fits = {
+            int(target): self._fits(int(target), budget - 1) for target in np.unique(targets)
+        }
+        keep = np.array([fits[int(target)] for target in targets], bool)
+        limited = pack_tokens(tokens[keep], self.vocabulary.n_words)
+        if self.parser.is_accepting(config) and budget >= 1:
+            limited |= self._stop_mask
+        return limited
+
+    def _counter_slack(self, config: int) -> int:
+        # A clamped counter hides how many characters a lower bound still asks for.
+        if self._representative(config) == config:
+            return 0
+        return self.parser.distance(config)
+
+    def _fits(self, config: int, budget: int) -> bool:
+        if self.careful and not self._completable(config):
+            return False
+        return self.parser.distance(config) + 1 <= budget or self.bound(config) <= budget
+
+    def bound(self, config: int) -> int:
+        """Number of tokens that suffice from `config`, the stop token included."""
+        path: list[int] = []
+        at = config
+        while at not in self._bounds and not self.parser.is_accepting(at):
+            path.append(at)
+            at = self.after(at, self._first_token(at))
+        count = self._bounds.get(at, 1)
+        self._bounds[at] = count
+        for visited in reversed(path):
+            count += 1
+            self._bounds[visited] = count
+        return self._bounds[config]
+
+    def completion(self, config: int) -> list[int]:
+        """Tokens of a short completion, the stop token left out."""
+        tokens: list[int] = []
+        while not self.parser.is_accepting(config):
+            token = self._first_token(config)
+            tokens.append(token)
+            config = self.after(config, token)
+        return tokens
+
+    def _first_token(self, config: int) -> int:
+        """The token with which the completion of `config` begins."""
+        found = self._first.get(config)
+        if found is not None:
+            return found
+        if self.careful:
+            if not self._completable(config):
+                raise VocabularyError("no sequence of tokens spells a completion")
+            return self._first[config]
+        buffer = np.empty(self.vocabulary.longest, np.uint8)
+        _, count = self.parser.call(shortest_path, config, buffer)
+        trie = self.vocabulary.whole_trie
+        token, _ = longest_token(
+            buffer[:count], trie.node_byte, trie.node_token, trie.node_skip
+        )
+        if token < 0:
+            raise VocabularyError(
+                f"no token spells {bytes(buffer[:count])!r}, which the grammar needs"
+            )
+        self._first[config] = int(token)
+        return int(token)
+
+    def _completable(self, config: int) -> bool:
+        """Whether some sequence of tokens leads from `config` to a word (best-first search)."""
+        if self.parser.is_accepting(config) or config in self._first:
+            return True
+        if config in self._hopeless:
+            return False
+        origin: dict[int, tuple[int, int]] = {config: (0, -1)}
+        queue = [(self.parser.distance(config), 0, config)]
+        looked = 0
+        while queue and looked < _SEARCH_LIMIT:
+            _, depth, at = heapq.heappop(queue)
+            looked += 1
+            if self.parser.is_accepting(at) or at in self._first:
+                self._remember(at, origin)
+                return True
+            tokens, targets = self.successors(at)
+            for token, target in zip(tokens.tolist(), targets.tolist(), strict=True):
+                if target not in origin and target not in self._hopeless:
+                    origin[target] = (at, token)
+                    rank = self.parser.distance(target) + depth + 1
+                    heapq.heappush(queue, (rank, depth + 1, target))
+        if not queue:
+            self._hopeless.update(origin)
+        else:
+            self._hopeless.add(config)
+        return False
+
+    def _remember(self, at: int, origin: dict[int, tuple[int, int]]) -> None:
+        while origin[at][1] >= 0:
+            before, token = origin[at]
+            self._first.setdefault(before, token)
+            at = before
+
+    def forced(self, config: int) -> bytes:
+        """Bytes with which every completion continues."""
+        buffer = np.empty(256, np.uint8)
+        _, count = self.parser.call(forced_bytes, config, buffer)
+        return bytes(buffer[:count])
+
+
+def pack_tokens(tokens: NDArray[np.int32] | Sequence[int], n_words: int) -> Mask:
+    """A packed mask with the bits of `tokens` set."""
+    ids = np.asarray(tokens, np.int64)
+    mask = np.zeros(n_words, np.uint32)
+    np.bitwise_or.at(mask, ids // 32, np.uint32(1) << (ids % 32).astype(np.uint32))
+    return mask.view(np.int32)
+
+
+def _stop_mask(vocabulary: Vocabulary) -> Mask:
+    mask = pack_tokens(sorted(vocabulary.stop_ids), vocabulary.n_words)
+    mask.flags.writeable = False
+    return mask
+
+
+def _used_bytes(parser: Parser) -> frozenset[int]:
+    """Bytes that some terminal of the grammar uses."""
+    live = np.bitwise_or.reduce(parser.rules.st_live, axis=0) if len(
+        parser.rules.st_live
+    ) else np.zeros(4, np.uint64)
+    bits = np.unpackbits(live.view(np.uint8), bitorder="little")
+    return frozenset(np.flatnonzero(bits).tolist())

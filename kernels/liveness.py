@@ -1,0 +1,186 @@
+"""Facts about automaton states that the parser and the mask walk look up."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+#: Sentinel of the distance relaxation.
+FAR = 1 << 28
+
+
+@njit(cache=True, nogil=True)
+def fill_live(dfa_first, dfa_offset, dfa_width, dfa_class, trans, live):  # type: ignore[no-untyped-def]
+    """Fills `live` uint64[S, 4]: the bytes that lead on from each state."""
+    of_class = np.zeros((256, 4), np.uint64)
+    for dfa in range(len(dfa_width)):
+        width = dfa_width[dfa]
+        of_class[:width] = 0
+        for byte in range(256):
+            of_class[dfa_class[dfa, byte], byte >> 6] |= np.uint64(1) << np.uint64(byte & 63)
+        for state in range(dfa_first[dfa + 1] - dfa_first[dfa]):
+            row = dfa_offset[dfa] + state * width
+            for column in range(width):
+                if trans[row + column] >= 0:
+                    for word in range(4):
+                        live[dfa_first[dfa] + state, word] |= of_class[column, word]
+
+
+@njit(cache=True, nogil=True)
+def fill_survival(  # type: ignore[no-untyped-def]
+    dfa_first, dfa_offset, dfa_width, dfa_class, trans, charsets, reach, survive
+):
+    """Fills `survive` int32[S, 3]: characters that may follow whatever they are, up to `reach`.
+
+    `charsets` uint8[2, 256] marks the single-byte charsets; the third is the second one together
+    with all code points from U+0080 on. Death is propagated backwards, one character a round.
+    """
+    for dfa in range(len(dfa_width)):
+        width = dfa_width[dfa]
+        first = dfa_first[dfa]
+        states = dfa_first[dfa + 1] - first
+        offset = dfa_offset[dfa]
+        classes = np.zeros((2, 256), np.uint8)
+        for byte in range(256):
+            for charset in range(2):
+                if charsets[charset, byte]:
+                    classes[charset, dfa_class[dfa, byte]] = 1
+        for charset in range(3):
+            for state in range(states):
+                survive[first + state, charset] = reach
+            ascii_set = min(charset, 1)
+            for length in range(reach):
+                changed = False
+                for state in range(states):
+                    if survive[first + state, charset] <= length:
+                        continue
+                    if not _safe(
+                        trans, offset, width, dfa_class[dfa], classes[ascii_set], charset == 2,
+                        survive, first, charset, state, length,
+                    ):
+                        survive[first + state, charset] = length
+                        changed = True
+                if not changed:
+                    break
+
+
+@njit(cache=True, nogil=True)
+def _safe(  # type: ignore[no-untyped-def]
+    trans, offset, width, classes, marked, wide, survive, first, charset, state, length
+):
+    """Whether every character leads to a state that survives `length` more."""
+    row = offset + state * width
+    for column in range(width):
+        if marked[column]:
+            target = trans[row + column]
+            if target < 0 or survive[first + target, charset] < length:
+                return False
+    if not wide:
+        return True
+    # All well-formed sequences of two to four bytes (Unicode, table 3-7).
+    stack_state = np.empty(4096, np.int32)
+    stack_kind = np.empty(4096, np.uint8)
+    top = 0
+    for byte in range(0xC2, 0xF5):
+        target = trans[row + classes[byte]]
+        if target < 0:
+            return False
+        if byte > 0xC2 and classes[byte] == classes[byte - 1] and _lead(byte) == _lead(byte - 1):
+            continue
+        stack_state[top] = target
+        stack_kind[top] = _lead(byte)
+        top += 1
+    while top > 0:
+        top -= 1
+        node = offset + stack_state[top] * width
+        kind = stack_kind[top]
+        low, high, onward = _continuation(kind)
+        last = -1
+        for byte in range(low, high):
+            column = np.int64(classes[byte])
+            if column == last:
+                continue
+            last = column
+            target = trans[node + column]
+            if target < 0:
+                return False
+            if onward == 0:
+                if survive[first + target, charset] < length:
+                    return False
+            elif top < 4000:
+                stack_state[top] = target
+                stack_kind[top] = onward
+                top += 1
+            else:
+                return False
+    return True
+
+
+@njit(inline="always")
+def _lead(byte):  # type: ignore[no-untyped-def]
+    """Kind of what must follow a lead byte: 1-3 plain continuations, 4-7 restricted ones."""
+    if byte < 0xE0:
+        return 1
+    if byte == 0xE0:
+        return 4
+    if byte == 0xED:
+        return 5
+    if byte < 0xF0:
+        return 2
+    if byte == 0xF0:
+        return 6
+    if byte == 0xF4:
+        return 7
+    return 3
+
+
+@njit(inline="always")
+def _continuation(kind):  # type: ignore[no-untyped-def]
+    """(first byte, byte after the last, kind that follows) of a continuation."""
+    if kind == 1:
+        return 0x80, 0xC0, 0
+    if kind == 2:
+        return 0x80, 0xC0, 1
+    if kind == 3:
+        return 0x80, 0xC0, 2
+    if kind == 4:
+        return 0xA0, 0xC0, 1
+    if kind == 5:
+        return 0x80, 0xA0, 1
+    if kind == 6:
+        return 0x90, 0xC0, 2
+    return 0x80, 0x90, 2
+
+
+@njit(cache=True, nogil=True)
+def relax_distances(  # type: ignore[no-untyped-def]
+    q_begin, q_end, q_final, edge_symbol, edge_target, rule_start, lex_shortest, epsilon,
+    q_dist, rule_nullable,
+):
+    """Fewest bytes from every rule state to the end of its rule, and which rules may be empty.
+
+    Knuth's generalisation of shortest paths to grammars, by relaxation from the last state back.
+    """
+    for q in range(len(q_dist)):
+        q_dist[q] = 0 if q_final[q] else FAR
+    changed = True
+    while changed:
+        changed = False
+        for q in range(len(q_dist) - 1, -1, -1):
+            for edge in range(max(q_begin[q], 0), q_end[q]):
+                symbol = edge_symbol[edge]
+                if symbol == epsilon:
+                    weight = 0
+                elif symbol >= 0:
+                    weight = lex_shortest[symbol]
+                else:
+                    weight = q_dist[rule_start[-1 - symbol]]
+                if weight >= FAR or q_dist[edge_target[edge]] >= FAR:
+                    continue
+                through = weight + q_dist[edge_target[edge]]
+                if through < q_dist[q]:
+                    q_dist[q] = min(through, FAR - 1)
+                    changed = True
+    # Zero bytes from the start is exactly nullability: every terminal takes at least one byte.
+    for rule in range(len(rule_start)):
+        rule_nullable[rule] = 1 if q_dist[rule_start[rule]] == 0 else 0
