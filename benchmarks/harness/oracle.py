@@ -115,6 +115,22 @@ def _with_python_patterns(schema: Any) -> Any:
     return found
 
 
+def compile_patterns(schema: Any) -> None:
+    """Raises re.error where Python cannot read one of the (translated) patterns."""
+    if isinstance(schema, list):
+        for part in schema:
+            compile_patterns(part)
+    elif isinstance(schema, dict):
+        for key, value in schema.items():
+            if key == "pattern" and isinstance(value, str):
+                re.compile(value)
+            elif key == "patternProperties" and isinstance(value, dict):
+                for pattern in value:
+                    re.compile(pattern)
+            if key not in _DATA:
+                compile_patterns(value)
+
+
 def validator(schema: str) -> Validator:
     """The validator of a schema's draft (2020-12 where it names none), formats checked.
 

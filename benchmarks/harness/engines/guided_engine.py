@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from guided.errors import GuidedError
 from guided.grammars.grammar import Grammar, GrammarState
 from guided.grammars.json_schema import json_schema
 from guided.grammars.vocabulary import Vocabulary
-
-from guided.errors import GuidedError
 
 from ..tekken import TokenTable
 from . import RefusedError, bit

@@ -1,0 +1,1 @@
+"""Random texts under random constraints, judged by other people's validators."""

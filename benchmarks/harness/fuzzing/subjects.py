@@ -1,0 +1,115 @@
+"""What is fuzzed: schemas, regular expressions and grammars, each with an independent judge."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+from typing import Literal
+
+import jsonschema
+
+from guided.errors import GuidedError
+from guided.grammars.grammar import Grammar
+from guided.grammars.json_schema import json_schema
+from guided.grammars.lark import lark
+from guided.grammars.regex import regex
+
+from .. import data, oracle
+
+PATTERNS = data.ROOT / "benchmarks" / "data" / "patterns.json"
+Kind = Literal["schema", "regex", "grammar"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One constraint: its source text, its compiled grammar, and who judges its texts."""
+
+    kind: Kind
+    name: str
+    source: str
+    grammar: Grammar
+    fault: Callable[[str], str | None]
+
+
+class SlowError(Exception):
+    """Compiling took longer than its limit."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises SlowError in the block after so many seconds."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise SlowError(f"more than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _can_judge(schema: str) -> bool:
+    """Whether jsonschema can judge: the schema is valid there and Python reads its patterns."""
+    try:
+        judge = oracle.validator(schema)
+        judge.check_schema(json.loads(schema))
+        oracle.compile_patterns(judge.schema)
+    except (jsonschema.SchemaError, re.error, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _schema_fault(schema: str, text: str) -> str | None:
+    return oracle.schema_fault(oracle.validator(schema), text)
+
+
+def schemas(count: int, seed: int, skipped: Counter[str], limit: float = 10.0) -> list[Subject]:
+    """`count` random schemas that compile; counts in `skipped` why others were left out."""
+    found: list[Subject] = []
+    for case in data.sample(data.load(data.maskbench_path(None)), None, seed):
+        if len(found) == count:
+            break
+        if not _can_judge(case.schema):
+            skipped["jsonschema cannot judge"] += 1
+            continue
+        try:
+            with time_limit(limit):
+                grammar = json_schema(case.schema)
+        except GuidedError as error:
+            skipped[f"refused: {type(error).__name__}"] += 1
+            continue
+        except SlowError:
+            skipped[f"slow: {case.name}"] += 1
+            continue
+        fault = partial(_schema_fault, case.schema)
+        found.append(Subject("schema", case.name, case.schema, grammar, fault))
+    return found
+
+
+def patterns() -> list[Subject]:
+    """Our regular expressions and Lark grammars."""
+    content = json.loads(PATTERNS.read_text(encoding="utf-8"))
+    found = [
+        Subject("regex", f"regex {p}", p, regex(p), partial(oracle.regex_fault, p))
+        for p in content["regexes"]
+    ]
+    found += [
+        Subject("grammar", name, text, lark(text), partial(oracle.grammar_fault, text))
+        for name, text in content["grammars"].items()
+    ]
+    return found
+
+
+def named(subjects: Sequence[Subject], name: str | None) -> list[Subject]:
+    """The subjects of that name; all where no name is given."""
+    return [s for s in subjects if name is None or s.name == name]
