@@ -10,8 +10,7 @@ longer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +110,9 @@ class _Product:
         # A reading with fewer watches allows all that one with more of them allows.
         return {end for end in ends if not any(other < end for other in ends)}
 
-    def _by_watches(self, table: NDArray[np.int32], ends: Sequence[set[Watches]]) -> dict[Watches, Dfa]:
+    def _by_watches(
+        self, table: NDArray[np.int32], ends: Sequence[set[Watches]]
+    ) -> dict[Watches, Dfa]:
         classes = np.arange(256, dtype=np.uint8)
         return {
             watches: Dfa(table, classes, np.array([watches in end for end in ends]))

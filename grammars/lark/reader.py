@@ -12,7 +12,7 @@ from typing import Any
 
 from lark import Tree
 from lark.exceptions import LarkError, UnexpectedInput, VisitError
-from lark.lexer import Pattern
+from lark.lexer import Pattern, Token
 from lark.load_grammar import PrepareLiterals, TerminalTreeToPattern, load_grammar
 
 from guided.errors import GrammarError, GrammarTooLargeError
@@ -44,6 +44,14 @@ class Definitions:
         """An error that points at `name` in the text, where it can be found."""
         line, column = locate(self.text, name) if name else (0, 0)
         return GrammarError(message, self.text, line, column)
+
+    def error_at(self, token: Token, message: str) -> GrammarError:
+        """An error about the literal `token`, which may stand in an imported text instead."""
+        line, column = token.line or 0, token.column or 0
+        lines = self.text.split("\n")
+        here = line <= len(lines) and lines[line - 1].startswith(token, column - 1)
+        place = (self.text, line, column) if here else ()
+        return GrammarError(f"the terminal {token} {message}", *place)
 
 
 def read(text: str) -> Definitions:
@@ -115,15 +123,17 @@ def _reason(error: Exception) -> str:
 def _expanded_size(tree: SyntaxTree) -> int:
     """How many characters `tree` stands for. Shared subtrees count as often as they are used."""
     sizes: dict[int, int] = {}
-    for node in tree.iter_subtrees():  # children first
-        sizes[id(node)] = _node_size(node, sizes)
+    stack = [tree]
+    while stack:
+        node = stack[-1]
+        inner = [child for child in node.children if isinstance(child, Tree)]
+        missing = [child for child in inner if id(child) not in sizes]
+        stack.extend(missing)
+        if not missing:
+            leaves = sum(len(str(leaf)) for leaf in node.children if not isinstance(leaf, Tree))
+            sizes[id(node)] = 1 + leaves + sum(sizes[id(child)] for child in inner)
+            stack.pop()
     return sizes[id(tree)]
-
-
-def _node_size(node: SyntaxTree, sizes: Mapping[int, int]) -> int:
-    return 1 + sum(
-        sizes[id(child)] if isinstance(child, Tree) else len(str(child)) for child in node.children
-    )
 
 
 def _copy(tree: SyntaxTree) -> SyntaxTree:
