@@ -64,7 +64,7 @@ def needed(model: guided.Model, subject: Subject) -> int:
 
 def generate(model: guided.Model, draw: Draw) -> guided.Result[Any]:
     """One generation, sampled at temperature 1."""
-    result = guided.run(
+    return guided.run(
         model,
         draw.prompt,
         **constraint(draw.subject),
@@ -74,4 +74,3 @@ def generate(model: guided.Model, draw: Draw) -> guided.Result[Any]:
         top_p=None,
         seed=draw.seed,
     )
-    return result
