@@ -35,7 +35,9 @@ def byte_dfa(automaton: CharacterDfa) -> Dfa:
     encoder = _Encoder(len(automaton.accepting))
     for state, edges in enumerate(automaton.edges):
         segments = sorted(
-            (low, high, target) for number, target in edges for low, high in automaton.classes[number]
+            (low, high, target)
+            for number, target in edges
+            for low, high in automaton.classes[number]
         )
         encoder.add(state, _joined(segments))
     return encoder.dfa(automaton.accepting)

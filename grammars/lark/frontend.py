@@ -11,7 +11,7 @@ from lark.lexer import Pattern, PatternStr
 from guided.errors import GrammarError, GrammarTooLargeError, RegexError
 from guided.grammars.automata import Dfa, literal
 from guided.grammars.grammar import Grammar
-from guided.grammars.ir import Expr, GrammarSpec, Lex, special_bytes
+from guided.grammars.ir import GrammarSpec, Lex, special_bytes
 from guided.grammars.lark.reader import (
     Definitions,
     SyntaxTree,
@@ -40,8 +40,8 @@ def lark(
         special_tokens: the special token that each terminal declared by `%declare` stands for.
 
     Raises:
-        GrammarError: invalid text, an undefined or doubly defined name, look-around, back-references
-            and anchors in a terminal, a terminal that matches the empty string.
+        GrammarError: invalid text, an undefined or doubly defined name, a look-around, an anchor or
+            a back-reference in a terminal, a terminal that matches the empty string.
         EmptyGrammarError: no text is accepted.
         GrammarTooLargeError: a stated limit is exceeded.
 
@@ -55,7 +55,7 @@ def lark(
 def lark_spec(
     text: str, start: str = START, *, special_tokens: Mapping[str, str] | None = None
 ) -> GrammarSpec:
-    """The rules of `lark`, before they are compiled; raises the same errors but for an empty one."""
+    """The rules of `lark`, not yet compiled; an empty grammar is not an error yet."""
     try:
         return _spec(read(text), start, special_tokens or {})
     except RecursionError:

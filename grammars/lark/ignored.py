@@ -2,10 +2,10 @@
 
 Lark skips an ignored terminal wherever a terminal is expected, and after the whole text. It always
 skips the longest match: with /a+/ ignored, "aab" is not "a" skipped and then "ab". So the skipped
-text decides what may come next, and a terminal with all that may be skipped before it is one regular
-language: run the automata of the ignored terminals and of the terminal side by side, and let every
-skipped match carry a *watch* on what follows, which ends the reading if the match could have been
-longer.
+text decides what may come next, and a terminal with all that may be skipped before it is one
+regular language: run the automata of the ignored terminals and of the terminal side by side, and
+let every skipped match carry a *watch* on what follows, which ends the reading if the match could
+have been longer.
 """
 
 from __future__ import annotations

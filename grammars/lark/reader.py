@@ -1,7 +1,7 @@
 """Reads Lark grammar text with the `lark` package's own reader.
 
-Rules stay in EBNF form: Lark expands alternatives and options into plain rules, which is exponential
-in the number of optional parts of a rule, while a translation of the tree is linear.
+Rules stay in EBNF form: Lark expands alternatives and options into plain rules, which is
+exponential in the number of optional parts of a rule; translating the tree is linear.
 """
 
 from __future__ import annotations

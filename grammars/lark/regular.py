@@ -1,4 +1,4 @@
-"""Joins the regular parts of a grammar into single terminals, which leaves the parser less to do."""
+"""Joins regular parts of a grammar into single terminals, which leaves the parser less to do."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def _sequence(parts: Sequence[Expr]) -> Expr:
     flat = [inner for p in parts for inner in (p.parts if isinstance(p, Seq) else (p,))]
     result: list[Expr] = []
     for is_regular, run in groupby(flat, lambda part: isinstance(part, Lex)):
-        result.extend(_glued([p for p in run if isinstance(p, Lex)]) if is_regular else run)
+        pieces = list(run)
+        result += _glued([p for p in pieces if isinstance(p, Lex)]) if is_regular else pieces
     return result[0] if len(result) == 1 else Seq(tuple(result))
 
 

@@ -39,8 +39,8 @@ class Terminals:
 def translate(definitions: Definitions, start: str, terminals: Terminals) -> dict[str, Expr]:
     """The rules that `start` reaches.
 
-    Raises GrammarError for what is undefined or misused, GrammarTooLargeError for groups nested more
-    than `DEEPEST` deep and for templates that instantiate each other without end.
+    Raises GrammarError for what is undefined or misused, GrammarTooLargeError for groups nested
+    more than `DEEPEST` deep and for templates that instantiate each other without end.
     """
     return _Translator(definitions, terminals).run(start)
 
@@ -82,9 +82,7 @@ class _Translator:
             return self._symbol(node, environment)
         self.depth += 1
         if self.depth > 4 * DEEPEST:  # a group is up to four nodes deep
-            raise GrammarTooLargeError(
-                f"rule {self.rule!r} nests groups more than {DEEPEST} deep"
-            )
+            raise GrammarTooLargeError(f"rule {self.rule!r} nests groups more than {DEEPEST} deep")
         expr = _TRANSLATIONS[node.data](self, node, environment)
         self.depth -= 1
         return expr

@@ -1,10 +1,9 @@
 """The words of a terminal: the texts that Lark's `dynamic_complete` lexer takes for it.
 
-The lexer matches with `re.match`, then again on every shorter text. A word is found that way exactly
-if `re.match` on the word alone consumes all of it. (A match on more text that is longer takes a path
-that `re` prefers; that path is preferred on the word's own extension too, and nowhere else.) These
-words form a regular language: run all threads of the expression in the order in which `re` would try
-them, and drop whatever comes after a thread that has matched.
+The lexer matches with `re.match`, then again on every shorter beginning of the match. That finds
+exactly the words of which `re.match` consumes all: if a shorter match were preferred on a longer
+text, it would be preferred on the word too. These words form a regular language: run all threads of
+the expression in the order in which `re` tries them, and drop what comes after one that matched.
 """
 
 from __future__ import annotations
@@ -70,8 +69,7 @@ class _Determinization:
     def _check(self, count: int) -> None:
         if count >= MOST_STATES:
             raise GrammarTooLargeError(
-                f"the regular expression {self.pattern[:60]!r} needs more than "
-                f"{MOST_STATES} states"
+                f"the regular expression {self.pattern[:60]!r} needs more than {MOST_STATES} states"
             )
 
     def _step(self, threads: Threads, character: int) -> tuple[Threads, bool]:

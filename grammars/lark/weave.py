@@ -161,9 +161,7 @@ class _Weaver:
             self.rules[name] = expr
         return Ref(name)
 
-    def _loop(
-        self, part: Expr, least: int, most: int | None, begin: Watches, end: Watches
-    ) -> Expr:
+    def _loop(self, part: Expr, least: int, most: int | None, begin: Watches, end: Watches) -> Expr:
         if max(least, most or 0) > MOST_COPIES:
             raise GrammarTooLargeError(
                 f"a part is repeated more than {MOST_COPIES} times where the end of ignored text "

@@ -15,9 +15,7 @@ class LarkOracle:
     """Whether Lark's Earley parser with the dynamic_complete lexer accepts a text."""
 
     def __init__(self, grammar: str) -> None:
-        self.parser = Lark(
-            grammar, parser="earley", lexer="dynamic_complete", ambiguity="forest"
-        )
+        self.parser = Lark(grammar, parser="earley", lexer="dynamic_complete", ambiguity="forest")
 
     def accepts(self, text: str) -> bool:
         try:
