@@ -197,11 +197,9 @@ def _expand(  # type: ignore[no-untyped-def]
         elif operation == TAIL:
             frame = stack[top - 1]
             tail = state
-            state += 1
             sources[edge], labels[edge], targets[edge] = frame[3], -1, tail
-            sources[edge + 1], labels[edge + 1], targets[edge + 1] = tail, -1, state
             state, edge = _place_atom(
-                program[i + 1], state, edge + 2, sources, labels, targets,
+                program[i + 1], state, edge + 1, sources, labels, targets,
                 tables, begins, sizes, accepting, atom_classes, firsts,
             )  # fmt: skip
             sources[edge], labels[edge], targets[edge] = state - 1, -1, tail
@@ -281,8 +279,8 @@ def _constrain(  # type: ignore[no-untyped-def]
 ):
     """The product with the constraint automaton, where marks have become empty edges.
 
-    Returns (status, sources, labels, targets, start, end, sinks): a new end is added. Sinks are
-    the tail in those states of the constraint that forbid nothing (mark 0 of `marks` says so).
+    Returns (status, sources, labels, targets, number of states, which of them are sinks): state 0
+    is the end, state 1 the start. Sinks are the tail where the constraint forbids nothing.
     """
     number = np.full((len(first) - 1) * n_constraint, -1, np.int32)
     capacity = 256
@@ -300,9 +298,9 @@ def _constrain(  # type: ignore[no-untyped-def]
         here += 1
         for i in range(first[state], first[state + 1] + 1):
             if edge >= limit:
-                return TOO_MUCH_WORK, out_sources, out_labels, out_targets, count, -1
+                return TOO_MUCH_WORK, out_sources, out_labels, out_targets, count, number > 0
             if i == first[state + 1]:
-                if state != end:
+                if state != end or marks[context, 0] < 1:
                     continue
                 label, target = -1, 0
             else:
@@ -329,31 +327,33 @@ def _constrain(  # type: ignore[no-untyped-def]
                 out_targets = _grown(out_targets, 2 * edge)
             out_sources[edge], out_labels[edge], out_targets[edge] = source, label, target
             edge += 1
-    sink = -1
+    is_sink = np.zeros(count, np.bool_)
     for i in range(count - 1):
-        if pairs[i] // n_constraint == tail and marks[pairs[i] % n_constraint, 0] >= 0:
-            sink = i + 1
-    return OK, out_sources[:edge], out_labels[:edge], out_targets[:edge], count, sink
+        is_sink[i + 1] = pairs[i] // n_constraint == tail and marks[pairs[i] % n_constraint, 0] == 2
+    return OK, out_sources[:edge], out_labels[:edge], out_targets[:edge], count, is_sink
 
 
 @kernel
-def _close(seeds, n_seeds, first, labels, targets, is_kept, stamp_of, stamp, members, sink):  # type: ignore[no-untyped-def]
-    """Fill `members` with the kept states that empty edges reach; returns (size, steps)."""
+def _close(  # type: ignore[no-untyped-def]
+    seeds, n_seeds, first, labels, targets, is_kept, is_sink, stamp_of, stamp, members
+):
+    """Fill `members` with the kept states that empty edges reach; returns (size, steps).
+
+    Where a sink is reached the size is -1 - sink.
+    """
     depth, size, steps = 0, 0, 0
     # `members` holds the result from the left and the stack from the right.
     capacity = len(members)
     for i in range(n_seeds):
-        if stamp_of[seeds[i]] != stamp:
-            stamp_of[seeds[i]] = stamp
-            depth += 1
-            members[capacity - depth] = seeds[i]
+        stamp_of[seeds[i]] = stamp
+        depth += 1
+        members[capacity - depth] = seeds[i]
     while depth:
         state = members[capacity - depth]
         depth -= 1
         steps += 1
-        if state == sink:
-            members[0] = state
-            return 1, steps
+        if is_sink[state]:
+            return -1 - state, steps
         if is_kept[state]:
             members[size] = state
             size += 1
@@ -367,7 +367,7 @@ def _close(seeds, n_seeds, first, labels, targets, is_kept, stamp_of, stamp, mem
 
 
 @kernel
-def _determinise(first, labels, targets, n_classes, start, end, sink, max_states, max_work):  # type: ignore[no-untyped-def]
+def _determinise(first, labels, targets, n_classes, start, end, is_sink, max_states, max_work):  # type: ignore[no-untyped-def]
     """Subset construction: (status, table, accepting)."""
     n = len(first) - 1
     is_kept = np.zeros(n, np.bool_)
@@ -392,6 +392,8 @@ def _determinise(first, labels, targets, n_classes, start, end, sink, max_states
     following = np.empty(256, np.int32)
     seeds[0] = start
     head_label = -1
+    no_sink = np.zeros(n, np.bool_)
+    sink = -1
     count, here, work, n_seeds = 0, -1, 0, 1
     while True:
         # One turn closes one set of targets; the very first turn closes the start.
@@ -432,8 +434,16 @@ def _determinise(first, labels, targets, n_classes, start, end, sink, max_states
                 entry = following[entry]
         stamp += 1
         size, steps = _close(
-            seeds, n_seeds, first, labels, targets, is_kept, stamp_of, stamp, members, sink
+            seeds, n_seeds, first, labels, targets, is_kept, is_sink, stamp_of, stamp, members
         )
+        if size < 0:
+            # All sinks accept the same, so that the first stands for any.
+            sink = -1 - size if sink < 0 else sink
+            seeds[0] = sink
+            stamp += 1
+            size, steps = _close(
+                seeds, 1, first, labels, targets, is_kept, no_sink, stamp_of, stamp, members
+            )
         work += steps
         if work > max_work:
             return TOO_MUCH_WORK, table[:0], np.zeros(0, np.bool_)
@@ -509,8 +519,8 @@ def compile_program(  # type: ignore[no-untyped-def]
 
     `tables` and `accepting` hold the atoms one after the other, atom a from `begins[a]`, with
     `sizes[a]` = (states, classes). `marks` is int32 [constraint states, 1 + marks]: the state of
-    the constraint after each mark, and in column 0 whether the state forbids nothing (-1: no). It
-    has no column where there is no constraint.
+    the constraint after each mark (-1: it does not hold), and in column 0 whether the text may end
+    there (1), goes on freely (2) or neither (0). It has no column where there is no constraint.
     """
     classes, n_classes = _refine(program, atom_classes)
     firsts = np.zeros(n_classes, np.int32)
@@ -533,7 +543,9 @@ def compile_program(  # type: ignore[no-untyped-def]
         program, tables, begins, sizes, accepting, atom_classes, classes, n_classes, n_states, n_edges
     )
     first, labels, targets = _by_source(sources, labels, targets, n_states)
-    sink = tail
+    is_sink = np.zeros(n_states, np.bool_)
+    if tail >= 0:
+        is_sink[tail] = True
     if marks.shape[1]:
         last = len(sizes) - 1
         n, k = sizes[last, 0], sizes[last, 1]
@@ -541,7 +553,7 @@ def compile_program(  # type: ignore[no-untyped-def]
         column_of = np.empty(n_classes, np.int64)
         for column in range(n_classes):
             column_of[column] = atom_classes[last, firsts[column]]
-        status, sources, labels, targets, n_states, sink = _constrain(
+        status, sources, labels, targets, n_states, is_sink = _constrain(
             first, labels, targets, start, end, tail, table, column_of, marks, n, max_edges
         )
         if status != OK:
@@ -549,6 +561,6 @@ def compile_program(  # type: ignore[no-untyped-def]
         start, end = 1, 0
         first, labels, targets = _by_source(sources, labels, targets, n_states)
     status, table, final = _determinise(
-        first, labels, targets, n_classes, start, end, sink, max_states, max_work
+        first, labels, targets, n_classes, start, end, is_sink, max_states, max_work
     )
     return status, table, classes, final

@@ -6,6 +6,7 @@ every step. The operations and their meaning stand in `guided.kernels.automata_n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,24 @@ MAX_WORK = 30_000_000
 Table = tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.bool_]]
 
 
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """An automaton over bytes and marks that says where the empty string of a mark is allowed.
+
+    `marks` is int32 [states, 1 + marks]: in column 0 whether the text may end in a state (1),
+    may also go on freely (2), or neither (0); then the state after each mark, -1 where it is
+    not allowed.
+    """
+
+    transitions: NDArray[np.int32]
+    classes: NDArray[np.uint8]
+    marks: NDArray[np.int32]
+
+    @property
+    def accepting(self) -> NDArray[np.bool_]:
+        return np.zeros(len(self.transitions), np.bool_)
+
+
 class Program:
     """A stack program that describes a regular language; every method appends an operation.
 
@@ -37,6 +56,7 @@ class Program:
     def __init__(self) -> None:
         self._operations: list[int] = []
         self._atoms: dict[Dfa, int] = {}
+        self.has_marks = False
 
     def _number(self, dfa: Dfa) -> int:
         return self._atoms.setdefault(dfa, len(self._atoms))
@@ -86,6 +106,7 @@ class Program:
     def mark(self, number: int) -> None:
         """The empty string where the constraint of `determinise` allows mark `number` (from 1)."""
         self._operations += (kernels.MARK, number - 1)
+        self.has_marks = True
 
     def tail(self, dfa: Dfa) -> None:
         """The last operand, then any number of words of `dfa`.
@@ -95,23 +116,18 @@ class Program:
         """
         self._operations += (kernels.TAIL, self._number(dfa))
 
-    def determinise(
-        self, name: str, constraint: tuple[Dfa, NDArray[np.int32]] | None = None
-    ) -> Table:
+    def determinise(self, name: str, constraint: Constraint | None = None) -> Table:
         """The automaton as (table, classes, accepting), not yet canonical.
-
-        `constraint` is an automaton that accepts in all its states, and for each state a row: -1
-        in column 0 where the state forbids some continuation, then the state after each mark.
 
         Raises:
             GrammarTooLargeError: more states or work than the limits above; `name` is what the
                 message calls the language.
         """
-        atoms = list(self._atoms)
+        atoms: list[Dfa | Constraint] = list(self._atoms)
         marks = np.zeros((0, 0), np.int32)
         if constraint is not None:
-            atoms.append(constraint[0])
-            marks = constraint[1]
+            atoms.append(constraint)
+            marks = constraint.marks
         status, *table = kernels.compile_program(
             np.array(self._operations, np.int32),
             *_pack(atoms),
@@ -130,7 +146,7 @@ class Program:
 
 
 def _pack(
-    atoms: list[Dfa],
+    atoms: list[Dfa | Constraint],
 ) -> tuple[
     NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.uint8]
 ]:
@@ -145,16 +161,16 @@ def _pack(
         )
     begins, sizes = [], []
     table_end = state_end = 0
-    for dfa in atoms:
-        n, k = dfa.transitions.shape
+    for atom in atoms:
+        n, k = atom.transitions.shape
         begins.append((table_end, state_end))
         sizes.append((n, k))
         table_end += n * k
         state_end += n
     return (
-        np.concatenate([dfa.transitions.ravel() for dfa in atoms]),
+        np.concatenate([atom.transitions.ravel() for atom in atoms]),
         np.array(begins, np.int64),
         np.array(sizes, np.int64),
-        np.concatenate([dfa.accepting for dfa in atoms]),
-        np.stack([dfa.classes for dfa in atoms]),
+        np.concatenate([atom.accepting for atom in atoms]),
+        np.stack([atom.classes for atom in atoms]),
     )
