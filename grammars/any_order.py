@@ -6,8 +6,7 @@ import numpy as np
 
 from guided.grammars.free_group import FreeGroup
 from guided.grammars.rule_builder import RuleBuilder
-from guided.kernels.liveness import FAR
-from guided.kernels.parsing import EPSILON, Rules
+from guided.kernels.memo_arrays import BEGIN, DIST, END, EPSILON, FAR, START, Rules
 
 
 class AnyOrder:
@@ -44,7 +43,7 @@ class AnyOrder:
             growth.expand(state, edges + calls)
         elif calls:
             nearest = min(
-                int(rules.q_dist[rules.rule_start[-1 - call]]) + growth.distance(target)
+                int(rules.state[rules.rule[-1 - call, START], DIST]) + growth.distance(target)
                 for call, target in calls
             )
             middle = growth.state(nearest)
@@ -76,12 +75,12 @@ class _Growth:
     def state(self, distance: int) -> int:
         """A new, unexpanded rule state."""
         self._distances.append(distance)
-        return len(self.base.q_begin) + len(self._distances) - 1
+        return len(self.base.state) + len(self._distances) - 1
 
     def distance(self, state: int) -> int:
         """Fewest bytes from `state` to the end of its rule."""
-        known = len(self.base.q_begin)
-        return int(self.base.q_dist[state]) if state < known else self._distances[state - known]
+        known = len(self.base.state)
+        return int(self.base.state[state, DIST]) if state < known else self._distances[state - known]
 
     def expand(self, state: int, edges: list[tuple[int, int]]) -> None:
         """Gives `state` its edges (symbol, target)."""
@@ -90,22 +89,15 @@ class _Growth:
     def rules(self) -> Rules:
         """The base with everything appended."""
         base = self.base
-        fresh = np.full(len(self._distances), -1, np.int32)
-        q_begin = np.concatenate([base.q_begin, fresh])
-        q_end = np.concatenate([base.q_end, fresh])
-        symbols: list[int] = []
-        targets: list[int] = []
-        at = len(base.edge_symbol)
-        for state, edges in self._expanded:
-            q_begin[state] = at + len(symbols)
-            symbols += [symbol for symbol, _ in edges]
-            targets += [target for _, target in edges]
-            q_end[state] = at + len(symbols)
-        return base._replace(
-            q_begin=q_begin,
-            q_end=q_end,
-            q_final=np.concatenate([base.q_final, np.zeros(len(fresh), np.uint8)]),
-            q_dist=np.concatenate([base.q_dist, np.array(self._distances, np.int32)]),
-            edge_symbol=np.concatenate([base.edge_symbol, np.array(symbols, np.int32)]),
-            edge_target=np.concatenate([base.edge_target, np.array(targets, np.int32)]),
-        )
+        fresh = np.zeros((len(self._distances), 4), np.int32)
+        fresh[:, BEGIN] = -1
+        fresh[:, DIST] = self._distances
+        state = np.concatenate([base.state, fresh])
+        grown: list[tuple[int, int]] = []
+        at = len(base.edge)
+        for expanded, edges in self._expanded:
+            state[expanded, BEGIN] = at + len(grown)
+            grown += edges
+            state[expanded, END] = at + len(grown)
+        edge = np.array(grown, np.int32).reshape(-1, 2)
+        return base._replace(state=state, edge=np.concatenate([base.edge, edge]))

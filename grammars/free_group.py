@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guided.grammars.ir import Members
-from guided.kernels.liveness import FAR
-from guided.kernels.parsing import Rules
+from guided.kernels.memo_arrays import DIST, FAR, START, Rules
 
 
 @dataclass(frozen=True)
@@ -80,4 +79,4 @@ class FreeGroup:
 
 
 def _least(rules: Rules, rule: int) -> int:
-    return int(rules.q_dist[rules.rule_start[rule]])
+    return int(rules.state[rules.rule[rule, START], DIST])

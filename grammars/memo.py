@@ -12,52 +12,51 @@ from numpy.typing import NDArray
 from guided.errors import GrammarTooLargeError
 from guided.grammars.any_order import AnyOrder
 from guided.grammars.rule_builder import RuleBuilder
-from guided.kernels import parsing
-from guided.kernels.parsing import EXPAND, GROW, Memo, Rules
+from guided.kernels import memo_arrays, rehash
+from guided.kernels.configs import start_config, walk_bytes
+from guided.kernels.contexts import open_memo
+from guided.kernels.memo_arrays import ACCEPTING, EXPAND, GROW, REST, Memo, Rules
 
 #: Bytes that the memo of one grammar may take before it is started afresh.
 MEMO_LIMIT = 256 << 20
 
-# Rows of each growing table: the counter that fills it and the arrays that share it.
-_TABLES: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (parsing.N_CONTEXTS, ("ctx_begin", "ctx_end", "ctx_dist")),
-    (parsing.N_CONTEXT_ITEMS, ("ctx_q", "ctx_outer")),
-    (parsing.N_SETS, ("set_begin", "set_end", "set_accepting", "set_group", "set_group_end")),
-    (parsing.N_KERNEL, ("kernel_item",)),
-    (parsing.N_GROUPS, ("grp_lex", "grp_begin", "grp_end", "grp_dist")),
-    (parsing.N_SCANS, ("scan_q", "scan_ctx")),
-    (
-        parsing.N_CONFIGS,
-        ("cfg_begin", "cfg_end", "cfg_accepting", "cfg_dist", "cfg_live"),
-    ),
-    (parsing.N_THREADS, ("thread",)),
-)
-_WIDE = {"kernel_item": np.int64, "thread": np.int64}
+# Each growing array with the counter that fills it.
+_GROWING: dict[str, int] = {
+    "context": memo_arrays.N_CONTEXTS,
+    "waiting": memo_arrays.N_WAITING,
+    "parse_set": memo_arrays.N_SETS,
+    "kernel": memo_arrays.N_KERNEL,
+    "group": memo_arrays.N_GROUPS,
+    "scan": memo_arrays.N_SCANS,
+    "config": memo_arrays.N_CONFIGS,
+    "live": memo_arrays.N_CONFIGS,
+    "thread": memo_arrays.N_THREADS,
+}
 _FIRST_ROOM = 512
 
 
 def _new_memo(rules: Rules) -> Memo:
-    arrays: dict[str, NDArray[Any]] = {}
-    for _, names in _TABLES:
-        for name in names:
-            if name == "cfg_live":
-                arrays[name] = np.zeros((_FIRST_ROOM, 4), np.uint64)
-            else:
-                arrays[name] = np.zeros(_FIRST_ROOM, _WIDE.get(name, np.int32))
-    size = np.zeros(parsing.N_SIZES, np.int64)
+    size = np.zeros(memo_arrays.N_SIZES, np.int64)
     # Number 0 is the free slot of the hash tables and the dead configuration.
-    for counter in (parsing.N_CONTEXTS, parsing.N_SETS, parsing.N_CONFIGS):
+    for counter in (memo_arrays.N_CONTEXTS, memo_arrays.N_SETS, memo_arrays.N_CONFIGS):
         size[counter] = 1
     return Memo(
         size=size,
-        hash_ctx=np.zeros(2 * _FIRST_ROOM, np.int32),
-        hash_set=np.zeros(2 * _FIRST_ROOM, np.int32),
-        hash_cfg=np.zeros(2 * _FIRST_ROOM, np.int32),
-        step_key=np.full(8 * _FIRST_ROOM, -1, np.int64),
-        step_to=np.zeros(8 * _FIRST_ROOM, np.int32),
-        scratch=np.zeros(16, np.int64),
-        stamp=np.zeros(len(rules.rule_start) + 1, np.int32),
-        **arrays,
+        context=np.zeros((_FIRST_ROOM, 3), np.int32),
+        waiting=np.zeros((_FIRST_ROOM, 2), np.int32),
+        parse_set=np.zeros((_FIRST_ROOM, 5), np.int32),
+        kernel=np.zeros(_FIRST_ROOM, np.int64),
+        group=np.zeros((_FIRST_ROOM, 4), np.int32),
+        scan=np.zeros((_FIRST_ROOM, 2), np.int32),
+        config=np.zeros((_FIRST_ROOM, 4), np.int32),
+        live=np.zeros((_FIRST_ROOM, 4), np.uint64),
+        thread=np.zeros(_FIRST_ROOM, np.int64),
+        context_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
+        set_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
+        config_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
+        step=np.full((4 * _FIRST_ROOM, 2), -1, np.int64),
+        scratch=np.zeros(4, np.int64),
+        stamp=np.zeros(len(rules.rule), np.int32),
     )
 
 
@@ -71,28 +70,23 @@ class Parser:
     def __init__(self, rules: Rules, builder: RuleBuilder, limit: int = MEMO_LIMIT) -> None:
         self.rules = rules
         self.limit = limit
+        #: Whether the memo has outgrown its limit.
+        self.full = False
         self.lock = threading.Lock()
         self._any_order = AnyOrder(builder) if builder.any_order else None
         self.memo = _new_memo(rules)
-        self._repeat(parsing.open_memo)
-        self.start = int(self._repeat(parsing.start_config, 0))
+        self._repeat(open_memo)
+        self.start = int(self._repeat(start_config, 0))
 
     @property
     def n_bytes(self) -> int:
         """Bytes that the memo takes."""
         return sum(array.nbytes for array in self.memo)
 
-    @property
-    def full(self) -> bool:
-        """Whether the memo has outgrown its limit."""
-        return bool(self.n_bytes > self.limit)
-
     def walk(self, config: int, data: bytes) -> tuple[int, int]:
         """(configuration after `data`, bytes taken); configuration 0 where a byte is illegal."""
         with self.lock:
-            target, taken = self._repeat(
-                parsing.walk_bytes, config, np.frombuffer(data, np.uint8)
-            )
+            target, taken = self._repeat(walk_bytes, config, np.frombuffer(data, np.uint8))
         return int(target), int(taken)
 
     def call(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
@@ -102,15 +96,15 @@ class Parser:
 
     def is_accepting(self, config: int) -> bool:
         """Whether the text that led here is a word of the grammar."""
-        return bool(self.memo.cfg_accepting[config])
+        return bool(self.memo.config[config, ACCEPTING])
 
     def distance(self, config: int) -> int:
         """Fewest bytes that complete the text."""
-        return int(self.memo.cfg_dist[config])
+        return int(self.memo.config[config, REST])
 
     def live_bytes(self, config: int) -> NDArray[np.uint64]:
         """256 bits: the bytes that may follow."""
-        return self.memo.cfg_live[config]  # type: ignore[no-any-return]
+        return self.memo.live[config]  # type: ignore[no-any-return]
 
     def _repeat(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
         while True:
@@ -127,19 +121,16 @@ class Parser:
 
     def _grow(self) -> None:
         memo = self.memo
-        changed: dict[str, NDArray[Any]] = {}
-        for counter, names in _TABLES:
-            room = len(getattr(memo, names[0]))
-            if 2 * memo.size[counter] + 64 > room:
-                for name in names:
-                    changed[name] = _doubled(getattr(memo, name))
-        # Scans are reserved in blocks: a single wide set may need more than is left.
-        if not changed:
-            for name in ("grp_lex", "grp_begin", "grp_end", "grp_dist", "scan_q", "scan_ctx",
-                         "kernel_item", "thread", "ctx_q", "ctx_outer"):
-                changed[name] = _doubled(getattr(memo, name))
-        memo = memo._replace(**changed)
+        filling = [
+            name
+            for name, counter in _GROWING.items()
+            if 2 * memo.size[counter] + 64 > len(getattr(memo, name))
+        ]
+        # A single wide parse set may need more room at once than a half-empty array has.
+        names = filling or [*_GROWING]
+        memo = memo._replace(**{name: _doubled(getattr(memo, name)) for name in names})
         self.memo = _rehashed(memo)
+        self.full = self.n_bytes > self.limit
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:
@@ -152,19 +143,15 @@ def _rehashed(memo: Memo) -> Memo:
     """The memo with hash tables that are at most a quarter full."""
     changed: dict[str, NDArray[Any]] = {}
     for name, counter, fill in (
-        ("hash_ctx", parsing.N_CONTEXTS, parsing.rehash_contexts),
-        ("hash_set", parsing.N_SETS, parsing.rehash_sets),
-        ("hash_cfg", parsing.N_CONFIGS, parsing.rehash_configs),
+        ("context_hash", memo_arrays.N_CONTEXTS, rehash.rehash_contexts),
+        ("set_hash", memo_arrays.N_SETS, rehash.rehash_sets),
+        ("config_hash", memo_arrays.N_CONFIGS, rehash.rehash_configs),
     ):
         size = len(getattr(memo, name))
         if 4 * memo.size[counter] >= size:
-            table = np.zeros(4 * size, np.int32)
-            fill(memo, table)
-            changed[name] = table
-    if 4 * memo.size[parsing.N_STEPS] >= len(memo.step_key):
-        keys = np.full(4 * len(memo.step_key), -1, np.int64)
-        targets = np.zeros(len(keys), np.int32)
-        parsing.rehash_steps(memo, keys, targets)
-        changed["step_key"] = keys
-        changed["step_to"] = targets
+            changed[name] = np.zeros(4 * size, np.int32)
+            fill(memo, changed[name])
+    if 4 * memo.size[memo_arrays.N_STEPS] >= len(memo.step):
+        changed["step"] = np.full((4 * len(memo.step), 2), -1, np.int64)
+        rehash.rehash_steps(memo, changed["step"])
     return memo._replace(**changed)

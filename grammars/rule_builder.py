@@ -6,7 +6,7 @@ from guided.errors import GrammarError, GrammarTooLargeError
 from guided.grammars.automata import Dfa
 from guided.grammars.free_group import FreeGroup
 from guided.grammars.ir import Alt, CountedString, Expr, GrammarSpec, Lex, Members, Ref, Repeat, Seq
-from guided.kernels.parsing import EPSILON, PLAIN
+from guided.kernels.memo_arrays import EPSILON, PLAIN
 
 #: Rule states that one grammar may have.
 STATE_LIMIT = 2_000_000

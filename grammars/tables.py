@@ -12,9 +12,31 @@ from guided.grammars.automata import Dfa
 from guided.grammars.counted import string_automaton
 from guided.grammars.ir import GrammarSpec
 from guided.grammars.rule_builder import RuleBuilder
-from guided.kernels.liveness import FAR, fill_live, fill_survival, relax_distances
+from guided.kernels.liveness import fill_live, fill_survival, relax_distances
 from guided.kernels.masking import REACH
-from guided.kernels.parsing import EPSILON, PLAIN, Rules
+from guided.kernels.memo_arrays import (
+    ACCEPT,
+    BEGIN,
+    DFA,
+    DIST,
+    END,
+    EPSILON,
+    FAR,
+    FARTHEST,
+    FINAL,
+    FIRST,
+    LEAST,
+    MOST,
+    NEAREST,
+    OFFSET,
+    PLAIN,
+    START,
+    SURVIVE,
+    SYMBOL,
+    TARGET,
+    WIDTH,
+    Rules,
+)
 
 
 class Automaton:
@@ -86,57 +108,48 @@ def compile_tables(spec: GrammarSpec) -> tuple[Rules, RuleBuilder]:
     automata = [_tables_of(dfa) for dfa, _, _ in builder.lexemes]
     lexemes = _lexeme_arrays(builder, automata)
     shortest = _shortest(builder, automata)
-    q_begin, q_end, symbol, target = _edges_by_source(builder)
-    q_final = np.zeros(builder.n_states, np.uint8)
-    q_final[builder.rule_end] = 1
-    rule_start = np.array(builder.rule_start, np.int32)
-    nullable = np.zeros(len(rule_start), np.uint8)
-    q_dist = np.zeros(builder.n_states, np.int32)
-    relax_distances(
-        q_begin, q_end, q_final, symbol, target, rule_start, shortest, EPSILON, q_dist, nullable
-    )
-    if q_dist[rule_start[0]] >= FAR:
+    state, edge = _edges_by_source(builder)
+    rule = np.zeros((len(builder.rule_start), 2), np.int32)
+    rule[:, START] = builder.rule_start
+    relax_distances(state, edge, rule, shortest)
+    if state[rule[0, START], DIST] >= FAR:
         raise EmptyGrammarError(f"rule {spec.start!r} derives no text: every way on is endless")
-    q_begin, q_end, symbol, target = _live_edges(
-        q_begin, q_end, symbol, target, q_dist, rule_start, shortest
-    )
-    q_begin[list(builder.any_order)] = -1
-    rules = Rules(
-        q_begin, q_end, q_final, q_dist, symbol, target, rule_start, nullable, **lexemes
-    )
-    return rules, builder
+    edge = _drop_endless(state, edge, rule, shortest)
+    state[list(builder.any_order), BEGIN] = -1
+    return Rules(state, edge, rule, **lexemes), builder
 
 
-def _edges_by_source(
-    builder: RuleBuilder,
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+def _edges_by_source(builder: RuleBuilder) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     source = np.array(builder.source, np.int32)
     order = np.argsort(source, kind="stable")
     counts = np.bincount(source, minlength=builder.n_states)
-    end = np.cumsum(counts).astype(np.int32)
-    begin = (end - counts).astype(np.int32)
-    symbol = np.array(builder.symbol, np.int32)[order]
-    target = np.array(builder.target, np.int32)[order]
-    return begin, end, symbol, target
+    state = np.zeros((builder.n_states, 4), np.int32)
+    state[:, END] = np.cumsum(counts)
+    state[:, BEGIN] = state[:, END] - counts
+    state[builder.rule_end, FINAL] = 1
+    edge = np.empty((len(source), 2), np.int32)
+    edge[:, SYMBOL] = np.array(builder.symbol, np.int32)[order]
+    edge[:, TARGET] = np.array(builder.target, np.int32)[order]
+    return state, edge
 
 
-def _live_edges(
-    q_begin: NDArray[np.int32],
-    q_end: NDArray[np.int32],
-    symbol: NDArray[np.int32],
-    target: NDArray[np.int32],
-    q_dist: NDArray[np.int32],
-    rule_start: NDArray[np.int32],
+def _drop_endless(
+    state: NDArray[np.int32],
+    edge: NDArray[np.int32],
+    rule: NDArray[np.int32],
     shortest: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """The edges that can be part of a finite derivation."""
-    keep = q_dist[target] < FAR
+) -> NDArray[np.int32]:
+    """Leaves out the edges that are part of no finite derivation; adjusts `state` in place."""
+    symbol = edge[:, SYMBOL]
+    keep = state[edge[:, TARGET], DIST] < FAR
     calls = (symbol < 0) & (symbol != EPSILON)
-    keep[calls] &= q_dist[rule_start[-1 - symbol[calls]]] < FAR
+    keep[calls] &= state[rule[-1 - symbol[calls], START], DIST] < FAR
     if keep.all():
-        return q_begin, q_end, symbol, target
+        return edge
     kept = np.concatenate([[0], np.cumsum(keep)]).astype(np.int32)
-    return kept[q_begin], kept[q_end], symbol[keep], target[keep]
+    state[:, BEGIN] = kept[state[:, BEGIN]]
+    state[:, END] = kept[state[:, END]]
+    return edge[keep]
 
 
 def _shortest(builder: RuleBuilder, automata: list[Automaton]) -> NDArray[np.int32]:
@@ -158,34 +171,31 @@ def _lexeme_arrays(builder: RuleBuilder, automata: list[Automaton]) -> dict[str,
             distinct.append(automaton)
         lex_dfa[i] = pool[id(automaton)]
     sizes = [len(a.accepting) for a in distinct]
-    first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    widths = np.array([a.transitions.shape[1] for a in distinct], np.int32)
-    offset = np.concatenate([[0], np.cumsum(sizes * widths)])[:-1].astype(np.int64)
-    empty = np.zeros(0, np.int32)
-    trans = np.concatenate([empty, *(a.transitions.reshape(-1) for a in distinct)])
-    classes = np.array([a.classes for a in distinct], np.uint8).reshape(-1, 256)
-    accepting = np.concatenate([empty, *(a.accepting for a in distinct)]).astype(np.uint8)
-    distance = np.concatenate([empty, *(a.distance for a in distinct)]).astype(np.int32)
-    live = np.zeros((len(accepting), 4), np.uint64)
-    survive = np.zeros((len(accepting), 3), np.int32)
-    fill_live(first, offset, widths, classes, trans, live)
-    fill_survival(first, offset, widths, classes, trans, _charsets(), REACH, survive)
+    widths = [a.transitions.shape[1] for a in distinct]
+    dfa = np.zeros((len(distinct) + 1, 3), np.int64)
+    dfa[1:, FIRST] = np.cumsum(sizes)
+    dfa[1:, OFFSET] = np.cumsum(np.multiply(sizes, widths))
+    dfa[:-1, WIDTH] = widths
+    nothing = np.zeros(0, np.int32)
+    trans = np.concatenate([nothing, *(a.transitions.reshape(-1) for a in distinct)])
+    columns = np.array([a.classes for a in distinct], np.uint8).reshape(-1, 256)
+    fact = np.zeros((sum(sizes), 5), np.int32)
+    fact[:, ACCEPT] = np.concatenate([nothing, *(a.accepting for a in distinct)])
+    fact[:, NEAREST] = np.concatenate([nothing, *(a.distance for a in distinct)])
+    live = np.zeros((len(fact), 4), np.uint64)
+    fill_live(dfa, columns, trans, live)
+    fill_survival(dfa, columns, trans, _charsets(), REACH, fact[:, SURVIVE:])
+    lexeme = np.zeros((len(automata), 4), np.int32)
+    lexeme[:, DFA] = lex_dfa
+    lexeme[:, LEAST] = [least for _, least, _ in builder.lexemes]
+    lexeme[:, MOST] = [most for _, _, most in builder.lexemes]
     farthest = np.array([int(a.distance.max()) for a in distinct], np.int64)
-    least = np.array([x for _, x, _ in builder.lexemes], np.int32)
-    most = np.array([x for _, _, x in builder.lexemes], np.int32)
-    far = farthest[lex_dfa] + np.maximum(least, 0) if len(lex_dfa) else least
+    lexeme[:, FARTHEST] = farthest[lex_dfa] + np.maximum(lexeme[:, LEAST], 0)
     return {
-        "lex_dfa": lex_dfa,
-        "lex_least": least,
-        "lex_most": most,
-        "dfa_first": first,
-        "dfa_offset": offset,
-        "dfa_width": widths,
-        "dfa_class": classes,
-        "trans": trans.astype(np.int32),
-        "st_accept": accepting,
-        "st_dist": distance,
-        "st_live": live,
-        "st_survive": survive,
-        "lex_far": far.astype(np.int32),
+        "lexeme": lexeme,
+        "dfa": dfa,
+        "columns": columns,
+        "trans": trans.astype(np.int32, copy=False),
+        "fact": fact,
+        "live": live,
     }

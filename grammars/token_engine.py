@@ -20,6 +20,7 @@ from guided.kernels.masking import (
     list_tokens,
     shortest_path,
 )
+from guided.kernels.memo_arrays import LEAST
 from guided.kernels.trie import longest_token
 
 #: Bytes that the masks of one grammar and vocabulary may take.
@@ -51,7 +52,7 @@ class TokenEngine:
         self._bounds: dict[int, int] = {}
         self._hopeless: set[int] = set()
         self._lengths = np.array(SLICE_LENGTHS, np.int64)
-        self._counted = bool((parser.rules.lex_least >= 0).any())
+        self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
         self._stop_mask = _stop_mask(vocabulary)
         self._lock = threading.RLock()
         self.careful = not _used_bytes(parser) <= vocabulary.single_bytes | {0xFF}
@@ -198,9 +199,7 @@ class TokenEngine:
         buffer = np.empty(self.vocabulary.longest, np.uint8)
         _, count = self.parser.call(shortest_path, config, buffer)
         trie = self.vocabulary.whole_trie
-        token, _ = longest_token(
-            buffer[:count], trie.node_byte, trie.node_token, trie.node_skip
-        )
+        token, _ = longest_token(buffer[:count], trie.node, trie.root)
         if token < 0:
             raise VocabularyError(
                 f"no token spells {bytes(buffer[:count])!r}, which the grammar needs"
@@ -264,8 +263,6 @@ def _stop_mask(vocabulary: Vocabulary) -> Mask:
 
 def _used_bytes(parser: Parser) -> frozenset[int]:
     """Bytes that some terminal of the grammar uses."""
-    live = np.bitwise_or.reduce(parser.rules.st_live, axis=0) if len(
-        parser.rules.st_live
-    ) else np.zeros(4, np.uint64)
+    live = np.bitwise_or.reduce(parser.rules.live, axis=0, initial=np.uint64(0))
     bits = np.unpackbits(live.view(np.uint8), bitorder="little")
     return frozenset(np.flatnonzero(bits).tolist())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from guided.errors import VocabularyError
 from guided.grammars.ir import special_bytes
 from guided.grammars.token_bytes import tokenizer_bytes
-from guided.kernels.trie import build_trie, longest_token
+from guided.kernels.trie import SKIP, build_trie, index_roots, longest_token
 
 #: No token longer than this (in bytes) may stand in a slice; longer ones are always walked.
 SLICE_LENGTHS = (6, 12, 64)
@@ -30,16 +30,15 @@ _TEXT = re.compile(rb"[ !#-\[\]-~\x80-\xff]+\Z")
 class TokenTries(NamedTuple):
     """All tokens in disjoint tries, one after the other in flat arrays.
 
-    Trie k spans nodes `first[k]` to `first[k + 1]`. Trie 0 holds the tokens of no slice. Trie
+    Trie k spans rows `first[k]` to `first[k + 1]` of `node` (see kernels.trie); `root[k]` indexes
+    its first bytes. Trie 0 holds the tokens of no slice. Trie
     `1 + 3 * charset + j` holds the tokens over that charset (and no smaller one) with a length of
     at most `SLICE_LENGTHS[j]` characters; `slice_masks` has a packed mask of each.
     """
 
     first: NDArray[np.int32]
-    node_byte: NDArray[np.uint8]
-    node_depth: NDArray[np.int32]
-    node_token: NDArray[np.int32]
-    node_skip: NDArray[np.int32]
+    root: NDArray[np.int32]
+    node: NDArray[np.int32]
     next_same: NDArray[np.int32]
     slice_masks: NDArray[np.int32]
     stop_ids: NDArray[np.int32]
@@ -188,9 +187,7 @@ class Vocabulary:
         trie = self.whole_trie
         at = 0
         while at < len(data):
-            token, length = longest_token(
-                buffer[at : at + self.longest], trie.node_byte, trie.node_token, trie.node_skip
-            )
+            token, length = longest_token(buffer[at : at + self.longest], trie.node, trie.root)
             if token < 0:
                 raise VocabularyError(f"no token spells byte {data[at]:#04x} at offset {at}")
             ids.append(int(token))
@@ -244,10 +241,7 @@ def _build_tries(
     groups: list[list[tuple[bytes, int]]], size: int, stop_ids: frozenset[int]
 ) -> TokenTries:
     total = sum(len(data) for group in groups for data, _ in group)
-    node_byte = np.empty(total, np.uint8)
-    node_depth = np.empty(total, np.int32)
-    node_token = np.empty(total, np.int32)
-    node_skip = np.empty(total, np.int32)
+    node = np.empty((total, 4), np.int32)
     next_same = np.full(size, -1, np.int32)
     first = np.zeros(len(groups) + 1, np.int32)
     masks = np.zeros((len(groups), (size + 31) // 32), np.int32)
@@ -257,24 +251,15 @@ def _build_tries(
         ids = np.array([token for _, token in group], np.int64)
         data = np.frombuffer(b"".join(item for item, _ in group), np.uint8)
         ends = np.cumsum(np.array([len(item) for item, _ in group], np.int64), dtype=np.int64)
-        view = slice(at, None)
-        count = build_trie(
-            data, ends, ids, node_byte[view], node_depth[view], node_token[view],
-            node_skip[view], next_same,
-        )
-        node_skip[at : at + count] += at
+        count = build_trie(data, ends, ids, node[at:], next_same)
+        node[at : at + count, SKIP] += at
         np.bitwise_or.at(
             masks[k].view(np.uint32), ids // 32, np.uint32(1) << (ids % 32).astype(np.uint32)
         )
         at += int(count)
         first[k + 1] = at
-    return TokenTries(
-        first,
-        node_byte[:at].copy(),
-        node_depth[:at].copy(),
-        node_token[:at].copy(),
-        node_skip[:at].copy(),
-        next_same,
-        masks,
-        np.array(sorted(stop_ids), np.int32),
-    )
+    node = node[:at].copy()
+    root = np.empty((len(groups), 256), np.int32)
+    index_roots(node, first, root)
+    stops = np.array(sorted(stop_ids), np.int32)
+    return TokenTries(first, root, node, next_same, masks, stops)

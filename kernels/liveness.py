@@ -5,46 +5,58 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-#: Sentinel of the distance relaxation.
-FAR = 1 << 28
+from guided.kernels.memo_arrays import (
+    BEGIN,
+    DIST,
+    END,
+    EPSILON,
+    FAR,
+    FINAL,
+    FIRST,
+    NULLABLE,
+    OFFSET,
+    START,
+    SYMBOL,
+    TARGET,
+    WIDTH,
+)
 
 
 @njit(cache=True, nogil=True)
-def fill_live(dfa_first, dfa_offset, dfa_width, dfa_class, trans, live):  # type: ignore[no-untyped-def]
+def fill_live(dfas, columns, trans, live):  # type: ignore[no-untyped-def]
     """Fills `live` uint64[S, 4]: the bytes that lead on from each state."""
     of_class = np.zeros((256, 4), np.uint64)
-    for dfa in range(len(dfa_width)):
-        width = dfa_width[dfa]
+    for dfa in range(len(columns)):
+        width = dfas[dfa, WIDTH]
+        first = dfas[dfa, FIRST]
         of_class[:width] = 0
         for byte in range(256):
-            of_class[dfa_class[dfa, byte], byte >> 6] |= np.uint64(1) << np.uint64(byte & 63)
-        for state in range(dfa_first[dfa + 1] - dfa_first[dfa]):
-            row = dfa_offset[dfa] + state * width
+            of_class[columns[dfa, byte], byte >> 6] |= np.uint64(1) << np.uint64(byte & 63)
+        for state in range(dfas[dfa + 1, FIRST] - first):
+            row = dfas[dfa, OFFSET] + state * width
             for column in range(width):
                 if trans[row + column] >= 0:
                     for word in range(4):
-                        live[dfa_first[dfa] + state, word] |= of_class[column, word]
+                        live[first + state, word] |= of_class[column, word]
 
 
 @njit(cache=True, nogil=True)
-def fill_survival(  # type: ignore[no-untyped-def]
-    dfa_first, dfa_offset, dfa_width, dfa_class, trans, charsets, reach, survive
-):
+def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: ignore[no-untyped-def]
     """Fills `survive` int32[S, 3]: characters that may follow whatever they are, up to `reach`.
 
     `charsets` uint8[2, 256] marks the single-byte charsets; the third is the second one together
     with all code points from U+0080 on. Death is propagated backwards, one character a round.
     """
-    for dfa in range(len(dfa_width)):
-        width = dfa_width[dfa]
-        first = dfa_first[dfa]
-        states = dfa_first[dfa + 1] - first
-        offset = dfa_offset[dfa]
+    for dfa in range(len(columns)):
+        width = dfas[dfa, WIDTH]
+        first = dfas[dfa, FIRST]
+        states = dfas[dfa + 1, FIRST] - first
+        offset = dfas[dfa, OFFSET]
         classes = np.zeros((2, 256), np.uint8)
         for byte in range(256):
             for charset in range(2):
                 if charsets[charset, byte]:
-                    classes[charset, dfa_class[dfa, byte]] = 1
+                    classes[charset, columns[dfa, byte]] = 1
         for charset in range(3):
             for state in range(states):
                 survive[first + state, charset] = reach
@@ -55,7 +67,7 @@ def fill_survival(  # type: ignore[no-untyped-def]
                     if survive[first + state, charset] <= length:
                         continue
                     if not _safe(
-                        trans, offset, width, dfa_class[dfa], classes[ascii_set], charset == 2,
+                        trans, offset, width, columns[dfa], classes[ascii_set], charset == 2,
                         survive, first, charset, state, length,
                     ):
                         survive[first + state, charset] = length
@@ -153,34 +165,33 @@ def _continuation(kind):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def relax_distances(  # type: ignore[no-untyped-def]
-    q_begin, q_end, q_final, edge_symbol, edge_target, rule_start, lex_shortest, epsilon,
-    q_dist, rule_nullable,
-):
-    """Fewest bytes from every rule state to the end of its rule, and which rules may be empty.
+def relax_distances(states, edges, rules, shortest):  # type: ignore[no-untyped-def]
+    """Fills DIST of rule states (fewest bytes to the end of the rule) and NULLABLE of rules.
 
     Knuth's generalisation of shortest paths to grammars, by relaxation from the last state back.
+    `shortest` int32[L] holds the fewest bytes of each terminal.
     """
-    for q in range(len(q_dist)):
-        q_dist[q] = 0 if q_final[q] else FAR
+    for q in range(len(states)):
+        states[q, DIST] = 0 if states[q, FINAL] else FAR
     changed = True
     while changed:
         changed = False
-        for q in range(len(q_dist) - 1, -1, -1):
-            for edge in range(max(q_begin[q], 0), q_end[q]):
-                symbol = edge_symbol[edge]
-                if symbol == epsilon:
+        for q in range(len(states) - 1, -1, -1):
+            for edge in range(states[q, BEGIN], states[q, END]):
+                symbol = edges[edge, SYMBOL]
+                if symbol == EPSILON:
                     weight = 0
                 elif symbol >= 0:
-                    weight = lex_shortest[symbol]
+                    weight = shortest[symbol]
                 else:
-                    weight = q_dist[rule_start[-1 - symbol]]
-                if weight >= FAR or q_dist[edge_target[edge]] >= FAR:
+                    weight = states[rules[-1 - symbol, START], DIST]
+                onward = states[edges[edge, TARGET], DIST]
+                if weight >= FAR or onward >= FAR:
                     continue
-                through = weight + q_dist[edge_target[edge]]
-                if through < q_dist[q]:
-                    q_dist[q] = min(through, FAR - 1)
+                through = min(weight + onward, FAR - 1)
+                if through < states[q, DIST]:
+                    states[q, DIST] = through
                     changed = True
-    # Zero bytes from the start is exactly nullability: every terminal takes at least one byte.
-    for rule in range(len(rule_start)):
-        rule_nullable[rule] = 1 if q_dist[rule_start[rule]] == 0 else 0
+    # No bytes from the start is exactly nullability: every terminal takes at least one byte.
+    for rule in range(len(rules)):
+        rules[rule, NULLABLE] = states[rules[rule, START], DIST] == 0

@@ -5,18 +5,31 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from guided.kernels.parsing import (
+from guided.kernels.configs import UNKNOWN, intern_config, known_step, new_step, step
+from guided.kernels.lexemes import lexeme_distance, lexeme_step
+from guided.kernels.memo_arrays import (
+    ACCEPTING,
+    BEGIN,
     BODY,
+    DFA,
+    END,
     FAR,
+    FARTHEST,
+    FIRST,
+    LEAST,
+    LEXEME,
+    MOST,
     OK,
     PLAIN,
-    intern_config,
-    lexeme_distance,
-    lexeme_step,
+    REST,
+    SURVIVE,
+    TAIL,
     sort_unique,
-    step,
 )
+from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN
 
+#: Bytes of the longest token that a walk can follow.
+MAX_DEPTH = 4096
 #: Characters up to which survival is known (the longest slice).
 REACH = 64
 
@@ -24,16 +37,16 @@ REACH = 64
 @njit(cache=True, nogil=True)
 def _survival(rules, lex, state, charset):  # type: ignore[no-untyped-def]
     """How many characters of the charset may follow in terminal `lex`, whatever they are."""
-    dfa = rules.lex_dfa[lex]
-    first = rules.dfa_first[dfa]
-    if rules.lex_least[lex] == PLAIN:
-        return np.int64(rules.st_survive[first + state, charset])
-    states = rules.dfa_first[dfa + 1] - first
+    dfa = rules.lexeme[lex, DFA]
+    first = rules.dfa[dfa, FIRST]
+    if rules.lexeme[lex, LEAST] == PLAIN:
+        return np.int64(rules.fact[first + state, SURVIVE + charset])
+    states = rules.dfa[dfa + 1, FIRST] - first
     count = state // states
     base = state - count * states
     if base != BODY:
         return np.int64(0)
-    most = rules.lex_most[lex]
+    most = rules.lexeme[lex, MOST]
     if most < 0:
         return np.int64(REACH)
     return min(np.int64(REACH), np.int64(most - count))
@@ -53,13 +66,13 @@ def compute_mask(rules, memo, tries, lengths, config, out):  # type: ignore[no-u
     for charset in range(3):
         best = np.int64(0)
         bound = np.int64(0)
-        for i in range(memo.cfg_begin[config], memo.cfg_end[config]):
+        for i in range(memo.config[config, BEGIN], memo.config[config, END]):
             group = memo.thread[i] >> 32
-            lex = memo.grp_lex[group]
+            lex = memo.group[group, LEXEME]
             survive = _survival(rules, lex, memo.thread[i] & 0xFFFFFFFF, charset)
             if survive > best:
                 best = survive
-                bound = np.int64(memo.grp_dist[group]) + rules.lex_far[lex]
+                bound = np.int64(memo.group[group, TAIL]) + rules.lexeme[lex, FARTHEST]
         if best > 0:
             for j in range(n_slices):
                 if lengths[j] <= best:
@@ -68,30 +81,39 @@ def compute_mask(rules, memo, tries, lengths, config, out):  # type: ignore[no-u
                     far = max(far, bound)
                     for word in range(len(out)):
                         out[word] |= tries.slice_masks[k, word]
-    path = np.empty(4096, np.int64)
+    path = np.empty(MAX_DEPTH, np.int64)
     path[0] = config
-    for k in range(len(tries.first) - 1):
-        if taken[k]:
+    live = memo.live
+    table = memo.step
+    node = tries.node
+    for byte in range(256):
+        if (memo.live[config, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1) == 0:
             continue
-        node = tries.first[k]
-        end = tries.first[k + 1]
-        while node < end:
-            depth = tries.node_depth[node]
-            target = step(rules, memo, path[depth - 1], tries.node_byte[node])
-            if target < 0:
-                return target, far
-            if target == 0:
-                node = tries.node_skip[node]
+        for k in range(len(tries.first) - 1):
+            at = tries.root[k, byte]
+            if taken[k] or at < 0:
                 continue
-            path[depth] = target
-            token = tries.node_token[node]
-            if token >= 0:
-                far = max(far, np.int64(memo.cfg_dist[target]))
-                while token >= 0:
-                    out[token >> 5] |= np.int32(1) << (token & 31)
-                    token = tries.next_same[token]
-            node += 1
-    if memo.cfg_accepting[config]:
+            end = node[at, SKIP]
+            while at < end:
+                depth = node[at, DEPTH]
+                byte_here = node[at, BYTE]
+                target = known_step(live, table, path[depth - 1], byte_here)
+                if target == UNKNOWN:
+                    target = new_step(rules, memo, path[depth - 1], byte_here)
+                if target < 0:
+                    return target, far
+                if target == 0:
+                    at = node[at, SKIP]
+                    continue
+                path[depth] = target
+                token = node[at, TOKEN]
+                if token >= 0:
+                    far = max(far, np.int64(memo.config[target, REST]))
+                    while token >= 0:
+                        out[token >> 5] |= np.int32(1) << (token & 31)
+                        token = tries.next_same[token]
+                at += 1
+    if memo.config[config, ACCEPTING]:
         for i in range(len(tries.stop_ids)):
             token = tries.stop_ids[i]
             out[token >> 5] |= np.int32(1) << (token & 31)
@@ -102,26 +124,36 @@ def compute_mask(rules, memo, tries, lengths, config, out):  # type: ignore[no-u
 def list_tokens(rules, memo, tries, config, tokens, targets):  # type: ignore[no-untyped-def]
     """(status, count): every allowed token but stop ids, and the configuration after it."""
     count = 0
-    path = np.empty(4096, np.int64)
+    path = np.empty(MAX_DEPTH, np.int64)
     path[0] = config
-    node = 0
-    end = len(tries.node_byte)
-    while node < end:
-        depth = tries.node_depth[node]
-        target = step(rules, memo, path[depth - 1], tries.node_byte[node])
-        if target < 0:
-            return target, 0
-        if target == 0:
-            node = tries.node_skip[node]
+    live = memo.live
+    table = memo.step
+    node = tries.node
+    for byte in range(256):
+        if (memo.live[config, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1) == 0:
             continue
-        path[depth] = target
-        token = tries.node_token[node]
-        while token >= 0:
-            tokens[count] = token
-            targets[count] = target
-            count += 1
-            token = tries.next_same[token]
-        node += 1
+        for k in range(len(tries.first) - 1):
+            at = tries.root[k, byte]
+            end = node[at, SKIP] if at >= 0 else at
+            while at < end:
+                depth = node[at, DEPTH]
+                byte_here = node[at, BYTE]
+                target = known_step(live, table, path[depth - 1], byte_here)
+                if target == UNKNOWN:
+                    target = new_step(rules, memo, path[depth - 1], byte_here)
+                if target < 0:
+                    return target, 0
+                if target == 0:
+                    at = node[at, SKIP]
+                    continue
+                path[depth] = target
+                token = node[at, TOKEN]
+                while token >= 0:
+                    tokens[count] = token
+                    targets[count] = target
+                    count += 1
+                    token = tries.next_same[token]
+                at += 1
     return np.int64(OK), count
 
 
@@ -132,23 +164,23 @@ def clamp_config(rules, memo, config, longest):  # type: ignore[no-untyped-def]
     Where a counter is further than `longest` characters from its bounds, no single token can tell
     how far.
     """
-    begin = memo.cfg_begin[config]
-    end = memo.cfg_end[config]
+    begin = memo.config[config, BEGIN]
+    end = memo.config[config, END]
     changed = False
     threads = np.empty(end - begin, np.int64)
     for i in range(begin, end):
         thread = memo.thread[i]
         threads[i - begin] = thread
-        lex = memo.grp_lex[thread >> 32]
-        least = np.int64(rules.lex_least[lex])
+        lex = memo.group[thread >> 32, LEXEME]
+        least = np.int64(rules.lexeme[lex, LEAST])
         if least == PLAIN:
             continue
-        dfa = rules.lex_dfa[lex]
-        states = np.int64(rules.dfa_first[dfa + 1] - rules.dfa_first[dfa])
+        dfa = rules.lexeme[lex, DFA]
+        states = np.int64(rules.dfa[dfa + 1, FIRST] - rules.dfa[dfa, FIRST])
         state = thread & 0xFFFFFFFF
         count = state // states
         clamped = count
-        most = np.int64(rules.lex_most[lex])
+        most = np.int64(rules.lexeme[lex, MOST])
         if count < least:
             if least - count > longest:
                 clamped = 0
@@ -160,7 +192,7 @@ def clamp_config(rules, memo, config, longest):  # type: ignore[no-untyped-def]
     if not changed:
         return np.int64(config)
     count = sort_unique(threads, end - begin)
-    return intern_config(rules, memo, threads, count, np.int64(memo.cfg_accepting[config]))
+    return intern_config(rules, memo, threads, count, np.int64(memo.config[config, ACCEPTING]))
 
 
 @njit(cache=True, nogil=True)
@@ -170,14 +202,14 @@ def shortest_path(rules, memo, config, out):  # type: ignore[no-untyped-def]
     Follows, at every byte, the thread that is nearest to the end.
     """
     count = 0
-    while count < len(out) and not memo.cfg_accepting[config]:
+    while count < len(out) and not memo.config[config, ACCEPTING]:
         best = np.int64(FAR)
         chosen = np.int64(-1)
-        for i in range(memo.cfg_begin[config], memo.cfg_end[config]):
+        for i in range(memo.config[config, BEGIN], memo.config[config, END]):
             thread = memo.thread[i]
             group = thread >> 32
-            lex = memo.grp_lex[group]
-            distance = np.int64(memo.grp_dist[group]) + lexeme_distance(
+            lex = memo.group[group, LEXEME]
+            distance = np.int64(memo.group[group, TAIL]) + lexeme_distance(
                 rules, lex, thread & 0xFFFFFFFF
             )
             if distance == 0 or distance < best:
@@ -200,7 +232,7 @@ def shortest_path(rules, memo, config, out):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _nearest_byte(rules, memo, thread):  # type: ignore[no-untyped-def]
     """The byte after which the thread's terminal is nearest to its end, -1 if there is none."""
-    lex = memo.grp_lex[thread >> 32]
+    lex = memo.group[thread >> 32, LEXEME]
     state = thread & 0xFFFFFFFF
     best = np.int64(FAR)
     chosen = -1
@@ -218,10 +250,10 @@ def _nearest_byte(rules, memo, thread):  # type: ignore[no-untyped-def]
 def forced_bytes(rules, memo, config, out):  # type: ignore[no-untyped-def]
     """(status, count): bytes that every word continues with from `config`, at most len(out)."""
     count = 0
-    while count < len(out) and not memo.cfg_accepting[config]:
+    while count < len(out) and not memo.config[config, ACCEPTING]:
         byte = -1
         for word in range(4):
-            bits = memo.cfg_live[config, word]
+            bits = memo.live[config, word]
             if bits == 0:
                 continue
             if byte >= 0 or bits & (bits - np.uint64(1)) != 0:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+# Columns of a node.
+BYTE, DEPTH, TOKEN, SKIP = range(4)
 
 
 @njit(cache=True, nogil=True)
-def build_trie(  # type: ignore[no-untyped-def]
-    data, ends, ids, node_byte, node_depth, node_token, node_skip, next_same
-):
+def build_trie(data, ends, ids, node, next_same):  # type: ignore[no-untyped-def]
     """Number of nodes written for tokens sorted by their bytes.
 
     `data` uint8 holds the tokens' bytes one after the other, token i ends at `ends[i]` and has id
-    `ids[i]`. Node arrays are filled in preorder without the root: byte, depth (1 for the root's
-    children), the token that ends there (-1: none) and the index after the subtree.
-    `next_same[id]` chains tokens with equal bytes.
+    `ids[i]`. `node` int32[N, 4] is filled in preorder without the root: BYTE, DEPTH (1 for the
+    root's children), the TOKEN that ends there (-1: none) and SKIP, the index after the subtree.
+    One row is one visit to memory. `next_same[id]` chains tokens with equal bytes.
     """
     nodes = 0
     path = np.empty(4096, np.int64)
@@ -31,48 +31,61 @@ def build_trie(  # type: ignore[no-untyped-def]
         while common < limit and data[begin + common] == data[previous_begin + common]:
             common += 1
         while open_depth > common:
-            node_skip[path[open_depth - 1]] = nodes
+            node[path[open_depth - 1], SKIP] = nodes
             open_depth -= 1
         for k in range(common, length):
-            node_byte[nodes] = data[begin + k]
-            node_depth[nodes] = k + 1
-            node_token[nodes] = -1
+            node[nodes, BYTE] = data[begin + k]
+            node[nodes, DEPTH] = k + 1
+            node[nodes, TOKEN] = -1
             path[k] = nodes
             nodes += 1
         open_depth = length
         last = path[length - 1]
-        next_same[ids[i]] = node_token[last]
-        node_token[last] = ids[i]
+        next_same[ids[i]] = node[last, TOKEN]
+        node[last, TOKEN] = ids[i]
         previous_begin = begin
         previous_length = length
         begin = ends[i]
     while open_depth > 0:
-        node_skip[path[open_depth - 1]] = nodes
+        node[path[open_depth - 1], SKIP] = nodes
         open_depth -= 1
     return nodes
 
 
 @njit(cache=True, nogil=True)
-def longest_token(data, node_byte, node_token, node_skip):  # type: ignore[no-untyped-def]
+def index_roots(node, first, root):  # type: ignore[no-untyped-def]
+    """Fills root int32[K, 256]: the node of each first byte in trie k, -1 where there is none."""
+    root[:] = -1
+    for k in range(len(first) - 1):
+        at = first[k]
+        while at < first[k + 1]:
+            root[k, node[at, BYTE]] = at
+            at = node[at, SKIP]
+
+
+@njit(cache=True, nogil=True)
+def longest_token(data, node, root):  # type: ignore[no-untyped-def]
     """(token, length) of the longest token that is a prefix of `data`; token -1 if there is none.
 
-    The node arrays must be those of one trie over all tokens.
+    `node` and `root` are those of one trie over all tokens.
     """
     best = -1
     best_length = 0
-    node = 0
-    end = len(node_byte)
-    for depth in range(len(data)):
-        while node < end and node_byte[node] != data[depth]:
-            node = node_skip[node]
-        if node >= end:
-            break
-        if node_token[node] >= 0:
-            best = node_token[node]
+    if len(data) == 0:
+        return best, best_length
+    at = root[0, data[0]]
+    depth = 0
+    while at >= 0:
+        if node[at, TOKEN] >= 0:
+            best = node[at, TOKEN]
             best_length = depth + 1
-        end = node_skip[node]
-        node += 1
+        depth += 1
+        end = node[at, SKIP]
+        at += 1
+        if depth >= len(data):
+            break
+        while at < end and node[at, BYTE] != data[depth]:
+            at = node[at, SKIP]
+        if at >= end:
+            break
     return best, best_length
-
-
-Bytes = NDArray[np.uint8]

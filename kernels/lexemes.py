@@ -1,0 +1,97 @@
+"""Steps and facts of one terminal, counted or not."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from guided.kernels.memo_arrays import (
+    ACCEPT,
+    BODY,
+    DFA,
+    FIRST,
+    LEAST,
+    MOST,
+    NEAREST,
+    OFFSET,
+    PLAIN,
+    QUOTE,
+    WIDTH,
+)
+
+
+@njit(cache=True, nogil=True)
+def lexeme_step(rules, lex, state, byte):  # type: ignore[no-untyped-def]
+    """State of terminal `lex` after `byte`, -1 if there is none."""
+    dfa = rules.lexeme[lex, DFA]
+    width = rules.dfa[dfa, WIDTH]
+    column = rules.columns[dfa, byte]
+    least = rules.lexeme[lex, LEAST]
+    if least == PLAIN:
+        return rules.trans[rules.dfa[dfa, OFFSET] + state * width + column]
+    states = rules.dfa[dfa + 1, FIRST] - rules.dfa[dfa, FIRST]
+    count = state // states
+    base = state - count * states
+    target = rules.trans[rules.dfa[dfa, OFFSET] + base * width + column]
+    if target < 0:
+        return -1
+    if base == BODY:
+        most = rules.lexeme[lex, MOST]
+        if byte == QUOTE:
+            if count < least:
+                return -1
+        elif most >= 0:
+            if count >= most:
+                return -1
+            count += 1
+        elif count < least:
+            count += 1
+    return count * states + target
+
+
+@njit(cache=True, nogil=True)
+def lexeme_distance(rules, lex, state):  # type: ignore[no-untyped-def]
+    """Fewest bytes to the end of terminal `lex`."""
+    dfa = rules.lexeme[lex, DFA]
+    first = rules.dfa[dfa, FIRST]
+    if rules.lexeme[lex, LEAST] == PLAIN:
+        return rules.fact[first + state, NEAREST]
+    states = rules.dfa[dfa + 1, FIRST] - first
+    count = state // states
+    distance = rules.fact[first + state - count * states, NEAREST]
+    if distance > 0:
+        distance += max(0, rules.lexeme[lex, LEAST] - count)
+    return distance
+
+
+@njit(cache=True, nogil=True)
+def lexeme_accepts(rules, lex, state):  # type: ignore[no-untyped-def]
+    """Whether terminal `lex` may end in `state`."""
+    dfa = rules.lexeme[lex, DFA]
+    first = rules.dfa[dfa, FIRST]
+    if rules.lexeme[lex, LEAST] == PLAIN:
+        return rules.fact[first + state, ACCEPT] != 0
+    states = rules.dfa[dfa + 1, FIRST] - first
+    return rules.fact[first + state % states, ACCEPT] != 0
+
+
+@njit(cache=True, nogil=True)
+def lexeme_live(rules, lex, state, word):  # type: ignore[no-untyped-def]
+    """64 bits of the bytes that lead on from `state`."""
+    dfa = rules.lexeme[lex, DFA]
+    first = rules.dfa[dfa, FIRST]
+    least = rules.lexeme[lex, LEAST]
+    if least == PLAIN:
+        return rules.live[first + state, word]
+    states = rules.dfa[dfa + 1, FIRST] - first
+    count = state // states
+    base = state - count * states
+    live = rules.live[first + base, word]
+    if base == BODY:
+        quote = np.uint64(1) << np.uint64(QUOTE) if word == 0 else np.uint64(0)
+        most = rules.lexeme[lex, MOST]
+        if most >= 0 and count >= most:
+            live &= quote
+        if count < least:
+            live &= ~quote
+    return live

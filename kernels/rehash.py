@@ -1,0 +1,79 @@
+"""Moves the memo's hash tables to larger ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from guided.kernels.memo_arrays import (
+    ACCEPTING,
+    BEGIN,
+    END,
+    ITEM_CONTEXT,
+    ITEM_STATE,
+    KEY,
+    N_CONFIGS,
+    N_SETS,
+    TO,
+    mix,
+)
+
+
+@njit(cache=True, nogil=True)
+def rehash_contexts(memo, table):  # type: ignore[no-untyped-def]
+    """Fills a larger hash table of the acyclic contexts (those that the old table holds)."""
+    for i in range(len(memo.context_hash)):
+        c = memo.context_hash[i]
+        if c == 0:
+            continue
+        begin = memo.context[c, BEGIN]
+        count = memo.context[c, END] - begin
+        h = np.uint64(count)
+        for k in range(count):
+            h = mix(h, np.int64(memo.waiting[begin + k, ITEM_STATE]) << 32 | np.int64(memo.waiting[begin + k, ITEM_CONTEXT]))
+        _place(table, h, c)
+
+
+@njit(cache=True, nogil=True)
+def rehash_sets(memo, table):  # type: ignore[no-untyped-def]
+    """Fills a larger hash table of the parse sets."""
+    for e in range(1, memo.size[N_SETS]):
+        h = np.uint64(memo.parse_set[e, END] - memo.parse_set[e, BEGIN])
+        for k in range(memo.parse_set[e, BEGIN], memo.parse_set[e, END]):
+            h = mix(h, memo.kernel[k])
+        _place(table, h, e)
+
+
+@njit(cache=True, nogil=True)
+def rehash_configs(memo, table):  # type: ignore[no-untyped-def]
+    """Fills a larger hash table of the configurations."""
+    for c in range(1, memo.size[N_CONFIGS]):
+        begin = memo.config[c, BEGIN]
+        end = memo.config[c, END]
+        h = np.uint64((end - begin) * 2 + memo.config[c, ACCEPTING])
+        for k in range(begin, end):
+            h = mix(h, memo.thread[k])
+        _place(table, h, c)
+
+
+@njit(cache=True, nogil=True)
+def rehash_steps(memo, table):  # type: ignore[no-untyped-def]
+    """Fills a larger step table."""
+    size = len(table)
+    for i in range(len(memo.step)):
+        key = memo.step[i, KEY]
+        if key != -1:
+            slot = np.int64(mix(np.uint64(7), key) & np.uint64(size - 1))
+            while table[slot, KEY] != -1:
+                slot = (slot + 1) & (size - 1)
+            table[slot, KEY] = key
+            table[slot, TO] = memo.step[i, TO]
+
+
+@njit(cache=True, nogil=True)
+def _place(table, h, value):  # type: ignore[no-untyped-def]
+    size = len(table)
+    slot = np.int64(h & np.uint64(size - 1))
+    while table[slot] != 0:
+        slot = (slot + 1) & (size - 1)
+    table[slot] = value
