@@ -1,0 +1,197 @@
+"""What the keywords of one schema assert about each JSON type, before any `allOf` or `$ref`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guided.grammars.json_schema import keywords
+from guided.grammars.json_schema.arrays import ArrayShape, Contains, trimmed
+from guided.grammars.json_schema.document import Node
+from guided.grammars.json_schema.formats import FORMATS
+from guided.grammars.json_schema.normal import Normal
+from guided.grammars.json_schema.numbers import Bound, NumberShape, exact, is_empty
+from guided.grammars.json_schema.objects import Clause, ObjectShape, checked
+from guided.grammars.json_schema.strings import Atom, Inexpressible, StringShape
+from guided.grammars.json_schema.terms import Term
+
+if TYPE_CHECKING:
+    from guided.grammars.json_schema.translate import Translator
+
+_NUMBERS = frozenset("minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split())
+_STRINGS = frozenset("minLength maxLength pattern format".split())
+_ARRAYS = frozenset(
+    "items additionalItems prefixItems minItems maxItems uniqueItems contains minContains "
+    "maxContains".split()
+)
+_OBJECTS = frozenset(
+    "properties patternProperties additionalProperties required minProperties maxProperties "
+    "propertyNames".split()
+)
+ASSERTIONS = _NUMBERS | _STRINGS | _ARRAYS | _OBJECTS | {"type"}
+
+
+def assertions(node: Node, translator: Translator) -> Normal:
+    """The values that `type` and the keywords of each type allow."""
+    top = translator.algebra.top
+    given = node.raw.keys()
+    if "type" not in given and given.isdisjoint(ASSERTIONS):
+        return top
+    allowed = keywords.types(node)
+    integral = "integer" in allowed and "number" not in allowed
+    shapes: dict[str, tuple[object, ...]] = {
+        "numbers": top.numbers,
+        "strings": top.strings,
+        "arrays": top.arrays,
+        "objects": top.objects,
+    }
+    if integral or not given.isdisjoint(_NUMBERS):
+        shapes["numbers"] = _if_any(_number_shape(node, integral))
+    if not given.isdisjoint(_STRINGS):
+        shapes["strings"] = _if_any(_string_shape(node, translator))
+    if not given.isdisjoint(_ARRAYS):
+        shapes["arrays"] = _if_any(_array_shape(node, translator))
+    if not given.isdisjoint(_OBJECTS):
+        shapes["objects"] = _if_any(_object_shape(node, translator))
+    if not allowed & {"integer", "number"}:
+        shapes["numbers"] = ()
+    for name in ("string", "array", "object"):
+        if name not in allowed:
+            shapes[name + "s"] = ()
+    boolean = "boolean" in allowed
+    return Normal("null" in allowed, boolean, boolean, **shapes)  # type: ignore[arg-type]
+
+
+def _if_any(shape: object | None) -> tuple[object, ...]:
+    return () if shape is None else (shape,)
+
+
+def _number_shape(node: Node, integral: bool) -> NumberShape | None:
+    low, high = _bound(node, "minimum"), _bound(node, "maximum")
+    above, below = _exclusive(node, "exclusiveMinimum"), _exclusive(node, "exclusiveMaximum")
+    # Draft 4 writes true or false beside the bound; later drafts write the bound itself.
+    if above is True and low is not None:
+        low = Bound(low.value, False)
+    if below is True and high is not None:
+        high = Bound(high.value, False)
+    if isinstance(above, Bound) and (low is None or above.value >= low.value):
+        low = above
+    if isinstance(below, Bound) and (high is None or below.value <= high.value):
+        high = below
+    step = keywords.number(node, "multipleOf")
+    if step is not None and step <= 0:
+        keywords.wrong(node, "multipleOf", "above 0")
+    multiples = frozenset() if step is None else frozenset({exact(step)})
+    shape = NumberShape(True if integral else None, low, high, multiples)
+    return None if is_empty(shape) else shape
+
+
+def _bound(node: Node, keyword: str) -> Bound | None:
+    value = keywords.number(node, keyword)
+    return None if value is None else Bound(exact(value))
+
+
+def _exclusive(node: Node, keyword: str) -> Bound | bool | None:
+    value = node.raw.get(keyword)
+    if isinstance(value, bool):
+        return value
+    value = keywords.number(node, keyword)
+    return None if value is None else Bound(exact(value), False)
+
+
+def _string_shape(node: Node, translator: Translator) -> StringShape | None:
+    atoms = []
+    pattern = keywords.text(node, "pattern")
+    if pattern is not None:
+        atoms.append(Atom("pattern", pattern))
+    name = keywords.text(node, "format")
+    if name in FORMATS:
+        atoms.append(Atom("format", name))
+    for atom in list(atoms):
+        try:
+            atom.language()
+        except Inexpressible as error:
+            translator.report.refuse(node.pointer, atom.kind, str(error))
+            atoms.remove(atom)
+    least = keywords.count(node, "minLength") or 0
+    most = keywords.count(node, "maxLength")
+    if most is not None and least > most:
+        return None
+    return StringShape(None, frozenset(atoms), least, most)
+
+
+def _array_shape(node: Node, translator: Translator) -> ArrayShape | None:
+    terms, raw = translator.terms, node.raw
+    prefix: tuple[Term, ...] = ()
+    rest, evaluated = terms.any, 0
+    rest_keyword = "items"
+    leading = "prefixItems" if "prefixItems" in raw else "items"
+    if isinstance(raw.get(leading), list):
+        found = raw[leading]
+        prefix = tuple(translator.place(node, leading, str(i)) for i in range(len(found)))
+        rest_keyword = "items" if leading == "prefixItems" else "additionalItems"
+    evaluated_all = rest_keyword in raw
+    if rest_keyword in raw:
+        rest = translator.place(node, rest_keyword)
+    evaluated = len(prefix)
+    shape = ArrayShape(
+        prefix,
+        rest,
+        keywords.count(node, "minItems") or 0,
+        keywords.count(node, "maxItems"),
+        _contains(node, translator),
+        _unique(node),
+        None if evaluated_all else evaluated,
+    )
+    return trimmed(shape, terms)
+
+
+def _unique(node: Node) -> bool:
+    value = node.raw.get("uniqueItems", False)
+    if not isinstance(value, bool):
+        keywords.wrong(node, "uniqueItems", "true or false")
+    return value
+
+
+def _contains(node: Node, translator: Translator) -> tuple[Contains, ...]:
+    if "contains" not in node.raw:
+        return ()
+    least, most = keywords.count(node, "minContains"), keywords.count(node, "maxContains")
+    if translator.document.dialect.ref_hides_siblings:  # not a keyword before 2019-09
+        least = most = None
+    least = 1 if least is None else least
+    return (Contains(translator.place(node, "contains"), least, most),)
+
+
+def _object_shape(node: Node, translator: Translator) -> ObjectShape | None:
+    terms, raw = translator.terms, node.raw
+    clauses: tuple[Clause, ...] = ()
+    if not raw.keys().isdisjoint(("properties", "patternProperties", "additionalProperties")):
+        clauses = (_clause(node, translator),)
+    names = (translator.place(node, "propertyNames"),) if "propertyNames" in raw else ()
+    shape = ObjectShape(
+        clauses,
+        tuple(dict.fromkeys(keywords.names(node, "required"))),
+        keywords.count(node, "minProperties") or 0,
+        keywords.count(node, "maxProperties"),
+        tuple(term for term in names if term is not terms.any),
+    )
+    return checked(shape, terms)
+
+
+def _clause(node: Node, translator: Translator) -> Clause:
+    named = {
+        name: translator.place(node, "properties", name)
+        for name in keywords.mapping(node, "properties")
+    }
+    patterns = []
+    for pattern in keywords.mapping(node, "patternProperties"):
+        atom = Atom("pattern", pattern)
+        try:
+            atom.language()
+        except Inexpressible as error:
+            translator.report.refuse(node.pointer, "patternProperties", str(error))
+            continue
+        patterns.append((atom, translator.place(node, "patternProperties", pattern)))
+    others = "additionalProperties" in node.raw
+    rest = translator.place(node, "additionalProperties") if others else translator.terms.any
+    return Clause(named, tuple(patterns), rest, evaluates=True, covers=others)

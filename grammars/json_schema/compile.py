@@ -1,0 +1,91 @@
+"""The entry: a JSON Schema becomes a grammar."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, get_args
+
+from guided.errors import GrammarTooLargeError, InputError, SchemaError
+from guided.grammars.grammar import Grammar
+from guided.grammars.ir import GrammarSpec
+from guided.grammars.json_schema.budget import Budget
+from guided.grammars.json_schema.document import Document, dialect_of
+from guided.grammars.json_schema.emit import Emitter, Style
+from guided.grammars.json_schema.layout import Whitespace, layout
+from guided.grammars.json_schema.report import Report
+from guided.grammars.json_schema.translate import Translator
+
+PropertyOrder = Literal["schema", "any"]
+OnUnsupported = Literal["error", "warn"]
+Schema = dict[str, Any] | bool | str
+
+
+def json_schema(
+    schema: Schema,
+    *,
+    whitespace: Whitespace = "flexible",
+    property_order: PropertyOrder = "schema",
+    on_unsupported: OnUnsupported = "error",
+) -> Grammar:
+    """The grammar of the JSON documents that `schema` allows (drafts 7 and 2020-12).
+
+    Every text of the grammar is a valid document. Assertions that cannot be enforced are refused.
+
+    Args:
+        schema: a JSON Schema, or its JSON text.
+        whitespace: "flexible" (at most one space after `{ [ , :` and before `} ]`), "compact"
+            (none), "spaced" (as `json.dumps` writes), "indented" (a line for every member and item)
+            or "any" (up to 32 characters).
+        property_order: "schema" keeps the order in which the schema names members; "any" does not.
+        on_unsupported: "warn" drops what cannot be enforced, with UnsupportedKeywordWarning.
+
+    Raises:
+        SchemaError: the schema is invalid, or refers to what is not there.
+        UnsupportedSchemaError: an assertion cannot be enforced; names the keyword and its pointer.
+        UnsatisfiableSchemaError: no document is valid.
+        GrammarTooLargeError: a limit on size or time was reached.
+
+    Example:
+        >>> json_schema({"enum": ["red", "green"]}).accepts(b'"red"')
+        True
+    """
+    if on_unsupported not in get_args(OnUnsupported):
+        raise InputError(f'on_unsupported must be "error" or "warn", not {on_unsupported!r}')
+    spec = specification(
+        schema, Report(on_unsupported), whitespace=whitespace, property_order=property_order
+    )
+    return Grammar(spec, source=schema if isinstance(schema, str) else "")
+
+
+def specification(
+    schema: Schema,
+    report: Report,
+    *,
+    whitespace: Whitespace = "flexible",
+    property_order: PropertyOrder = "schema",
+) -> GrammarSpec:
+    """The rules for `schema`; what became of its keywords goes into `report`."""
+    if property_order not in get_args(PropertyOrder):
+        raise InputError(f'property_order must be "schema" or "any", not {property_order!r}')
+    style = Style(layout(whitespace), property_order == "schema")
+    try:
+        parsed = parse(schema) if isinstance(schema, str) else schema
+        document = Document(parsed, dialect_of(parsed))
+        translator = Translator(document, report, Budget())
+        return Emitter(translator, style).grammar(translator.term(document.root))
+    except RecursionError:
+        raise GrammarTooLargeError("the schema is nested too deeply") from None
+
+
+def parse(text: str) -> Any:
+    """The JSON value that `text` writes; raises SchemaError with line and column."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise SchemaError(
+            f"the schema is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+
+
+def _no_constant(name: str) -> Any:
+    raise SchemaError(f"the schema holds {name}, which JSON has not")

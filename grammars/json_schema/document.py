@@ -1,0 +1,266 @@
+"""A schema document: dialect, places in it, and what `$ref` refers to (nothing is ever fetched)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin
+
+from guided.errors import GrammarTooLargeError, SchemaError
+
+MAX_NESTING = 512
+_MAPS_OF_SCHEMAS = frozenset(
+    {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
+)
+_SCHEMAS = frozenset(
+    "items additionalItems prefixItems contains additionalProperties propertyNames not if then else "
+    "allOf anyOf oneOf unevaluatedItems unevaluatedProperties contentSchema".split()
+)
+
+
+class Dialect(Enum):
+    """The draft that a schema is written in."""
+
+    DRAFT4 = "draft-04"
+    DRAFT7 = "draft-07"
+    DRAFT2019 = "2019-09"
+    DRAFT2020 = "2020-12"
+
+    @property
+    def ref_hides_siblings(self) -> bool:
+        """Whether keywords beside `$ref` are ignored."""
+        return self in (Dialect.DRAFT4, Dialect.DRAFT7)
+
+    @property
+    def id_keyword(self) -> str:
+        """The keyword that gives a schema its URI."""
+        return "id" if self is Dialect.DRAFT4 else "$id"
+
+
+def dialect_of(schema: object) -> Dialect:
+    """The dialect that `$schema` names; 2020-12 where it is missing or unknown."""
+    uri = schema.get("$schema") if isinstance(schema, dict) else None
+    if not isinstance(uri, str):
+        return Dialect.DRAFT2020
+    if "draft-04" in uri or "draft-03" in uri:
+        return Dialect.DRAFT4
+    if "draft-06" in uri or "draft-07" in uri:
+        return Dialect.DRAFT7
+    return Dialect.DRAFT2019 if "2019-09" in uri else Dialect.DRAFT2020
+
+
+def escape_pointer(segment: str) -> str:
+    """`segment` as it is written inside a JSON pointer."""
+    return segment.replace("~", "~0").replace("/", "~1")
+
+
+class Node:
+    """A place in the document: its value, the URI it is relative to, and its JSON pointer."""
+
+    __slots__ = ("base", "parent", "raw", "segment")
+
+    def __init__(self, raw: Any, base: str, parent: Node | None, segment: str) -> None:
+        self.raw = raw
+        self.base = base
+        self.parent = parent
+        self.segment = segment
+
+    @property
+    def pointer(self) -> str:
+        """The JSON pointer from the root of the document, such as `#/properties/a`."""
+        parts: list[str] = []
+        node: Node | None = self
+        while node is not None and node.parent is not None:
+            parts.append(escape_pointer(node.segment))
+            node = node.parent
+        return "/".join(["#", *reversed(parts)])
+
+    def at(self, *segments: str) -> str:
+        """The pointer of something below this node."""
+        return "/".join([self.pointer, *map(escape_pointer, segments)])
+
+
+class Document:
+    """A whole schema document with an index of the identifiers in it."""
+
+    def __init__(self, schema: Any, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.root = self._root(schema)
+        self._resources: dict[str, Node] = {"": self.root, self.root.base: self.root}
+        self._anchors: dict[tuple[str, str], Node] = {}
+        self._dynamic: dict[str, list[Node]] = {}
+        self._recursive_anchor = False
+        self.tracks_evaluation = False
+        self._keys: dict[int, int] = {}
+        self._interned: dict[object, int] = {}
+        self._index()
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def _root(self, schema: Any) -> Node:
+        return Node(schema, self._base_of(schema, ""), None, "")
+
+    def _base_of(self, raw: Any, base: str) -> str:
+        if not isinstance(raw, dict):
+            return base
+        name = raw.get(self.dialect.id_keyword)
+        if not isinstance(name, str) or name.startswith("#"):
+            return base
+        if "$ref" in raw and self.dialect.ref_hides_siblings:
+            return base
+        return urldefrag(urljoin(base, name)).url
+
+    def child(self, node: Node, *segments: str) -> Node:
+        """The place reached from `node` by keys and indices."""
+        for segment in segments:
+            raw = node.raw[int(segment)] if isinstance(node.raw, list) else node.raw[segment]
+            node = Node(raw, self._base_of(raw, node.base), node, segment)
+        return node
+
+    def _index(self) -> None:
+        """Index `$id`, `$anchor` and friends; refuse nesting that is too deep."""
+        check_nesting(self.root.raw)
+        stack = [self.root]
+        while stack:
+            node = stack.pop()
+            if isinstance(node.raw, dict):
+                self._index_one(node)
+                stack.extend(self._subschemas(node))
+
+    def _index_one(self, node: Node) -> None:
+        raw = node.raw
+        if "$ref" in raw and self.dialect.ref_hides_siblings:
+            return
+        name = raw.get(self.dialect.id_keyword)
+        if isinstance(name, str):
+            if name.startswith("#") and len(name) > 1:
+                self._anchors.setdefault((node.base, name[1:]), node)
+            else:
+                self._resources.setdefault(node.base, node)
+        for keyword in ("$anchor", "$dynamicAnchor"):
+            anchor = raw.get(keyword)
+            if isinstance(anchor, str):
+                self._anchors.setdefault((node.base, anchor), node)
+                if keyword == "$dynamicAnchor":
+                    self._dynamic.setdefault(anchor, []).append(node)
+        if "unevaluatedProperties" in raw or "unevaluatedItems" in raw:
+            self.tracks_evaluation = True
+        if raw.get("$recursiveAnchor") is True:
+            self._recursive_anchor = True
+
+    def _subschemas(self, node: Node) -> Iterator[Node]:
+        for keyword, value in node.raw.items():
+            if keyword in _MAPS_OF_SCHEMAS and isinstance(value, dict):
+                holder = self.child(node, keyword)
+                for name, one in value.items():
+                    if isinstance(one, dict):
+                        yield self.child(holder, name)
+            elif keyword in _SCHEMAS:
+                if isinstance(value, dict):
+                    yield self.child(node, keyword)
+                elif isinstance(value, list):
+                    holder = self.child(node, keyword)
+                    for index, one in enumerate(value):
+                        if isinstance(one, dict):
+                            yield self.child(holder, str(index))
+
+    # -- references -----------------------------------------------------------------------------
+
+    def resolve(self, node: Node, reference: str, keyword: str = "$ref") -> Node:
+        """The place that `reference`, written at `node`, refers to; raises SchemaError."""
+        url, fragment = urldefrag(urljoin(node.base, reference))
+        root = self._resources.get(url)
+        where = node.at(keyword)
+        if root is None:
+            raise SchemaError(
+                f"{reference!r} is outside this document, and nothing is fetched; "
+                "copy the schema it names under $defs",
+                where,
+            )
+        if not fragment or fragment == "/":
+            return root
+        if not fragment.startswith("/"):
+            found = self._anchors.get((root.base, unquote(fragment)))
+            if found is None:
+                raise SchemaError(f"undefined reference {reference!r}", where)
+            return found
+        return self._walk(root, unquote(fragment), reference, where)
+
+    def _walk(self, root: Node, path: str, reference: str, where: str) -> Node:
+        target = root
+        for raw_segment in path[1:].split("/"):
+            segment = raw_segment.replace("~1", "/").replace("~0", "~")
+            try:
+                target = self.child(target, segment)
+            except (KeyError, IndexError, ValueError, TypeError):
+                raise SchemaError(f"undefined reference {reference!r}", where) from None
+        return target
+
+    def resolve_dynamic(self, node: Node, reference: str) -> Node | None:
+        """The target of `$dynamicRef` where it does not depend on the path taken, else None."""
+        target = self.resolve(node, reference, "$dynamicRef")
+        fragment = urldefrag(reference).fragment
+        raw = target.raw
+        if not isinstance(raw, dict) or raw.get("$dynamicAnchor") != fragment or not fragment:
+            return target
+        return target if len(self._dynamic.get(fragment, ())) == 1 else None
+
+    def resolve_recursive(self, node: Node) -> Node | None:
+        """The target of `$recursiveRef: "#"` where it does not depend on the path taken."""
+        return None if self._recursive_anchor else self.resolve(node, "#", "$recursiveRef")
+
+    # -- structure ------------------------------------------------------------------------------
+
+    def key(self, node: Node) -> tuple[str, int]:
+        """Equal for two places whose schemas are written alike (annotations aside)."""
+        return node.base, self._structure(node.raw)
+
+    def _structure(self, raw: Any) -> int:
+        if not isinstance(raw, (dict, list)):
+            return self._intern((type(raw).__name__, raw))
+        known = self._keys.get(id(raw))
+        if known is not None:
+            return known
+        shape: tuple[object, ...]
+        if isinstance(raw, list):
+            shape = ("list", *map(self._structure, raw))
+        else:
+            shape = ("dict", *(part for k, v in raw.items() for part in self._entry(k, v)))
+        found = self._intern(shape)
+        self._keys[id(raw)] = found
+        return found
+
+    def _entry(self, keyword: str, value: Any) -> tuple[object, ...]:
+        if keyword in ("enum", "const"):
+            return keyword, json.dumps(value)
+        if isinstance(value, str) and keyword in ("title", "description", "$comment"):
+            return ()
+        return keyword, self._structure(value)
+
+    def _intern(self, shape: object) -> int:
+        return self._interned.setdefault(shape, len(self._interned))
+
+
+def check_nesting(schema: Any) -> None:
+    """Raise GrammarTooLargeError where arrays and objects nest too deeply, SchemaError for non-JSON."""
+    level: list[Any] = [schema]
+    for _ in range(MAX_NESTING):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                if not all(isinstance(key, str) for key in value):
+                    raise SchemaError("a schema has a key that is not a string")
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+            elif isinstance(value, float):
+                if value != value or value in (float("inf"), float("-inf")):
+                    raise SchemaError("a schema holds NaN or Infinity, which JSON has not")
+            elif value is not None and not isinstance(value, (str, int, bool)):
+                raise SchemaError(f"a schema holds a value that JSON has not: {type(value).__name__}")
+        if not inner:
+            return
+        level = inner
+    raise GrammarTooLargeError(f"the schema nests more than {MAX_NESTING} levels deep")

@@ -1,0 +1,219 @@
+"""How the objects of a shape are written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from guided.grammars import automata
+from guided.grammars.automata import Dfa
+from guided.grammars.ir import Alt, Expr, Lex, Member, Members, Seq
+from guided.grammars.json_schema import objects, strings
+from guided.grammars.json_schema.layout import Layout
+from guided.grammars.json_schema.objects import ObjectShape
+from guided.grammars.json_schema.quoting import plain_strings, quoted, quoted_except, quoted_word
+from guided.grammars.json_schema.strings import ALL_STRINGS, Atom, Inexpressible, StringShape
+from guided.grammars.json_schema.terms import Term
+
+if TYPE_CHECKING:
+    from guided.grammars.json_schema.emit import Emitter
+
+_MOST_CLASSES = 64
+NEVER = Alt(())
+
+
+def object_expr(shape: ObjectShape, emitter: Emitter) -> Expr:
+    """The text of an object in `shape`; raises Inexpressible."""
+    layout = emitter.style.layout
+    bodies = [_body(one, emitter) for one in objects.spread(shape, emitter.translator.terms)]
+    bodies = [body for body in bodies if body is not NEVER]
+    if not bodies:
+        return NEVER
+    body = bodies[0] if len(bodies) == 1 else Alt(tuple(bodies))
+    return Seq((layout.open_object, body, layout.close_object))
+
+
+def _body(shape: ObjectShape, emitter: Emitter) -> Expr:
+    """The members of an object whose `some` speaks of unknown names only."""
+    terms = emitter.translator.terms
+    known = [name for name in shape.known() if _name_allowed(name, shape, emitter)]
+    if not set(shape.required) <= set(known):
+        return NEVER
+    found = {name: shape.member(name, terms) for name in known}
+    members = tuple(
+        Member(_named_member(name, term, emitter), name in shape.required)
+        for name, term in found.items()
+        if term is not terms.never
+    )
+    classes = _name_classes(shape, emitter)
+    extra = _any_member(classes, emitter)
+    whole = Members(
+        members,
+        emitter.style.layout.comma,
+        extra,
+        emitter.style.in_order,
+        max(shape.least, 0),
+        shape.most,
+    )
+    if not shape.some:
+        return _counted(whole)
+    if len(shape.some) > 1:
+        raise Inexpressible("more than one member of unknown name must exist")
+    some = shape.some[0]
+    tails = []
+    for names, term in classes:
+        both = strings.meet(names, some.names)
+        if both is not None and not strings.is_empty(both):
+            tails.append((both, terms.all_of((term, some.term))))
+    tail = _any_member(tails, emitter)
+    return NEVER if tail is None else _ended(whole, tail)
+
+
+def _ended(whole: Members, tail: Expr) -> Expr:
+    """`whole` with `tail` as its last member: of equal names, JSON readers keep the last."""
+    if whole.least > 1 + sum(m.required for m in whole.members):
+        raise Inexpressible("minProperties beside members of unknown name that must exist")
+    most = None if whole.most is None else whole.most - 1
+    parts: list[Expr] = []
+    if not any(member.required for member in whole.members):
+        parts.append(tail)
+    if most != 0:
+        parts.append(Seq((replace(whole, least=1, most=most), whole.separator, tail)))
+    return Alt(tuple(parts))
+
+
+def _counted(whole: Members) -> Expr:
+    """`whole`, such that its minimum holds even where a reader drops members of equal names."""
+    required = sum(member.required for member in whole.members)
+    if whole.least <= required:
+        return replace(whole, least=0)
+    if whole.extra is None or whole.least == 1:
+        return whole
+    if whole.least - 1 > len(whole.members):
+        raise Inexpressible(
+            "members with free names might repeat one name, so that fewer than "
+            f"{whole.least} remain"
+        )
+    # At most one of the members that count towards the minimum has a free name.
+    named = replace(whole, extra=None)
+    most = None if whole.most is None else whole.most - 1
+    some_named = replace(named, least=whole.least - 1, most=most)
+    again = None if whole.most is not None else whole.extra
+    more = Members((Member(whole.extra),), whole.separator, again)
+    return Alt((named, Seq((some_named, whole.separator, more))))
+
+
+def _name_allowed(name: str, shape: ObjectShape, emitter: Emitter) -> bool:
+    return all(
+        any(one.contains(name) for one in emitter.form(term).strings) for term in shape.names
+    )
+
+
+def _named_member(name: str, term: Term, emitter: Emitter) -> Expr:
+    layout = emitter.style.layout
+    return Seq((Lex(_key(name, layout), name), emitter.value(term)))
+
+
+def _key(name: str, layout: Layout) -> Dfa:
+    """The key and the colon after it."""
+    text = quoted_word(name)
+    if layout.colons is not None:
+        return automata.literals([text + colon for colon in layout.colons])
+    return automata.literal(text) + layout.colon
+
+
+def _any_member(classes: list[tuple[StringShape, Term]], emitter: Emitter) -> Expr | None:
+    """A member whose name is in one of the classes."""
+    layout, terms = emitter.style.layout, emitter.translator.terms
+    by_term: dict[Term, Dfa] = {}
+    for names, term in classes:
+        if term is terms.never:
+            continue
+        key = _keys(names, layout)
+        by_term[term] = by_term[term] | key if term in by_term else key
+    parts = [
+        Seq((Lex(key, "name"), emitter.value(term)))
+        for term, key in by_term.items()
+        if not key.is_empty()
+    ]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else Alt(tuple(parts))
+
+
+def _keys(names: StringShape, layout: Layout) -> Dfa:
+    """The keys in `names` with the colon after them."""
+    excluded: frozenset[str] | None = frozenset()
+    if not names.is_everything:
+        atom = next(iter(names.atoms), None)
+        simple = names.words is None and not names.least and names.most is None
+        simple = simple and len(names.atoms) == 1 and atom is not None
+        excluded = None
+        if simple and atom is not None and atom.kind == "words" and not atom.holds:
+            excluded = frozenset(atom.value)
+    if excluded is None:
+        return quoted(strings.language(names)) + layout.colon
+    plain = layout.colons is not None and all(min(name, default="a") >= " " for name in excluded)
+    if not plain or layout.colons is None:
+        return quoted_except(excluded) + layout.colon
+    texts = [quoted_word(name) + colon for name in excluded for colon in layout.colons]
+    return plain_keys(layout) - automata.literals(texts)
+
+
+_PLAIN: dict[Dfa, Dfa] = {}
+
+
+def plain_keys(layout: Layout) -> Dfa:
+    """Any key with the colon after it."""
+    if layout.colon not in _PLAIN:
+        _PLAIN[layout.colon] = plain_strings() + layout.colon
+    return _PLAIN[layout.colon]
+
+
+def _name_classes(shape: ObjectShape, emitter: Emitter) -> list[tuple[StringShape, Term]]:
+    """The names outside `known()`, split by what a member of that name must be."""
+    terms = emitter.translator.terms
+    known = shape.known()
+    start = ALL_STRINGS
+    if known:
+        start = StringShape(atoms=frozenset({Atom("words", tuple(sorted(known)), False)}))
+    classes = [start]
+    for term in shape.names:
+        pieces = [
+            strings.meet(a, b) for a in classes for b in emitter.form(term).strings
+        ]
+        classes = [piece for piece in pieces if piece is not None and not strings.is_empty(piece)]
+    if any(clause.rest is terms.never and not clause.patterns for clause in shape.clauses):
+        return []
+    atoms = list(dict.fromkeys(a for clause in shape.clauses for a, _ in clause.patterns))
+    for atom in atoms:
+        classes = _split(classes, atom)
+    return [(names, _member_of_class(names, shape, emitter)) for names in classes]
+
+
+def _split(classes: list[StringShape], atom: Atom) -> list[StringShape]:
+    found = []
+    for names in classes:
+        for side in (atom, atom.negated()):
+            piece = strings.meet(names, StringShape(atoms=frozenset({side})))
+            if piece is not None and not strings.is_empty(piece):
+                found.append(piece)
+    if len(found) > _MOST_CLASSES:
+        raise Inexpressible(f"the patterns of names divide them into more than {_MOST_CLASSES} classes")
+    return found
+
+
+def _member_of_class(names: StringShape, shape: ObjectShape, emitter: Emitter) -> Term:
+    """What members with these names must be: every pattern holds or fails for the whole class."""
+    terms = emitter.translator.terms
+    wanted = []
+    for clause in shape.clauses:
+        found = [t for atom, t in clause.patterns if _holds(atom, names)]
+        wanted += found or [clause.rest]
+    return terms.all_of(wanted)
+
+
+def _holds(atom: Atom, names: StringShape) -> bool:
+    if names.words is not None:
+        return atom.admits(names.words[0])
+    return atom in names.atoms

@@ -1,0 +1,152 @@
+"""The languages of the `format`s of the standard.
+
+Sources: RFC 3339 (dates, times, durations), RFC 5321 (email), RFC 1123 and 5890 (host names),
+RFC 2673 and 4291 (addresses), RFC 3986 and 3987 (URI, IRI), RFC 6570 (templates), RFC 6901
+(pointers), RFC 9562 (UUID), ECMA-262 (regular expressions).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from guided.grammars import automata
+from guided.grammars.automata import Dfa
+from guided.grammars.regex import compile_regex
+
+# -- dates and times (RFC 3339) ---------------------------------------------------------------------
+_LEAP = r"(([0-9]{2}(0[48]|[2468][048]|[13579][26]))|(0[048]|[2468][048]|[13579][26])00)"
+_DATE = (
+    r"([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    rf"|02-(0[1-9]|1[0-9]|2[0-8]))|{_LEAP}-02-29)"
+)
+_OFFSET = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+_FRACTION = r"(\.[0-9]+)?"
+_TIME = (
+    rf"(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]{_FRACTION}{_OFFSET}"
+    rf"|23:59:60{_FRACTION}([Zz]|[+-]00:00))"
+)
+_CLOCK = r"T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S)"
+_DAYS = r"([0-9]+Y([0-9]+M([0-9]+D)?)?|[0-9]+M([0-9]+D)?|[0-9]+D)"
+_DURATION = rf"P({_DAYS}({_CLOCK})?|{_CLOCK}|[0-9]+W)"
+
+# -- addresses --------------------------------------------------------------------------------------
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
+_H16 = r"[0-9A-Fa-f]{1,4}"
+_LS32 = rf"({_H16}:{_H16}|{_IPV4})"
+_IPV6 = (
+    rf"(({_H16}:){{6}}{_LS32}|::({_H16}:){{5}}{_LS32}|({_H16})?::({_H16}:){{4}}{_LS32}"
+    rf"|(({_H16}:)?{_H16})?::({_H16}:){{3}}{_LS32}|(({_H16}:){{0,2}}{_H16})?::({_H16}:){{2}}{_LS32}"
+    rf"|(({_H16}:){{0,3}}{_H16})?::{_H16}:{_LS32}|(({_H16}:){{0,4}}{_H16})?::{_LS32}"
+    rf"|(({_H16}:){{0,5}}{_H16})?::{_H16}|(({_H16}:){{0,6}}{_H16})?::)"
+)
+_ATOM_TEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
+_WIDE = r"[\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]"
+_QUOTED_LOCAL = r'"([ !#-\[\]-~]|\\[ -~])*"'
+
+
+def _local_part(atom: str) -> str:
+    return rf"({atom}{{1,64}}|{atom}{{1,31}}\.{atom}{{1,32}}|{atom}{{1,20}}(\.{atom}{{1,20}}){{2}}|{_QUOTED_LOCAL})"
+
+
+# -- URI (RFC 3986) and IRI (RFC 3987) --------------------------------------------------------------
+def _uri(wide: str, reference: bool) -> str:
+    """A URI, or an IRI where `wide` adds characters; with or without relative references."""
+    escape = r"%[0-9A-Fa-f]{2}"
+    unreserved, sub = rf"A-Za-z0-9\-._~{wide}", r"!$&'()*+,;="
+    pchar = rf"([{unreserved}{sub}:@]|{escape})"
+    first = rf"([{unreserved}{sub}@]|{escape})"
+    segments = rf"(/{pchar}*)*"
+    private = r"\ue000-\uf8ff" if wide else ""
+    query, fragment = rf"(\?({pchar}|[/?{private}])*)?", rf"(#({pchar}|[/?])*)?"
+    user = rf"(([{unreserved}{sub}:]|{escape})*@)?"
+    future = rf"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~{sub}:]+"
+    host = rf"(\[({_IPV6}|{future})\]|([{unreserved}{sub}]|{escape})*)"
+    authority = rf"//{user}{host}(:[0-9]*)?{segments}"
+    absolute = rf"/({pchar}+{segments})?"
+    full = rf"[A-Za-z][A-Za-z0-9+.\-]*:({authority}|{absolute}|{pchar}+{segments}|){query}{fragment}"
+    if not reference:
+        return full
+    return rf"({full}|({authority}|{absolute}|{first}+{segments}|){query}{fragment})"
+
+
+_UCS = r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef\U00010000-\U0001fffd\U00020000-\U0002fffd"
+_VARIABLE = r"([A-Za-z0-9_]|%[0-9A-Fa-f]{2})(\.?([A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*(:[1-9][0-9]{0,3}|\*)?"
+_TEMPLATE = (
+    r"([!#$&(-;=?-\[\]_a-z~\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]|%[0-9A-Fa-f]{2}"
+    rf"|\{{[+#./;?&=,!@|]?{_VARIABLE}(,{_VARIABLE})*\}})*"
+)
+
+# -- pointers ---------------------------------------------------------------------------------------
+_POINTER = r"(/([^~/]|~[01])*)*"
+_RELATIVE_POINTER = rf"(0|[1-9][0-9]*)(#|{_POINTER})"
+
+
+def _regular_expression(depth: int) -> str:
+    """Regular expressions (ECMA-262) whose groups nest at most `depth` deep."""
+    escape = r"\\([dDwWsSbBfnrtv0]|[.*+?^$(){}|\[\]/\\-]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|c[A-Za-z])"
+    letter = r"[^\\\[\](){}|.*+?^$\n\r\u2028\u2029]"
+    inside = rf"([^\\\]\[\n\r\u2028\u2029-]|{escape})"
+    single = r"\\[dDwWsS]"
+    ranges = r"(a-z|A-Z|0-9|a-f|A-F|0-7|1-9)"
+    klass = rf"\[\^?-?({ranges}|{inside}|{single})*-?\]"
+    atom = rf"({letter}|\.|{escape}|{klass})"
+    quantifier = r"([*+?]|\{[0-9]{1,3}(,([0-9]{1,3})?)?\})\??"
+    quantifier = quantifier.replace(r"\{[0-9]{1,3}(,([0-9]{1,3})?)?\}", r"\{[0-9]{1,3}(,)?\}")
+    text = rf"([\^$]|{atom}({quantifier})?)*"
+    for _ in range(depth):
+        body = rf"{text}(\|{text})*"
+        text = rf"([\^$]|({atom}|\((\?:)?{body}\))({quantifier})?)*"
+    return rf"{text}(\|{text})*"
+
+
+_PATTERNS = {
+    "date": _DATE,
+    "time": _TIME,
+    "date-time": rf"{_DATE}[Tt]{_TIME}",
+    "duration": _DURATION,
+    "ipv4": _IPV4,
+    "ipv6": _IPV6,
+    "uuid": r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+    "uri": _uri("", False),
+    "uri-reference": _uri("", True),
+    "iri": _uri(_UCS, False),
+    "iri-reference": _uri(_UCS, True),
+    "uri-template": _TEMPLATE,
+    "json-pointer": _POINTER,
+    "relative-json-pointer": _RELATIVE_POINTER,
+    "regex": _regular_expression(2),
+}
+FORMATS = frozenset(_PATTERNS) | {"hostname", "idn-hostname", "email", "idn-email"}
+NARROWED = frozenset({"hostname", "idn-hostname", "email", "idn-email", "regex", "time", "date-time"})
+"""Formats of which only a part is written, so that their opposite is not known here."""
+
+
+@lru_cache(maxsize=64)
+def format_language(name: str) -> Dfa:
+    """The strings of a format in `FORMATS`, as UTF-8; of those in `NARROWED`, a part."""
+    if name in ("hostname", "idn-hostname"):
+        return _host_name()
+    if name in ("email", "idn-email"):
+        atom = _ATOM_TEXT if name == "email" else rf"({_ATOM_TEXT}|{_WIDE})"
+        literal = compile_regex(rf"\[({_IPV4}|IPv6:{_IPV6})\]", "python")
+        at = automata.literal(b"@")
+        return compile_regex(_local_part(atom), "python") + at + (_host_name() | literal)
+    return compile_regex(_PATTERNS[name], "python")
+
+
+@lru_cache(maxsize=1)
+def _host_name() -> Dfa:
+    """Up to 3 labels of 63 letters or up to 8 of 30, so that the whole has at most 253.
+
+    Labels with two hyphens in the third place are left out: RFC 5890 reserves them, and which of
+    them decode is not regular.
+    """
+    return _labels(63, 3) | _labels(30, 8)
+
+
+def _labels(length: int, count: int) -> Dfa:
+    inner = rf"[A-Za-z0-9]([A-Za-z0-9-]{{0,{length - 2}}}[A-Za-z0-9])?"
+    reserved = r"[A-Za-z0-9-]{2}--[A-Za-z0-9-]*"
+    label = compile_regex(inner, "python") - compile_regex(reserved, "python")
+    return label + (automata.literal(b".") + label).repeat(0, count - 1)

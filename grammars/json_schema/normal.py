@@ -1,0 +1,238 @@
+"""The normal form of a schema: for each JSON type, a union of conjunctions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from guided.grammars.json_schema import arrays, numbers, objects, strings
+from guided.grammars.json_schema.arrays import ArrayShape
+from guided.grammars.json_schema.budget import Budget
+from guided.grammars.json_schema.numbers import ALL_NUMBERS, NumberShape
+from guided.grammars.json_schema.objects import ALL_OBJECTS, Clause, ObjectShape
+from guided.grammars.json_schema.strings import ALL_STRINGS, Inexpressible, StringShape
+from guided.grammars.json_schema.terms import Term, Terms
+
+MAX_ALTERNATIVES = 4096
+Shape = TypeVar("Shape")
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """The values that are null, true or false where that is allowed, or in one of the shapes."""
+
+    null: bool = False
+    true: bool = False
+    false: bool = False
+    numbers: tuple[NumberShape, ...] = ()
+    strings: tuple[StringShape, ...] = ()
+    arrays: tuple[ArrayShape, ...] = ()
+    objects: tuple[ObjectShape, ...] = ()
+
+    @property
+    def is_bottom(self) -> bool:
+        """Whether there is plainly no value."""
+        return self == BOTTOM
+
+
+BOTTOM = Normal()
+
+
+class Algebra:
+    """Union, intersection and difference of normal forms."""
+
+    def __init__(
+        self, terms: Terms, budget: Budget, normal: Callable[[Term], Normal],
+        is_empty: Callable[[Term], bool],
+        absorbs: bool = True,
+    ) -> None:
+        """`absorbs` False keeps alternatives apart that differ in what they have evaluated."""
+        self.terms = terms
+        self.budget = budget
+        self._normal = normal
+        self._is_empty = is_empty
+        self._absorbs = absorbs
+        self.all_arrays = ArrayShape((), terms.any)
+        self.top = Normal(
+            True, True, True, (ALL_NUMBERS,), (ALL_STRINGS,), (self.all_arrays,), (ALL_OBJECTS,)
+        )
+
+    def join(self, forms: Iterable[Normal]) -> Normal:
+        """The values in one of `forms`."""
+        items = list(forms)
+        return Normal(
+            any(f.null for f in items),
+            any(f.true for f in items),
+            any(f.false for f in items),
+            self._union([f.numbers for f in items], ALL_NUMBERS),
+            _one_word_list(self._union([f.strings for f in items], ALL_STRINGS)),
+            self._union([f.arrays for f in items], self.all_arrays),
+            self._union([f.objects for f in items], ALL_OBJECTS),
+        )
+
+    def _union(self, shapes: Sequence[tuple[Shape, ...]], everything: Shape) -> tuple[Shape, ...]:
+        found = dict.fromkeys(shape for group in shapes for shape in group)
+        self._limit(len(found))
+        return (everything,) if self._absorbs and everything in found else tuple(found)
+
+    def _limit(self, count: int) -> None:
+        self.budget.spend(count)
+        if count > MAX_ALTERNATIVES:
+            raise Inexpressible(f"alternatives combine to more than {MAX_ALTERNATIVES}")
+
+    def meet(self, a: Normal, b: Normal) -> Normal:
+        """The values in both."""
+        if a is self.top:
+            return b
+        if b is self.top:
+            return a
+        terms = self.terms
+        return Normal(
+            a.null and b.null,
+            a.true and b.true,
+            a.false and b.false,
+            self._cross(a.numbers, b.numbers, numbers.meet),
+            self._cross(a.strings, b.strings, strings.meet),
+            self._cross(a.arrays, b.arrays, lambda x, y: arrays.meet(x, y, terms)),
+            self._cross(a.objects, b.objects, lambda x, y: objects.meet(x, y, terms)),
+        )
+
+    def _cross(
+        self,
+        a: tuple[Shape, ...],
+        b: tuple[Shape, ...],
+        meet: Callable[[Shape, Shape], Shape | None],
+    ) -> tuple[Shape, ...]:
+        self.budget.spend(len(a) * len(b))
+        found: dict[Shape, None] = {}
+        for x in a:
+            for y in b:
+                shape = meet(x, y)
+                if shape is not None:
+                    found[shape] = None
+        self._limit(len(found))
+        return tuple(found)
+
+    def subtract(self, a: Normal, b: Normal) -> Normal:
+        """The values in `a` and not in `b`; raises Inexpressible."""
+        terms = self.terms
+        return Normal(
+            a.null and not b.null,
+            a.true and not b.true,
+            a.false and not b.false,
+            self._minus(a.numbers, b.numbers, numbers.complement, numbers.meet, numbers.is_empty),
+            self._minus(a.strings, b.strings, strings.complement, strings.meet, strings.is_empty),
+            self._minus(
+                a.arrays,
+                b.arrays,
+                lambda x: arrays.complement(x, terms),
+                lambda x, y: arrays.meet(x, y, terms),
+                self.no_array,
+            ),
+            self._minus(
+                a.objects,
+                b.objects,
+                self._object_complement,
+                lambda x, y: objects.meet(x, y, terms),
+                self.no_object,
+            ),
+        )
+
+    def _minus(
+        self,
+        a: tuple[Shape, ...],
+        b: tuple[Shape, ...],
+        complement: Callable[[Shape], Iterable[Shape]],
+        meet: Callable[[Shape, Shape], Shape | None],
+        is_empty: Callable[[Shape], bool],
+    ) -> tuple[Shape, ...]:
+        for other in b:
+            if not a:
+                return a
+            opposite: list[Shape] | None = None
+            left: dict[Shape, None] = {}
+            for one in a:
+                common = meet(one, other)
+                if common is None or is_empty(common):
+                    left[one] = None
+                    continue
+                if opposite is None:
+                    opposite = list(complement(other))
+                for part in opposite:
+                    self.budget.spend()
+                    shape = meet(one, part)
+                    if shape is not None and not is_empty(shape):
+                        left[shape] = None
+            a = tuple(left)
+            self._limit(len(a))
+        return a
+
+    def _object_complement(self, shape: ObjectShape) -> Iterable[ObjectShape]:
+        bad = [
+            names
+            for term in shape.names
+            for names in self._normal(self.terms.negation(term)).strings
+        ]
+        for part in objects.complement(shape, self.terms, bad):
+            yield from objects.spread(part, self.terms)
+
+    def no_array(self, shape: ArrayShape) -> bool:
+        """Whether `shape` is proven to hold no array."""
+        if any(self._is_empty(shape.item(i)) for i in range(min(shape.least, 32))):
+            return True
+        return any(c.least > 0 and self._is_empty(c.term) for c in shape.contains)
+
+    def no_object(self, shape: ObjectShape) -> bool:
+        """Whether `shape` is proven to hold no object."""
+        if any(self._is_empty(shape.member(name, self.terms)) for name in shape.required):
+            return True
+        return bool(shape.some) and not objects.spread(shape, self.terms)
+
+    def is_empty(self, form: Normal) -> bool:
+        """Whether `form` is proven to hold no value."""
+        if form.null or form.true or form.false:
+            return False
+        return (
+            all(map(numbers.is_empty, form.numbers))
+            and all(map(strings.is_empty, form.strings))
+            and all(map(self.no_array, form.arrays))
+            and all(map(self.no_object, form.objects))
+        )
+
+    def const(self, value: Any, pointer: str) -> Normal:
+        """Exactly `value`."""
+        if value is None or isinstance(value, bool):
+            return Normal(value is None, value is True, value is False)
+        if isinstance(value, (int, float)):
+            return Normal(numbers=(NumberShape(values=(numbers.exact(value),)),))
+        if isinstance(value, str):
+            return Normal(strings=(StringShape(words=(value,)),))
+        if isinstance(value, list):
+            items = tuple(self.terms.const(item, pointer) for item in value)
+            return Normal(arrays=(ArrayShape(items, self.terms.never, len(items), len(items)),))
+        named = {key: self.terms.const(item, pointer) for key, item in value.items()}
+        clause = Clause(named, (), self.terms.never)
+        return Normal(objects=(ObjectShape((clause,), tuple(named)),))
+
+    def consts(self, values: Sequence[Any], pointer: str) -> Normal:
+        """Exactly the given values."""
+        words = [value for value in values if isinstance(value, str)]
+        plain = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        rest = [v for v in values if v is None or isinstance(v, (bool, list, dict))]
+        form = self.join(self.const(value, pointer) for value in rest)
+        if words:
+            form = replace(form, strings=(strings.finite(words),))
+        if plain:
+            exact = tuple(dict.fromkeys(map(numbers.exact, plain)))
+            form = replace(form, numbers=(NumberShape(values=exact),))
+        return form
+
+
+def _one_word_list(shapes: tuple[StringShape, ...]) -> tuple[StringShape, ...]:
+    """The same union with all finite sets in one."""
+    lists = [shape.words for shape in shapes if shape.words is not None]
+    if len(lists) < 2:
+        return shapes
+    merged = strings.finite([word for words in lists for word in words])
+    return (merged, *(shape for shape in shapes if shape.words is None))

@@ -1,0 +1,271 @@
+"""How a set of numbers is written: exact automata over plain decimals, digit by digit.
+
+Texts have a bounded number of digits, so that no number runs for ever. A set without conditions may
+also use exponents. Where a range excludes its end, the number of fraction digits is bounded so that
+rounding to a double cannot reach the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, Protocol
+
+from guided.errors import GrammarTooLargeError
+from guided.grammars import automata
+from guided.grammars.automata import Dfa
+from guided.grammars.json_schema.numbers import Bound, NumberShape
+from guided.grammars.json_schema.strings import Inexpressible
+from guided.grammars.json_schema.tables import explore
+from guided.grammars.regex import compile_regex
+
+INTEGER_DIGITS = 24
+FRACTION_DIGITS = 24
+# Decimals of so many significant digits keep their order and identity as doubles (IEEE 754).
+_SAFE_DIGITS = 15
+_LARGEST_MODULUS = 4096
+
+_ANY_INTEGER = r"-?(0|[1-9][0-9]{0,39})"
+_ANY_NUMBER = r"-?(0|[1-9][0-9]{0,39})(\.[0-9]{1,40})?([eE][+-]?(0{0,2}[0-9]|0?[0-9]{2}|1[0-9]{2}|2[0-4][0-9]))?"
+
+
+class _Probe(Protocol):
+    """Reads the magnitude digit by digit and then tells an outcome."""
+
+    def start(self) -> Hashable: ...
+    def integer_digit(self, state: Any, digit: int) -> Hashable: ...
+    def point(self, state: Any) -> Hashable: ...
+    def fraction_digit(self, state: Any, digit: int) -> Hashable: ...
+    def outcome(self, state: Any, after_point: bool) -> int: ...
+
+
+class _Comparison:
+    """Outcome: the sign of (magnitude read) - (magnitude given)."""
+
+    def __init__(self, magnitude: Fraction) -> None:
+        whole, _, rest = format(_decimal(magnitude), "f").partition(".")
+        self._whole = [int(d) for d in whole]
+        self._rest = [int(d) for d in rest.rstrip("0")]
+
+    def start(self) -> tuple[int, int]:
+        return (0, 0)
+
+    def integer_digit(self, state: tuple[int, int], digit: int) -> tuple[int, int]:
+        read, sign = state
+        if read < len(self._whole):
+            return read + 1, sign or _sign(digit - self._whole[read])
+        return len(self._whole) + 1, 1
+
+    def _whole_sign(self, state: tuple[int, int]) -> int:
+        return _sign(state[0] - len(self._whole)) or state[1]
+
+    def point(self, state: tuple[int, int]) -> tuple[int, int]:
+        return (0, self._whole_sign(state))
+
+    def fraction_digit(self, state: tuple[int, int], digit: int) -> tuple[int, int]:
+        read, sign = state
+        if sign:
+            return (0, sign)
+        if read < len(self._rest):
+            sign = _sign(digit - self._rest[read])
+            return (0 if sign else read + 1, sign)
+        return (read, 1) if digit else state
+
+    def outcome(self, state: tuple[int, int], after_point: bool) -> int:
+        read, sign = state if after_point else (0, self._whole_sign(state))
+        return sign or (-1 if read < len(self._rest) else 0)
+
+
+class _Remainder:
+    """Outcome: 0 for a multiple of `step`, else 1."""
+
+    def __init__(self, step: Fraction) -> None:
+        self.digits = _fraction_digits(step)
+        self._modulus = int(step * 10**self.digits)
+        if self._modulus > _LARGEST_MODULUS:
+            raise Inexpressible(
+                f"multipleOf {float(step):g} needs more than {_LARGEST_MODULUS} remainders"
+            )
+
+    def start(self) -> tuple[int, int]:
+        return (0, 0)
+
+    def integer_digit(self, state: tuple[int, int], digit: int) -> tuple[int, int]:
+        return (0, (state[1] * 10 + digit) % self._modulus)
+
+    def point(self, state: tuple[int, int]) -> tuple[int, int]:
+        return state
+
+    def fraction_digit(self, state: tuple[int, int], digit: int) -> tuple[int, int]:
+        read, rest = state
+        if read < self.digits:
+            return (read + 1, (rest * 10 + digit) % self._modulus)
+        # Digits beyond those of the step must be zero: -1 marks that one was not.
+        return (read, -1) if digit else state
+
+    def outcome(self, state: tuple[int, int], after_point: bool) -> int:
+        read, rest = state
+        return 1 if rest < 0 or rest * 10 ** (self.digits - read) % self._modulus else 0
+
+
+class _Fraction:
+    """Outcome: 1 where the magnitude is no integer, else 0."""
+
+    def start(self) -> int:
+        return 0
+
+    def integer_digit(self, state: int, digit: int) -> int:
+        return 0
+
+    def point(self, state: int) -> int:
+        return 0
+
+    def fraction_digit(self, state: int, digit: int) -> int:
+        return 1 if digit else state
+
+    def outcome(self, state: int, after_point: bool) -> int:
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    probe: _Probe
+    wanted: frozenset[int]
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)
+
+
+def _decimal(value: Fraction) -> Decimal:
+    digits = _fraction_digits(value)
+    return Decimal(int(value * 10**digits)).scaleb(-digits) if digits else Decimal(int(value))
+
+
+def _fraction_digits(value: Fraction) -> int:
+    """Digits after the point of a terminating decimal."""
+    digits, rest = 0, value.denominator
+    while rest % 10 == 0:
+        rest //= 10
+        digits += 1
+    while rest > 1:
+        rest = rest // 2 if rest % 2 == 0 else rest // 5
+        digits += 1
+    return digits
+
+
+def _range_test(bound: Bound, negative: bool, above: bool) -> _Test | bool:
+    """What the magnitude must satisfy for the number to be on the right side of `bound`."""
+    if negative != (bound.value < 0):
+        # A negative number is below any bound >= 0 (minus zero is not written), and vice versa.
+        return above is not negative
+    side = 1 if above is not negative else -1
+    wanted = frozenset({side, 0} if bound.inclusive else {side})
+    return _Test(_Comparison(abs(bound.value)), wanted)
+
+
+def _tests(shape: NumberShape, negative: bool) -> list[_Test] | None:
+    """All tests for numbers of one sign; None where no number of that sign belongs to the set."""
+    found: list[_Test | bool] = []
+    if negative:
+        found.append(_Test(_Comparison(Fraction(0)), frozenset({1})))
+    if shape.low is not None:
+        found.append(_range_test(shape.low, negative, True))
+    if shape.high is not None:
+        found.append(_range_test(shape.high, negative, False))
+    for value in sorted(shape.excluded):
+        if value == 0 or (value < 0) == negative:
+            found.append(_Test(_Comparison(abs(value)), frozenset({-1, 1})))
+    found += [_Test(_Remainder(step), frozenset({0})) for step in sorted(shape.multiples)]
+    found += [_Test(_Remainder(step), frozenset({1})) for step in sorted(shape.not_multiples)]
+    if shape.integral is False:
+        found.append(_Test(_Fraction(), frozenset({1})))
+    if any(test is False for test in found):
+        return None
+    return [test for test in found if isinstance(test, _Test)]
+
+
+def _fraction_limit(shape: NumberShape) -> int:
+    """How many digits after the point may be written."""
+    if shape.integral:
+        return 0
+    limit = FRACTION_DIGITS
+    ends = [b.value for b in (shape.low, shape.high) if b is not None and not b.inclusive]
+    for value in [*ends, *shape.excluded, *shape.not_multiples]:
+        if value:
+            limit = min(limit, max(_SAFE_DIGITS - len(str(int(abs(value)))), 0))
+    for step in shape.multiples:
+        limit = min(limit, max(_fraction_digits(step), 1))
+    return limit
+
+
+def _plain(shape: NumberShape) -> Dfa:
+    """Plain decimals of the set."""
+    by_sign = {negative: _tests(shape, negative) for negative in (False, True)}
+    limit = _fraction_limit(shape)
+
+    def step(state: Any, byte: int) -> Any:
+        phase, negative, count, inner = state
+        if byte == 0x2D:
+            return ("sign", True, 0, begin(True)) if phase == "start" and by_sign[True] is not None else None
+        tests = by_sign[negative]
+        if tests is None:
+            return None
+        if byte == 0x2E:
+            if phase not in ("zero", "whole") or not limit:
+                return None
+            return ("point", negative, 0, tuple(t.probe.point(s) for t, s in zip(tests, inner, strict=True)))
+        digit = byte - 0x30
+        if phase in ("point", "fraction"):
+            if count >= limit:
+                return None
+            moved = tuple(t.probe.fraction_digit(s, digit) for t, s in zip(tests, inner, strict=True))
+            return ("fraction", negative, count + 1, moved)
+        if phase == "zero" or count >= INTEGER_DIGITS:
+            return None
+        moved = tuple(t.probe.integer_digit(s, digit) for t, s in zip(tests, inner, strict=True))
+        zero = phase in ("start", "sign") and digit == 0
+        return ("zero" if zero else "whole", negative, count + 1, moved)
+
+    def begin(negative: bool) -> tuple[Hashable, ...]:
+        return tuple(test.probe.start() for test in by_sign[negative] or ())
+
+    def accepts(state: Any) -> bool:
+        phase, negative, _, inner = state
+        tests = by_sign[negative]
+        if tests is None or phase not in ("zero", "whole", "fraction"):
+            return False
+        after = phase == "fraction"
+        return all(t.probe.outcome(s, after) in t.wanted for t, s in zip(tests, inner, strict=True))
+
+    try:
+        return explore(("start", False, 0, begin(False)), b"-.0123456789", step, accepts)
+    except GrammarTooLargeError as error:
+        raise Inexpressible(f"the numbers need too large an automaton ({error})") from error
+
+
+def _texts(value: Fraction) -> list[bytes]:
+    """The ways one number is written: plainly, and as Python writes the double."""
+    if value.denominator == 1 and abs(value) < 10**INTEGER_DIGITS:
+        return [str(int(value)).encode()]
+    texts = [] if abs(value) >= 10**INTEGER_DIGITS else [format(_decimal(value), "f").encode()]
+    try:
+        texts.append(repr(float(value)).encode())
+    except OverflowError:
+        texts.append(str(int(value)).encode())
+    return texts
+
+
+@lru_cache(maxsize=1024)
+def number_text(shape: NumberShape) -> Dfa:
+    """The automaton of the texts of `shape`. Raises Inexpressible where it would be too large."""
+    if shape.values is not None:
+        return automata.literals([text for value in shape.values for text in _texts(value)])
+    if shape == NumberShape():
+        return compile_regex(_ANY_NUMBER, "python")
+    if shape == NumberShape(integral=True):
+        return compile_regex(_ANY_INTEGER, "python")
+    return _plain(shape)

@@ -1,0 +1,147 @@
+"""Sets of JSON numbers, by value: ranges, multiples and finite sets, in exact arithmetic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+_FEW = 1000
+
+
+def exact(value: int | float) -> Fraction:
+    """The number as it was written: 0.1 is one tenth."""
+    return Fraction(value) if isinstance(value, int) else Fraction(Decimal(repr(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An end of a range."""
+
+    value: Fraction
+    inclusive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NumberShape:
+    """Numbers that meet every condition.
+
+    `integral` True: integers only; False: no integer; None: both. `values`, where given, are the
+    only numbers, and then nothing else is set.
+    """
+
+    integral: bool | None = None
+    low: Bound | None = None
+    high: Bound | None = None
+    multiples: frozenset[Fraction] = frozenset()
+    not_multiples: frozenset[Fraction] = frozenset()
+    excluded: frozenset[Fraction] = frozenset()
+    values: tuple[Fraction, ...] | None = None
+
+    def contains(self, number: Fraction) -> bool:
+        """Whether `number` belongs to the set."""
+        if self.values is not None:
+            return number in self.values
+        if self.integral is not None and (number.denominator == 1) is not self.integral:
+            return False
+        if self.low is not None and not _above(number, self.low):
+            return False
+        if self.high is not None and not _above(-number, _mirrored(self.high)):
+            return False
+        return (
+            number not in self.excluded
+            and all((number / m).denominator == 1 for m in self.multiples)
+            and not any((number / m).denominator == 1 for m in self.not_multiples)
+        )
+
+
+ALL_NUMBERS = NumberShape()
+
+
+def _above(number: Fraction, bound: Bound) -> bool:
+    return number > bound.value or (bound.inclusive and number == bound.value)
+
+
+def _mirrored(bound: Bound) -> Bound:
+    return Bound(-bound.value, bound.inclusive)
+
+
+def _tighter_low(a: Bound | None, b: Bound | None) -> Bound | None:
+    if a is None or b is None:
+        return a or b
+    if a.value == b.value:
+        return b if a.inclusive else a
+    return a if a.value > b.value else b
+
+
+def _tighter_high(a: Bound | None, b: Bound | None) -> Bound | None:
+    low = _tighter_low(a and _mirrored(a), b and _mirrored(b))
+    return low and _mirrored(low)
+
+
+def meet(a: NumberShape, b: NumberShape) -> NumberShape | None:
+    """The numbers in both, None where there is plainly none."""
+    if a.values is None and b.values is not None:
+        a, b = b, a
+    if a.values is not None:
+        values = tuple(value for value in a.values if b.contains(value))
+        return NumberShape(values=values) if values else None
+    if a.integral is not None and b.integral is not None and a.integral != b.integral:
+        return None
+    shape = NumberShape(
+        a.integral if b.integral is None else b.integral,
+        _tighter_low(a.low, b.low),
+        _tighter_high(a.high, b.high),
+        a.multiples | b.multiples,
+        a.not_multiples | b.not_multiples,
+        a.excluded | b.excluded,
+    )
+    return None if is_empty(shape) else shape
+
+
+def complement(shape: NumberShape) -> list[NumberShape]:
+    """Sets that together hold exactly the numbers not in `shape`."""
+    if shape.values is not None:
+        return [NumberShape(excluded=frozenset(shape.values))]
+    parts = []
+    if shape.integral is not None:
+        parts.append(NumberShape(integral=not shape.integral))
+    if shape.low is not None:
+        parts.append(NumberShape(high=Bound(shape.low.value, not shape.low.inclusive)))
+    if shape.high is not None:
+        parts.append(NumberShape(low=Bound(shape.high.value, not shape.high.inclusive)))
+    parts += [NumberShape(not_multiples=frozenset({m})) for m in sorted(shape.multiples)]
+    parts += [NumberShape(multiples=frozenset({m})) for m in sorted(shape.not_multiples)]
+    if shape.excluded:
+        parts.append(NumberShape(values=tuple(sorted(shape.excluded))))
+    return parts
+
+
+def is_empty(shape: NumberShape) -> bool:
+    """Whether the set is proven to hold no number."""
+    if shape.values is not None:
+        return not shape.values
+    if any((m / n).denominator == 1 for m in shape.multiples for n in shape.not_multiples):
+        return True
+    if shape.integral is False and any(m.denominator == 1 for m in shape.multiples):
+        return True
+    if shape.low is None or shape.high is None:
+        return False
+    if shape.low.value > shape.high.value:
+        return True
+    if shape.low.value == shape.high.value:
+        return not shape.contains(shape.low.value)
+    return _none_on_grid(shape, shape.low.value, shape.high.value)
+
+
+def _none_on_grid(shape: NumberShape, low: Fraction, high: Fraction) -> bool:
+    """Whether the multiples (or integers) between the ends are few and all fail."""
+    steps = shape.multiples | ({Fraction(1)} if shape.integral else frozenset())
+    if not steps:
+        return False
+    step = max(steps)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    if last - first > _FEW:
+        return False
+    return not any(shape.contains(step * n) for n in range(first, last + 1))

@@ -1,0 +1,120 @@
+"""Removing what cannot be completed: rules without a word, and rules that nothing reaches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from guided.errors import UnsatisfiableSchemaError
+from guided.grammars.ir import Alt, Expr, GrammarSpec, Lex, Member, Members, Ref, Repeat, Seq
+
+NEVER = Alt(())
+
+
+def prune(spec: GrammarSpec) -> GrammarSpec:
+    """The same language without dead ends; raises UnsatisfiableSchemaError where it is empty."""
+    productive = _productive(spec)
+    if spec.start not in productive:
+        raise UnsatisfiableSchemaError("no JSON document satisfies the schema")
+    rules: dict[str, Expr] = {}
+    queue = [spec.start]
+    for name in queue:
+        if name not in rules:
+            rules[name] = _alive(spec.rules[name], productive)
+            queue.extend(references(rules[name]))
+    return GrammarSpec(rules, spec.start)
+
+
+def references(expr: Expr) -> list[str]:
+    """The rules that `expr` uses."""
+    found: list[str] = []
+    stack = [expr]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, Ref):
+            found.append(one.name)
+        else:
+            stack.extend(_children(one))
+    return found
+
+
+def _children(expr: Expr) -> list[Expr]:
+    if isinstance(expr, (Seq, Alt)):
+        return list(expr.parts)
+    if isinstance(expr, Repeat):
+        return [expr.part]
+    if isinstance(expr, Members):
+        extra = [] if expr.extra is None else [expr.extra]
+        return [*(member.expr for member in expr.members), *extra, expr.separator]
+    return []
+
+
+def _productive(spec: GrammarSpec) -> set[str]:
+    """The rules that have a word, as the least fixed point."""
+    users: dict[str, list[str]] = {}
+    for name, expr in spec.rules.items():
+        for used in set(references(expr)):
+            users.setdefault(used, []).append(name)
+    found: set[str] = set()
+    queue = list(spec.rules)
+    while queue:
+        name = queue.pop()
+        if name not in found and _has_word(spec.rules[name], found):
+            found.add(name)
+            queue.extend(users.get(name, ()))
+    return found
+
+
+def _has_word(expr: Expr, productive: set[str]) -> bool:
+    if isinstance(expr, Ref):
+        return expr.name in productive
+    if isinstance(expr, Lex):
+        return not expr.dfa.is_empty()
+    if isinstance(expr, Seq):
+        return all(_has_word(part, productive) for part in expr.parts)
+    if isinstance(expr, Alt):
+        return any(_has_word(part, productive) for part in expr.parts)
+    if isinstance(expr, Repeat):
+        return expr.least == 0 or _has_word(expr.part, productive)
+    if isinstance(expr, Members):
+        return _members_have_word(expr, productive)
+    return True
+
+
+def _members_have_word(expr: Members, productive: set[str]) -> bool:
+    alive = [_has_word(member.expr, productive) for member in expr.members]
+    required = [ok for ok, member in zip(alive, expr.members, strict=True) if member.required]
+    if not all(required) or (expr.most is not None and len(required) > expr.most):
+        return False
+    if expr.extra is not None and _has_word(expr.extra, productive):
+        return True
+    return sum(alive) >= expr.least
+
+
+def _alive(expr: Expr, productive: set[str]) -> Expr:
+    """`expr` without its dead alternatives."""
+    if isinstance(expr, Alt):
+        parts = [_alive(p, productive) for p in expr.parts if _has_word(p, productive)]
+        return parts[0] if len(parts) == 1 else Alt(tuple(parts))
+    if isinstance(expr, Seq):
+        return Seq(tuple(_alive(part, productive) for part in expr.parts))
+    if isinstance(expr, Repeat):
+        if not _has_word(expr.part, productive):
+            return Seq(())
+        return replace(expr, part=_alive(expr.part, productive))
+    if isinstance(expr, Members):
+        return _alive_members(expr, productive)
+    return expr
+
+
+def _alive_members(expr: Members, productive: set[str]) -> Expr:
+    members = tuple(
+        Member(_alive(member.expr, productive), member.required)
+        for member in expr.members
+        if _has_word(member.expr, productive)
+    )
+    extra = expr.extra
+    if extra is not None:
+        extra = _alive(extra, productive) if _has_word(extra, productive) else None
+    if not members and extra is None:
+        return Seq(())
+    return replace(expr, members=members, extra=extra)

@@ -1,0 +1,201 @@
+"""Sets of JSON strings: a length range, and patterns, formats and words that hold or do not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from guided.errors import GrammarTooLargeError, RegexError
+from guided.grammars import automata
+from guided.grammars.automata import Dfa
+from guided.grammars.json_schema.formats import NARROWED, format_language
+from guided.grammars.regex import compile_regex
+
+
+class Inexpressible(Exception):
+    """A set has no exact form here. The keyword that needs it turns this into a named refusal.
+
+    `keyword` names the keyword, where the place that raises knows it better.
+    """
+
+    def __init__(self, reason: str, keyword: str = "") -> None:
+        super().__init__(reason)
+        self.keyword = keyword
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A named language, or its complement where `holds` is false.
+
+    `kind` is "pattern", "format" or "words"; `value` its text, or a sorted tuple of words.
+    """
+
+    kind: str
+    value: str | tuple[str, ...]
+    holds: bool = True
+
+    def negated(self) -> Atom:
+        """The complement."""
+        return replace(self, holds=not self.holds)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether `language` is only a part of what the atom means."""
+        return self.kind == "format" and self.value in NARROWED
+
+    def positive(self) -> Dfa:
+        """The named language itself, whether or not it holds, as UTF-8."""
+        if self.is_narrowed and not self.holds:
+            raise Inexpressible(f"the opposite of the format {self.value} is not supported")
+        return _positive(self.kind, self.value)
+
+    def language(self) -> Dfa:
+        """The strings that belong to the atom, as UTF-8."""
+        return self.positive() if self.holds else automata.complement(self.positive())
+
+    def admits(self, text: str) -> bool:
+        """Whether `text` belongs to the atom."""
+        if self.kind == "words":
+            return (text in _word_set(self.value)) is self.holds
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            raise Inexpressible("a string holds a lone surrogate") from None
+        found = self.positive().accepts(data)
+        if self.is_narrowed and not found:
+            raise Inexpressible(f"whether {text!r} has the format {self.value} is not known")
+        return found is self.holds
+
+
+@lru_cache(maxsize=256)
+def _word_set(words: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(words)
+
+
+@lru_cache(maxsize=1024)
+def _positive(kind: str, value: str | tuple[str, ...]) -> Dfa:
+    if kind == "words":
+        try:
+            return automata.literals([word.encode() for word in value])
+        except UnicodeEncodeError:
+            raise Inexpressible("a string holds a lone surrogate") from None
+    assert isinstance(value, str)
+    if kind == "format":
+        return format_language(value)
+    try:
+        return compile_regex(value, "ecma")
+    except RegexError as error:
+        raise Inexpressible(f"the pattern {value!r} is not supported: {error.message}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StringShape:
+    """Strings of `least` to `most` code points in every one of `atoms`; or exactly `words`."""
+
+    words: tuple[str, ...] | None = None
+    atoms: frozenset[Atom] = frozenset()
+    least: int = 0
+    most: int | None = None
+
+    def contains(self, text: str) -> bool:
+        """Whether `text` belongs to the set."""
+        if self.words is not None:
+            return text in _word_set(self.words)
+        if len(text) < self.least or (self.most is not None and len(text) > self.most):
+            return False
+        return all(atom.admits(text) for atom in self.atoms)
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether all strings belong to the set."""
+        return self.words is None and not self.atoms and not self.least and self.most is None
+
+
+ALL_STRINGS = StringShape()
+
+
+def finite(words: Iterator[str] | list[str] | tuple[str, ...]) -> StringShape:
+    """Exactly `words`, in their order."""
+    return StringShape(words=tuple(dict.fromkeys(words)))
+
+
+def meet(a: StringShape, b: StringShape) -> StringShape | None:
+    """The strings in both, None where there is plainly none."""
+    if a.is_everything:
+        return b
+    if b.is_everything:
+        return a
+    if a.words is None and b.words is not None:
+        a, b = b, a
+    if a.words is not None:
+        words = tuple(word for word in a.words if b.contains(word))
+        return StringShape(words=words) if words else None
+    most = a.most if b.most is None else b.most if a.most is None else min(a.most, b.most)
+    least = max(a.least, b.least)
+    if most is not None and least > most:
+        return None
+    atoms = a.atoms | b.atoms
+    if any(atom.negated() in atoms for atom in atoms):
+        return None
+    return StringShape(None, atoms, least, most)
+
+
+def complement(shape: StringShape) -> list[StringShape]:
+    """Sets that together hold exactly the strings not in `shape`."""
+    if shape.words is not None:
+        return [StringShape(atoms=frozenset({Atom("words", tuple(sorted(shape.words)), False)}))]
+    parts = [
+        StringShape(atoms=frozenset({atom.negated()}))
+        for atom in sorted(shape.atoms, key=lambda a: (a.kind, a.value, a.holds))
+    ]
+    if shape.least:
+        parts.append(StringShape(most=shape.least - 1))
+    if shape.most is not None:
+        parts.append(StringShape(least=shape.most + 1))
+    return parts
+
+
+@lru_cache(maxsize=2048)
+def language(shape: StringShape) -> Dfa:
+    """The automaton of the set, over UTF-8. Raises Inexpressible where it would be too large."""
+    try:
+        if shape.words is not None:
+            return _positive("words", shape.words)
+        atoms = sorted(shape.atoms, key=lambda a: (not a.holds, a.kind, str(a.value)))
+        dfa = atoms[0].language() if atoms else automata.utf8()
+        for atom in atoms[1:]:
+            # A difference is cheaper than the product with a complement.
+            dfa = dfa & atom.positive() if atom.holds else dfa - atom.positive()
+        return _within(dfa, shape.least, shape.most)
+    except GrammarTooLargeError as error:
+        raise Inexpressible(f"the strings need too large an automaton ({error})") from error
+
+
+def _within(dfa: Dfa, least: int, most: int | None) -> Dfa:
+    """The words of `dfa` of `least` to `most` code points."""
+    longest = dfa.longest_length()
+    if most is not None and longest is not None and longest <= most:
+        most = None
+    if least == 1:
+        least = 0
+        if dfa.accepts_empty():
+            dfa = dfa - automata.epsilon()
+    # A code point has at most four bytes.
+    if least and dfa.distance[0] >= 4 * least - 3:
+        least = 0
+    if not least and most is None:
+        return dfa
+    return dfa & automata.code_point_count(least, most)
+
+
+def is_empty(shape: StringShape) -> bool:
+    """Whether the set is proven to hold no string."""
+    if shape.words is not None:
+        return not shape.words
+    if not shape.atoms or any(atom.is_narrowed for atom in shape.atoms):
+        return False
+    try:
+        return language(shape).is_empty()
+    except Inexpressible:
+        return False
