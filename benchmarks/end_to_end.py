@@ -24,6 +24,8 @@ from harness.figures import Figure, Report, Table, number
 from harness.processors import PEERS, Arguments
 
 import guided
+from guided.grammars.grammar import Grammar
+from guided.grammars.json_schema import json_schema
 
 SCHEMAS = ("flat_person", "nested_order", "tool_call", "survey", "wide_object", "refs_shared")
 PROMPT = "Extract the fields of this text as JSON. Ada Lovelace, 36, ordered two of AB-0001.\n"
@@ -86,6 +88,8 @@ def written(model: guided.Model, rows: int, seed: int, budget: int, extra: Argum
 def ways(model: guided.Model, budget: int, report: Report, where: str) -> dict[str, Way]:
     """Every way of decoding that can be had, by name."""
 
+    grammars: dict[str, Grammar] = {}
+
     def guided_run(schema: str, rows: int, seed: int) -> int:
         results = guided.run(
             model,
@@ -100,8 +104,9 @@ def ways(model: guided.Model, budget: int, report: Report, where: str) -> dict[s
         return sum(len(result.tokens) for result in results)
 
     def guided_processor(schema: str, rows: int, seed: int) -> int:
-        grammar = guided.grammar(schema=schema)
-        processor = guided.GuidedLogitsProcessor(grammar, model, max_new_tokens=budget)
+        if schema not in grammars:
+            grammars[schema] = json_schema(schema)
+        processor = guided.GuidedLogitsProcessor(grammars[schema], model, max_new_tokens=budget)
         return written(model, rows, seed, budget, {"logits_processor": [processor]})
 
     def unconstrained(schema: str, rows: int, seed: int) -> int:

@@ -175,6 +175,9 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--details", help="append one line of JSON per engine and schema")
     options = parser.parse_args(given)
     options.engines = options.engines.split(",")
+    if unknown := set(options.engines) - set(engines.DISTRIBUTIONS):
+        known = ", ".join(engines.DISTRIBUTIONS)
+        parser.error(f"no engine is called {', '.join(sorted(unknown))}; there are {known}")
     if options.quick:
         options.limit, options.slow_limit = options.limit or 40, 8
     return options

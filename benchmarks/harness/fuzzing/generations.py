@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,65 +13,111 @@ import torch
 import guided
 
 from .. import models
-from .subjects import Subject
+from .subjects import Kind, Subject
 
 WORDS = ("Extract", "name", "the", "order", "42", "data", "über", "\n", "{", '"x":', "please")
-# Texts that cannot be shorter than this many tokens are left out.
-LONGEST = 1500
+BUDGETS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+MODELS = 3
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One generation to make: the constraint, the prompt, the seed and the token budget."""
+    """One generation to make: the constraint, the prompt and the wish for a token budget."""
 
     number: int
     subject: Subject
     prompt: str
-    seed: int
-    max_new_tokens: int
+    wish: int
+
+
+Batch = Sequence[Draw]
+Generated = guided.Result[Any] | Exception
 
 
 def draws(subjects: Sequence[Subject], runs: int, seed: int) -> Iterator[Draw]:
     """`runs` generations, spread evenly over the subjects."""
     for number in range(runs):
         chance = random.Random(seed * 1_000_003 + number)
-        prompt = " ".join(chance.choices(WORDS, k=chance.randint(1, 6)))
+        # The number makes prompts differ: rows with equal prompts are copies of one draw.
+        prompt = f"{number} " + " ".join(chance.choices(WORDS, k=chance.randint(1, 6)))
         subject = subjects[number % len(subjects)]
-        budget = chance.choice((16, 32, 64, 128))
         # Earley's time grows fast with the length of an ambiguous text.
-        budget = min(budget, 32) if subject.kind == "grammar" else budget
-        yield Draw(number, subject, prompt, seed * 1_000_003 + number, budget)
+        wish = chance.choice(BUDGETS[:2] if subject.kind == "grammar" else BUDGETS[:4])
+        yield Draw(number, subject, prompt, wish)
 
 
-def constraint(subject: Subject) -> dict[str, Any]:
-    """The keyword by which `guided.run` is given the subject."""
-    return {subject.kind: subject.source}
+class Sources:
+    """Tiny Llamas with random weights and 512 byte-level tokens, that generate the draws."""
+
+    def __init__(self, seed: int, exact: bool = False) -> None:
+        self._seed = seed
+        dtype = torch.float64 if exact else torch.float32
+        self._models = [_random_model(seed * MODELS + i, dtype) for i in range(MODELS)]
+        self._bounds: dict[str, int] = {}
+
+    def batches(self, drawn: Iterable[Draw], size: int) -> Iterator[Batch]:
+        """Draws that can share a call: same kind of constraint, same budget, same model."""
+        waiting: dict[tuple[Kind, int, int], list[Draw]] = defaultdict(list)
+        for draw in drawn:
+            key = (draw.subject.kind, self._budget(draw), draw.number % MODELS)
+            waiting[key].append(draw)
+            if len(waiting[key]) == size:
+                yield waiting.pop(key)
+        yield from waiting.values()
+
+    def generate(self, batch: Batch) -> list[tuple[Draw, Generated]]:
+        """Each draw with its result; with the error, where one was raised."""
+        try:
+            return list(zip(batch, self._run(batch), strict=True))
+        except Exception:
+            # One bad row stops a batch: find it.
+            return [(draw, self._alone(draw)) for draw in batch]
+
+    def together_and_alone(self, batch: Batch) -> list[tuple[Draw, object, object]]:
+        """The tokens of each draw in a batch, and those of the draw alone."""
+        together = [_tokens(result) for _, result in self.generate(batch)]
+        alone = [_tokens(self._alone(draw)) for draw in batch]
+        return list(zip(batch, together, alone, strict=True))
+
+    def _alone(self, draw: Draw) -> Generated:
+        try:
+            return self._run([draw])[0]
+        except Exception as error:
+            return error
+
+    def _run(self, batch: Batch) -> list[guided.Result[Any]]:
+        first = batch[0]
+        sources = [draw.subject.source for draw in batch]
+        constraint: dict[str, Any] = {first.subject.kind: sources}
+        results: list[guided.Result[Any]] = guided.run(
+            self._models[first.number % MODELS],
+            [draw.prompt for draw in batch],
+            **constraint,
+            max_new_tokens=self._budget(first),
+            temperature=1.0,
+            seed=self._seed,
+        )
+        return results
+
+    def _budget(self, draw: Draw) -> int:
+        """The smallest budget that is neither less than the wish nor than what is needed."""
+        name = draw.subject.name
+        if name not in self._bounds:
+            vocabulary = self._models[0].vocabulary
+            self._bounds[name] = draw.subject.grammar.start(vocabulary).bound
+        # A healed prompt end may take some more tokens.
+        least = max(draw.wish, self._bounds[name] + 8)
+        return next((budget for budget in BUDGETS if budget >= least), least)
 
 
-def random_model(seed: int, dtype: torch.dtype = torch.float32) -> guided.Model:
-    """A tiny Llama with random weights and a vocabulary of 512 byte-level tokens."""
+def _tokens(result: Generated) -> object:
+    return repr(result) if isinstance(result, Exception) else result.tokens
+
+
+def _random_model(seed: int, dtype: torch.dtype) -> guided.Model:
     tokenizer = models.small_tokenizer()
-    # A wide initial scale makes the law at T = 1 uneven.
     network = models.random_llama(tokenizer, hidden=64, layers=2, seed=seed, dtype=dtype)
     with torch.no_grad():
+        # The usual scale of random weights makes a law that is nearly even.
         network.get_input_embeddings().weight.mul_(12.0)
     return guided.Model(network, tokenizer)
-
-
-def needed(model: guided.Model, subject: Subject) -> int:
-    """Tokens that suffice for some text of the subject, the stop token included."""
-    return subject.grammar.start(model.vocabulary).bound
-
-
-def generate(model: guided.Model, draw: Draw) -> guided.Result[Any]:
-    """One generation, sampled at temperature 1."""
-    return guided.run(
-        model,
-        draw.prompt,
-        **constraint(draw.subject),
-        max_new_tokens=max(draw.max_new_tokens, needed(model, draw.subject) + 8),
-        temperature=1.0,
-        top_k=None,
-        top_p=None,
-        seed=draw.seed,
-    )
