@@ -1,2 +1,51 @@
 """guided: constrained and reward-guided decoding for Hugging Face transformers."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from guided.generation import generate as generate
+    from guided.generation import run as run
+    from guided.grammars.json_schema import explain as explain
+    from guided.hf import GuidedLogitsProcessor as GuidedLogitsProcessor
+    from guided.model import Model as Model
+    from guided.model import load as load
+    from guided.result import Result as Result
+    from guided.streaming import stream as stream
+
+#: Public names and where they live; nothing heavy is imported before it is asked for.
+_HOMES = {
+    "GuidedLogitsProcessor": "guided.hf",
+    "Model": "guided.model",
+    "Result": "guided.result",
+    "explain": "guided.grammars.json_schema",
+    "generate": "guided.generation",
+    "load": "guided.model",
+    "run": "guided.generation",
+    "stream": "guided.streaming",
+}
+
+__all__ = [
+    "GuidedLogitsProcessor",
+    "Model",
+    "Result",
+    "explain",
+    "generate",
+    "load",
+    "run",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'guided' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,1 +1,20 @@
+"""What tests of guided, and of programs that use it, are built from."""
 
+from guided.testing.fake_model import byte_tokenizer, fake_model
+from guided.testing.laws import allowed_tokens, check_control_laws, check_grammar_laws
+from guided.testing.prefix_model import PrefixModel
+from guided.testing.table_model import TableModel, enumerate_sequences, table_model
+from guided.testing.words import WordGrammar
+
+__all__ = [
+    "PrefixModel",
+    "TableModel",
+    "WordGrammar",
+    "allowed_tokens",
+    "byte_tokenizer",
+    "check_control_laws",
+    "check_grammar_laws",
+    "enumerate_sequences",
+    "fake_model",
+    "table_model",
+]

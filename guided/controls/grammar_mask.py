@@ -1,0 +1,161 @@
+"""The control that keeps a sequence inside a grammar, and inside its token budget."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from guided.controls.protocol import NO_AUXILIARY, Auxiliary, Context, Control, Stage
+from guided.errors import BudgetError, ControlError, DeadEndError
+from guided.grammars.vocabulary import Vocabulary
+from guided.kernels.mask_apply import apply_masks, only_token, pack_tokens
+
+if TYPE_CHECKING:
+    from guided.grammars.grammar import Grammar
+    from guided.grammars.states import GrammarState
+
+Mask = NDArray[np.int32]
+
+
+def _stop_mask(vocabulary: Vocabulary) -> Mask:
+    return pack_tokens(vocabulary.stop_ids, vocabulary.size)
+
+
+class MaskState:
+    """A grammar state, the tokens left, and whether the budget has cut off anything so far."""
+
+    def __init__(
+        self,
+        grammar: GrammarState,
+        stop_mask: Mask,
+        left: int | None,
+        thinking: int | None = None,
+        position: int = 0,
+        was_tight: bool = False,
+    ) -> None:
+        self.grammar = grammar
+        self.stop_mask = stop_mask
+        self.left = left
+        self.thinking = thinking
+        self.position = position
+        self.was_tight = was_tight
+
+    @cached_property
+    def mask(self) -> Mask:
+        """The tokens allowed here, packed."""
+        if self.thinking is not None and self.thinking <= 0 and self.grammar.in_free_text:
+            # The thinking budget is spent: only the way to the trigger is left.
+            return pack_tokens(self.grammar.completion()[:1], self.grammar.vocabulary.size)
+        return self.grammar.mask() if self.left is None else self.grammar.mask_within(self.left)
+
+    @cached_property
+    def is_tight(self) -> bool:
+        """Whether the budget has cut off anything up to and including this node."""
+        if self.was_tight or self.left is None:
+            return self.was_tight
+        if self.thinking is not None and self.grammar.in_free_text:
+            return False
+        plain = self.grammar.mask()
+        return plain is not self.mask and not np.array_equal(plain, self.mask)
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether nothing but a stop token is allowed."""
+        if self.grammar.is_finished:
+            return True
+        return self.grammar.is_accepting and np.array_equal(self.mask, self.stop_mask)
+
+    def advance(self, token: int) -> MaskState:
+        """The state after `token`; raises DeadEndError if it is not allowed."""
+        grammar = self.grammar.advance(token)
+        if grammar is None:
+            raise DeadEndError(
+                f"token {token} at position {self.position} is outside of the grammar",
+                self.position,
+            )
+        thinking = self.thinking
+        if thinking is not None and self.grammar.in_free_text:
+            thinking -= 1
+        left = None if self.left is None else self.left - 1
+        return MaskState(
+            grammar, self.stop_mask, left, thinking, self.position + 1, self.is_tight
+        )
+
+
+class GrammarMask(Control):
+    """No probability for tokens that lead out of `grammar`, or out of the token budget.
+
+    Args:
+        grammar: what the generated text must follow.
+        within_budget: keep only tokens after which a valid completion fits into the limit that
+            the sequence was opened with.
+        thinking_budget: for a grammar made by `after`, the most tokens of free text before only
+            the way to the trigger is allowed.
+    """
+
+    stage: ClassVar[Stage] = Stage.MASK
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        *,
+        within_budget: bool = True,
+        thinking_budget: int | None = None,
+    ) -> None:
+        if thinking_budget is not None and thinking_budget < 0:
+            raise ControlError(f"thinking_budget must not be negative, not {thinking_budget}")
+        self.grammar = grammar
+        self.within_budget = within_budget
+        self.thinking_budget = thinking_budget
+
+    @property
+    def group(self) -> Hashable:
+        # The state holds the grammar, so one call serves rows with different grammars.
+        return GrammarMask
+
+    def begin(self, context: Context) -> MaskState:
+        """The state after the prompt.
+
+        Raises:
+            BudgetError: no completion is known to fit; carries the number of tokens that suffice.
+        """
+        vocabulary = context.vocabulary
+        left = context.max_new_tokens if self.within_budget else None
+        start = self.grammar.start(vocabulary)
+        if left is not None:
+            _check_budget(start, left)
+        return MaskState(start, _stop_mask(vocabulary), left, self.thinking_budget)
+
+    def apply(
+        self, logits: Tensor, states: Sequence[MaskState], aux: Auxiliary = NO_AUXILIARY
+    ) -> tuple[Tensor, Sequence[MaskState]]:
+        return apply_masks(logits, np.stack([state.mask for state in states])), states
+
+    def step(self, state: MaskState, token: int) -> MaskState:
+        return state.advance(token)
+
+    def finish(self, state: MaskState) -> str | None:
+        if not state.must_stop:
+            return None
+        return "budget" if state.is_tight else "complete"
+
+    def stop_reason(self, state: MaskState) -> str | None:
+        return "budget" if state.is_tight else None
+
+    def forced(self, state: MaskState) -> int | None:
+        return only_token(state.mask)
+
+
+def _check_budget(start: GrammarState, left: int) -> None:
+    try:
+        start.mask_within(left)
+    except BudgetError as error:
+        raise BudgetError(
+            f"max_new_tokens={left} is too few for any valid output: {error.needed} suffice",
+            error.needed,
+        ) from error

@@ -1,0 +1,107 @@
+"""The controls of one sequence in their order, and their application to many sequences at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from guided.controls.protocol import NO_AUXILIARY, Auxiliary, Context, Control, Stage
+from guided.errors import ControlError
+
+States = tuple[Any, ...]
+
+
+def _check(controls: Sequence[Control]) -> None:
+    for control in controls:
+        if not isinstance(control, Control):
+            raise ControlError(
+                f"{control!r} is no control; wrap a Hugging Face logits processor in FromProcessor"
+            )
+    kinds = Counter(type(control) for control in controls if control.unique)
+    for kind, count in kinds.items():
+        if count > 1:
+            raise ControlError(f"{count} controls of kind {kind.__name__} on one sequence; keep one")
+    if sum(control.stage == Stage.CORRECTION for control in controls) > 1:
+        raise ControlError("two corrections both want to come last; keep one")
+
+
+class Pipeline:
+    """Controls sorted by stage; equal stages keep the order in which they were given.
+
+    Raises:
+        ControlError: something that is no control, or controls that contradict each other.
+    """
+
+    def __init__(self, controls: Iterable[Control]) -> None:
+        given = list(controls)
+        _check(given)
+        self.controls = tuple(sorted(given, key=lambda control: control.stage))
+        self.group: Hashable = tuple(control.group for control in self.controls)
+
+    def begin(self, context: Context) -> States:
+        """The states of all controls after the prompt."""
+        return tuple(control.begin(context) for control in self.controls)
+
+    def step(self, states: States, token: int) -> States:
+        """The states after one more token."""
+        return tuple(
+            control.step(state, token)
+            for control, state in zip(self.controls, states, strict=True)
+        )
+
+    def apply(
+        self, logits: Tensor, states: Sequence[States], aux: Auxiliary = NO_AUXILIARY
+    ) -> tuple[Tensor, list[States]]:
+        """The controlled logits of n nodes that share this pipeline's group."""
+        columns: list[Sequence[Any]] = []
+        for control, column in zip(self.controls, zip(*states, strict=True), strict=True):
+            logits, column = control.apply(logits, column, aux)
+            columns.append(column)
+        return logits, list(zip(*columns, strict=True)) if columns else list(states)
+
+    def finish(self, states: States) -> str | None:
+        """The first control's reason to end before any further token."""
+        for control, state in zip(self.controls, states, strict=True):
+            if (reason := control.finish(state)) is not None:
+                return reason
+        return None
+
+    def stop_reason(self, states: States) -> str:
+        """What to call an end by a stop token drawn at `states`."""
+        for control, state in zip(self.controls, states, strict=True):
+            if (reason := control.stop_reason(state)) is not None:
+                return reason
+        return "stop"
+
+    def forced(self, states: States) -> int | None:
+        """The one token that some control allows, if there is such a control."""
+        for control, state in zip(self.controls, states, strict=True):
+            if (token := control.forced(state)) is not None:
+                return token
+        return None
+
+
+def apply_all(
+    pipelines: Sequence[Pipeline],
+    logits: Tensor,
+    states: Sequence[States],
+    aux: Auxiliary = NO_AUXILIARY,
+) -> tuple[Tensor, list[States]]:
+    """The controlled logits of n nodes, each with its own pipeline; one call per group."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, pipeline in enumerate(pipelines):
+        groups.setdefault(pipeline.group, []).append(index)
+    if len(groups) == 1:
+        return pipelines[0].apply(logits, states, aux)
+    result, after = logits.clone(), list(states)
+    for rows in groups.values():
+        chosen, new = pipelines[rows[0]].apply(
+            logits[rows], [states[row] for row in rows], {k: v[rows] for k, v in aux.items()}
+        )
+        result[rows] = chosen
+        for row, state in zip(rows, new, strict=True):
+            after[row] = state
+    return result, after

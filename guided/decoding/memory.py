@@ -1,0 +1,158 @@
+"""What the model remembers of a batch of rows: their tokens and, where it has one, its cache.
+
+Rows of different lengths are padded on the left. The caches of transformers grow by making new
+tensors, so a shallow copy of the layers is a snapshot that later growth leaves alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from guided.decoding.network import Network
+
+
+def _is_plain(cache: Any) -> bool:
+    """Whether rows of such caches can be cut and joined along the sequence."""
+    return isinstance(cache, DynamicCache) and all(
+        type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers
+    )
+
+
+def _snapshot(cache: Any) -> Any:
+    if not _is_plain(cache):
+        # Other kinds of layers may write in place.
+        return copy.deepcopy(cache)
+    twin = copy.copy(cache)
+    twin.layers = [copy.copy(layer) for layer in cache.layers]
+    return twin
+
+
+def _padded(rows: Sequence[Sequence[int]], columns: int, device: torch.device) -> Tensor:
+    return torch.tensor([[0] * (columns - len(row)) + list(row) for row in rows], device=device)
+
+
+class Memory:
+    """A batch of rows that have been read by the model."""
+
+    def __init__(self, network: Network, rows: list[list[int]], cache: Any, columns: int) -> None:
+        self.network = network
+        self.rows = rows
+        self.cache = cache
+        self.columns = columns
+        lengths = torch.tensor([len(row) for row in rows], device=network.device)
+        self._lengths = lengths
+        self._is_ragged = any(len(row) != columns for row in rows)
+        self._mask: Tensor | None = None
+
+    @classmethod
+    def read(cls, network: Network, rows: Sequence[Sequence[int]]) -> tuple[Memory, Tensor]:
+        """The memory of `rows` and the logits `[n, V]` after them, in one pass."""
+        memory = cls(network, [list(row) for row in rows], None, max(map(len, rows)))
+        return memory, memory._read_all()
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens in all rows."""
+        return sum(map(len, self.rows))
+
+    def _mask_for(self, columns: int) -> Tensor | None:
+        if not self._is_ragged:
+            return None
+        if self._mask is None or self._mask.shape[1] < columns:
+            # Room for more columns, so that it is not made anew at every step.
+            at = torch.arange(columns + 64, device=self.network.device)
+            pads = self.columns - self._lengths
+            self._mask = (at[None] >= pads[:, None]).long()
+        return self._mask[:, :columns]
+
+    def _read_all(self) -> Tensor:
+        ids = _padded(self.rows, self.columns, self.network.device)
+        mask = self._mask_for(self.columns)
+        positions = None if mask is None else (mask.cumsum(-1) - 1).clamp_(min=0)
+        logits, self.cache = self.network.forward(ids, mask, positions, None)
+        return logits
+
+    def append(self, tokens: Sequence[int]) -> Tensor:
+        """The logits after one more token on every row."""
+        for row, token in zip(self.rows, tokens, strict=True):
+            row.append(token)
+        if self.cache is None:
+            self.columns += 1
+            self._lengths = self._lengths + 1
+            return self._read_all()
+        mask = self._mask_for(self.columns + 1)
+        positions = self._lengths[:, None]
+        ids = torch.tensor(tokens, device=self.network.device)[:, None]
+        logits, self.cache = self.network.forward(ids, mask, positions, self.cache)
+        self.columns += 1
+        self._lengths = self._lengths + 1
+        return logits
+
+    def snapshot(self) -> Memory:
+        """This memory as it is now; later growth of either leaves the other alone."""
+        return Memory(
+            self.network, [list(row) for row in self.rows], _snapshot(self.cache), self.columns
+        )
+
+    def select(self, indices: Sequence[int]) -> Memory:
+        """A memory of the rows at `indices`, which may repeat."""
+        chosen = [list(self.rows[index]) for index in indices]
+        cache = None
+        if self.cache is not None:
+            cache = _snapshot(self.cache)
+            cache.batch_select_indices(torch.tensor(indices, device=self.network.device))
+        return Memory(self.network, chosen, cache, self.columns)
+
+    @property
+    def can_select(self) -> bool:
+        """Whether rows can be picked without reading them again."""
+        if self.cache is None:
+            return True
+        return isinstance(self.cache, Cache) and all(
+            hasattr(layer, "batch_select_indices") for layer in self.cache.layers
+        )
+
+
+def join(places: Sequence[tuple[Memory, int]]) -> Memory:
+    """One memory of the given rows of several memories.
+
+    Rows of plain caches are copied; other kinds of caches are read again.
+    """
+    first = places[0][0]
+    indices = [index for _, index in places]
+    if all(memory is first for memory, _ in places):
+        if indices == list(range(len(first.rows))):
+            return first.snapshot()
+        if first.can_select:
+            return first.select(indices)
+    rows = [list(memory.rows[index]) for memory, index in places]
+    if first.cache is not None and all(_is_plain(memory.cache) for memory, _ in places):
+        columns = max(map(len, rows))
+        return Memory(first.network, rows, _joined(places, columns), columns)
+    if first.cache is None:
+        return Memory(first.network, rows, None, max(map(len, rows)))
+    return Memory.read(first.network, rows)[0]
+
+
+def _joined(places: Sequence[tuple[Memory, int]], columns: int) -> Any:
+    cache = _snapshot(places[0][0].cache)
+    for depth, layer in enumerate(cache.layers):
+        sources = [(memory.cache.layers[depth], memory, index) for memory, index in places]
+        layer.keys = _stacked([(s.keys, m, i) for s, m, i in sources], columns)
+        layer.values = _stacked([(s.values, m, i) for s, m, i in sources], columns)
+    return cache
+
+
+def _stacked(parts: Sequence[tuple[Tensor, Memory, int]], columns: int) -> Tensor:
+    some = parts[0][0]
+    joined = some.new_zeros((len(parts), some.shape[1], columns, some.shape[3]))
+    for row, (source, memory, index) in enumerate(parts):
+        length = len(memory.rows[index])
+        joined[row, :, columns - length :] = source[index, :, source.shape[2] - length :]
+    return joined

@@ -1,0 +1,194 @@
+"""generate and run: prompts in, typed values or full results out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, TypeVar, Unpack, overload
+
+from guided.decoding import Decoder, Sampler
+from guided.errors import InputError, ValidationFailedError
+from guided.model import Message, Model, Prompt
+from guided.options import Options, Settings
+from guided.result import Result
+from guided.rows import Row, make_rows
+
+T = TypeVar("T")
+One = str | list[Message]
+Many = list[str] | list[list[Message]]
+
+
+class BatchOptions(Options, total=False):
+    """What `generate` and `run` take besides."""
+
+    retries: int
+    batch_size: int
+
+
+@overload
+def generate(
+    model: Model, prompt: One, *, schema: type[T], n: Literal[1] = 1, **options: Unpack[BatchOptions]
+) -> T: ...
+@overload
+def generate(
+    model: Model, prompt: One, *, schema: type[T], n: int, **options: Unpack[BatchOptions]
+) -> list[T]: ...
+@overload
+def generate(
+    model: Model, prompt: Many, *, schema: type[T], n: Literal[1] = 1, **options: Unpack[BatchOptions]
+) -> list[T]: ...
+@overload
+def generate(
+    model: Model, prompt: Many, *, schema: type[T], n: int, **options: Unpack[BatchOptions]
+) -> list[list[T]]: ...
+@overload
+def generate(
+    model: Model, prompt: One, *, schema: None = None, n: Literal[1] = 1, **options: Unpack[BatchOptions]
+) -> str: ...
+@overload
+def generate(
+    model: Model, prompt: One, *, schema: None = None, n: int, **options: Unpack[BatchOptions]
+) -> list[str]: ...
+@overload
+def generate(
+    model: Model, prompt: Many, *, schema: None = None, n: Literal[1] = 1, **options: Unpack[BatchOptions]
+) -> list[str]: ...
+@overload
+def generate(
+    model: Model, prompt: Many, *, schema: None = None, n: int, **options: Unpack[BatchOptions]
+) -> list[list[str]]: ...
+@overload
+def generate(
+    model: Model, prompt: One | Many, *, schema: Any, n: int = 1, **options: Unpack[BatchOptions]
+) -> Any: ...
+def generate(
+    model: Model,
+    prompt: One | Many,
+    *,
+    schema: Any = None,
+    n: int = 1,
+    **options: Unpack[BatchOptions],
+) -> Any:
+    """The value that the model writes: parsed and validated, or text where nothing is asked for.
+
+    A list of `n` values where `n > 1`; a list with one entry for every prompt of a list.
+
+    Args:
+        prompt: text or chat messages, or a list of either.
+        schema: the output type, see `guided.options.Settings`, which lists all options.
+
+    Raises:
+        InputError: an argument cannot work; raised before any forward pass. Finer: SchemaError,
+            RegexError, GrammarError, BudgetError (max_new_tokens too few; says how many
+            suffice), ControlError, VocabularyError.
+        ValidationFailedError: a validator refused the value, `retries` times again.
+        DecodingError: the controls left no token, or the model gave NaN.
+        KeyboardInterrupt: Ctrl-C; `run` returns what there is instead.
+
+    Example:
+        >>> import guided, guided.testing
+        >>> model = guided.testing.fake_model("[1, 2, 3]")
+        >>> guided.generate(model, "Count: ", schema=list[int])
+        [1, 2, 3]
+    """
+    results = _results(model, prompt, Settings(schema=schema, n=n, **options))
+    if any(result.finish_reason == "interrupt" for result in results):
+        raise KeyboardInterrupt
+    return _shaped([result.value for result in results], n, _is_many(prompt))
+
+
+def run(
+    model: Model,
+    prompt: One | Many,
+    *,
+    schema: Any = None,
+    n: int = 1,
+    **options: Unpack[BatchOptions],
+) -> Any:
+    """What `generate` does, as a `Result` (in the same lists), which has value, text, tokens, ….
+
+    Ctrl-C gives the results so far; what was cut short has finish reason "interrupt".
+    """
+    results = _results(model, prompt, Settings(schema=schema, n=n, **options))
+    return _shaped(results, n, _is_many(prompt))
+
+
+def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Result[Any]]:
+    is_many = _is_many(prompt)
+    prompts: list[Prompt] = list(prompt) if is_many else [prompt]  # type: ignore[arg-type,list-item]
+    outputs = settings.outputs(len(prompts), is_many)
+    sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
+    _check_draws(sampler, settings)
+    rows = make_rows(model, prompts, outputs, settings, [*settings.controls, *controls])
+    decoder = Decoder(model.network, model.vocabulary, sampler)
+    return _decode(decoder, rows, settings)
+
+
+def _check_draws(sampler: Sampler, settings: Settings) -> None:
+    if sampler.is_random:
+        return
+    for name, value, least in (("n", settings.n, 1), ("retries", settings.retries, 0)):
+        if value > least:
+            raise InputError(
+                f"{name}={value} would give the same greedy output again; give a temperature above 0"
+            )
+
+
+def _decode(decoder: Decoder, rows: Sequence[Row], settings: Settings) -> list[Result[Any]]:
+    results: list[Result[Any] | None] = [None] * len(rows)
+    discarded = [0] * len(rows)
+    waiting = list(range(len(rows)))
+    for attempt in range(settings.retries + 1):
+        refused: list[int] = []
+        for at in range(0, len(waiting), settings.batch_size):
+            chunk = waiting[at : at + settings.batch_size]
+            refused += _decode_chunk(decoder, rows, chunk, settings, attempt, results, discarded)
+        waiting = refused
+    return [result for result in results if result is not None]
+
+
+def _decode_chunk(
+    decoder: Decoder,
+    rows: Sequence[Row],
+    chunk: Sequence[int],
+    settings: Settings,
+    attempt: int,
+    results: list[Result[Any] | None],
+    discarded: list[int],
+) -> list[int]:
+    """Fills in the results of some rows; those that a validator refused and may try again."""
+    began = time.perf_counter()
+    chosen = [rows[index] for index in chunk]
+    branches = decoder.open(
+        [row.tokens for row in chosen],
+        [row.controls for row in chosen],
+        settings.seed,
+        max_new_tokens=[row.limit for row in chosen],
+        rows=[row.stream(settings.seed, attempt) for row in chosen],
+    )
+    decoder.extend(branches)
+    seconds = time.perf_counter() - began
+    refused = []
+    for index, row, branch in zip(chunk, chosen, branches, strict=True):
+        try:
+            results[index] = row.result(branch, seconds, discarded[index])
+        except ValidationFailedError:
+            if attempt == settings.retries:
+                raise
+            discarded[index] += len(branch.tokens)
+            refused.append(index)
+    return refused
+
+
+def _is_many(prompt: One | Many) -> bool:
+    """Whether it is a list of prompts; a list of messages is one prompt."""
+    if isinstance(prompt, str):
+        return False
+    if not isinstance(prompt, list | tuple):
+        raise InputError(f"a prompt is text, chat messages, or a list of those, not {prompt!r}")
+    return not prompt or not isinstance(prompt[0], dict)
+
+
+def _shaped(values: list[Any], n: int, is_many: bool) -> Any:
+    grouped = [values[at : at + n] if n > 1 else values[at] for at in range(0, len(values), n)]
+    return grouped if is_many else grouped[0]

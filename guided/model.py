@@ -1,0 +1,144 @@
+"""A language model and its tokenizer, ready for guided decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from guided.decoding.network import Network, check_model, context_length, logits_width
+from guided.errors import InputError, ModelError
+from guided.grammars.vocabulary import Vocabulary
+
+Message = Mapping[str, Any]
+#: Text, or chat messages for the tokenizer's chat template.
+Prompt = str | Sequence[Message]
+
+#: Keyword arguments of `load` that also say which tokenizer is meant.
+_SHARED = ("revision", "trust_remote_code", "token", "subfolder", "cache_dir", "local_files_only")
+
+
+class Model:
+    """A Hugging Face decoder-only language model with its tokenizer. Sets the model to `eval()`.
+
+    Args:
+        hf_model: from `AutoModelForCausalLM`, or anything with the same forward.
+        tokenizer: its Hugging Face tokenizer; may be None where a `vocabulary` is given.
+        vocabulary: what every token spells; taken from the tokenizer if not given.
+
+    Raises:
+        ModelError: not a decoder-only language model.
+        VocabularyError: a tokenizer without byte mapping, logits narrower than the vocabulary.
+    """
+
+    def __init__(
+        self, hf_model: Any, tokenizer: Any = None, *, vocabulary: Vocabulary | None = None
+    ) -> None:
+        check_model(hf_model)
+        if tokenizer is None and vocabulary is None:
+            raise InputError("a model needs a tokenizer, or a vocabulary")
+        self.hf_model = hf_model.eval() if hasattr(hf_model, "eval") else hf_model
+        self.tokenizer = tokenizer
+        self.vocabulary = vocabulary or self._vocabulary()
+        self.network = Network(hf_model, self.vocabulary.size)
+
+    def _vocabulary(self) -> Vocabulary:
+        width = logits_width(self.hf_model)
+        return Vocabulary.from_tokenizer(self.tokenizer, width, self._stop_ids(width))
+
+    def _stop_ids(self, width: int | None) -> list[int]:
+        config = getattr(self.hf_model, "generation_config", None)
+        ids: set[int] = set()
+        for source in (config, self.tokenizer):
+            eos = getattr(source, "eos_token_id", None)
+            ids.update(eos if isinstance(eos, Iterable) else [] if eos is None else [eos])
+        return sorted(token for token in ids if width is None or token < width)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's inputs belong."""
+        return self.network.device
+
+    @cached_property
+    def context_length(self) -> int | None:
+        """Most tokens, prompt included, that the model can address; None where it does not say."""
+        return context_length(self.hf_model)
+
+    @property
+    def generation_config(self) -> Any:
+        """The model's own generation config (None: it has none)."""
+        return getattr(self.hf_model, "generation_config", None)
+
+    def encode(self, prompt: Prompt, template: Mapping[str, Any] | None = None) -> list[int]:
+        """The tokens of a prompt, with what the tokenizer or chat template puts around it.
+
+        Args:
+            template: further arguments for the chat template.
+
+        Raises:
+            InputError: chat messages for a tokenizer without a chat template.
+        """
+        if not isinstance(prompt, str):
+            text = self.render(prompt, template)
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if self.tokenizer is None:
+            return self.vocabulary.encode(prompt.encode())
+        ids = list(self.tokenizer(prompt)["input_ids"])
+        # Some tokenizers end every text with a stop token; a prompt is to be gone on from.
+        bare = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        while ids and ids[-1] in self.vocabulary.stop_ids and bare[-1:] != ids[-1:]:
+            ids.pop()
+        if not ids and (bos := getattr(self.tokenizer, "bos_token_id", None)) is not None:
+            ids = [bos]
+        return ids
+
+    def render(self, messages: Sequence[Message], template: Mapping[str, Any] | None = None) -> str:
+        """Chat messages as the text that the model reads, up to where its answer begins."""
+        if self.tokenizer is None or getattr(self.tokenizer, "chat_template", None) is None:
+            raise InputError("the tokenizer has no chat template; give the prompt as a string")
+        text: str = self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True, **(template or {})
+        )
+        return text
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of tokens; special tokens spell nothing."""
+        return self.vocabulary.decode(tokens).decode(errors="replace")
+
+    def __repr__(self) -> str:
+        return f"Model({type(self.hf_model).__name__}, {self.vocabulary!r})"
+
+
+def load(path_or_id: str, **hf_kwargs: Any) -> Model:
+    """A model from a folder or the Hub, through AutoModelForCausalLM and AutoTokenizer.
+
+    Without a `device_map` it goes to the first GPU, if there is one; without a `dtype` its
+    weights keep theirs on a GPU and become float32 on a CPU.
+
+    Raises:
+        ModelError: it cannot be found or loaded, or is not a decoder-only language model.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    shared = {name: hf_kwargs[name] for name in _SHARED if name in hf_kwargs}
+    on_gpu = torch.cuda.is_available()
+    placed = "device_map" in hf_kwargs
+    hf_kwargs.setdefault("dtype", "auto" if on_gpu or placed else torch.float32)
+    try:
+        config = hf_kwargs.get("config") or AutoConfig.from_pretrained(path_or_id, **shared)
+        if getattr(config, "is_encoder_decoder", False):
+            raise ModelError(
+                f"{path_or_id} is an encoder-decoder model; guided needs a decoder-only one"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(path_or_id, **shared)
+        hf_model = AutoModelForCausalLM.from_pretrained(path_or_id, **hf_kwargs)
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
+    return Model(hf_model.to("cuda") if on_gpu and not placed else hf_model, tokenizer)
+
+
+__all__ = ["Message", "Model", "Prompt", "load"]

@@ -1,0 +1,189 @@
+"""One sequence to be decoded: from a prompt to opened branch, from a finished branch to a result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+
+from guided.controls import GrammarMask, PrefixMask, StopStrings
+from guided.controls.protocol import Control
+from guided.controls.stop_strings import find_stop
+from guided.controls.token_index import token_index
+from guided.decoding import Branch, Usage
+from guided.decoding.rng import stream
+from guided.errors import InputError
+from guided.grammars.grammar import Grammar
+from guided.grammars.triggers import after as after_trigger
+from guided.healing import heal
+from guided.model import Model, Prompt
+from guided.options import Settings
+from guided.outputs import Output
+from guided.prompts import describe_prompt
+from guided.result import Result
+from guided.sampling import token_limit
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one sequence needs to be opened, and to be read when it is finished.
+
+    Attributes:
+        tokens: the prompt, its end taken back where it is healed.
+        prefix: the bytes that were taken back.
+        copy: tells sequences of equal prompts apart.
+        trigger: the text that ends the thinking, if there is any.
+    """
+
+    model: Model
+    tokens: tuple[int, ...]
+    prefix: bytes
+    output: Output
+    controls: tuple[Control, ...]
+    limit: int
+    copy: int
+    trigger: str | None = None
+    stops: tuple[str, ...] = ()
+
+    def stream(self, seed: int, attempt: int) -> int:
+        """The name of the row's random stream."""
+        return stream(seed, self.tokens, self.copy, attempt)
+
+    def result(self, branch: Branch, seconds: float, discarded: int = 0) -> Result[Any]:
+        """The finished branch as a result.
+
+        Raises:
+            ValidationFailedError: the text is in the grammar, its parser refused it.
+        """
+        texts = self._texts(branch.tokens)
+        ends = tuple(end - len(self.prefix) for end in accumulate(map(len, texts)))
+        text = self.text(texts, branch.finish_reason)
+        begin, thinking = self.body(branch.tokens, texts, text)
+        value = None
+        if branch.finish_reason != "interrupt":
+            value = self.output.parse(text[begin:].decode(errors="replace"))
+        return Result(
+            text.decode(errors="replace"),
+            value,
+            tuple(branch.tokens),
+            tuple(branch.log_p),
+            tuple(branch.log_q),
+            branch.finish_reason or "interrupt",
+            self._usage(branch, seconds, discarded),
+            thinking.decode(errors="replace"),
+            ends,
+            begin,
+        )
+
+    def _texts(self, tokens: Sequence[int]) -> list[bytes]:
+        table = token_index(self.model.vocabulary).texts
+        return [table[token] for token in tokens]
+
+    def text(self, texts: Sequence[bytes], finish_reason: str | None) -> bytes:
+        """The text so far, without the healed prompt end and without a stop string."""
+        text = b"".join(texts)[len(self.prefix) :]
+        if finish_reason == "stop_string":
+            text = text[: find_stop(text, [stop.encode() for stop in self.stops])]
+        return text
+
+    def body(
+        self, tokens: Sequence[int], texts: Sequence[bytes], text: bytes
+    ) -> tuple[int, bytes]:
+        """Where the structure begins (at the end, if it has not), and the thinking before it."""
+        if self.trigger is None:
+            return 0, b""
+        special = self.model.vocabulary.specials.get(self.trigger)
+        if special is not None:
+            if special not in tokens:
+                return len(text), text
+            before = b"".join(texts[: list(tokens).index(special)])[len(self.prefix) :]
+            return len(before), before
+        trigger = self.trigger.encode()
+        at = text.find(trigger)
+        return (len(text), text) if at < 0 else (at + len(trigger), text[:at])
+
+    def _usage(self, branch: Branch, seconds: float, discarded: int) -> Usage:
+        drawn = len(branch.tokens)
+        read = max(0, drawn - 1)
+        return Usage(
+            drawn, discarded, branch.forced, 1 + read, len(self.tokens) + read, seconds
+        )
+
+
+def make_rows(
+    model: Model,
+    prompts: Sequence[Prompt],
+    outputs: Sequence[Output],
+    settings: Settings,
+    controls: Sequence[Control],
+) -> list[Row]:
+    """`settings.n` rows for every prompt, in order."""
+    seen: Counter[tuple[int, ...]] = Counter()
+    rows = []
+    for prompt, output in zip(prompts, outputs, strict=True):
+        row = _row(model, prompt, output, settings, controls)
+        for _ in range(settings.n):
+            rows.append(Row(**{**vars(row), "copy": seen[row.tokens]}))
+            seen[row.tokens] += 1
+    return rows
+
+
+def _row(
+    model: Model,
+    prompt: Prompt,
+    output: Output,
+    settings: Settings,
+    controls: Sequence[Control],
+) -> Row:
+    tokens, prefix = _encode(model, prompt, output, settings)
+    limit = token_limit(
+        settings.max_new_tokens, model.generation_config, model.context_length, tokens
+    )
+    own = list(controls)
+    if settings.stops:
+        own.append(StopStrings(settings.stops, skip=len(prefix)))
+    grammar = output.grammar
+    if grammar is not None:
+        if settings.after is not None:
+            is_special = settings.after in model.vocabulary.specials
+            grammar = _after(settings.after, grammar, is_special)
+        own.append(
+            GrammarMask(_prefixed(grammar, prefix), thinking_budget=settings.thinking_budget)
+        )
+    elif prefix:
+        own.append(PrefixMask(prefix))
+    # What was taken back of the prompt has to be drawn again on top of the limit.
+    longer = len(model.vocabulary.encode(prefix)) if prefix else 0
+    return Row(
+        model, tuple(tokens), prefix, output, tuple(own), limit + longer, 0,
+        settings.after, settings.stops,
+    )  # fmt: skip
+
+
+def _encode(
+    model: Model, prompt: Prompt, output: Output, settings: Settings
+) -> tuple[list[int], bytes]:
+    if settings.describe is not None:
+        if output.schema is None:
+            raise InputError("describe= needs a schema or choices to write into the prompt")
+        prompt = describe_prompt(prompt, settings.describe, output.schema)
+    tokens = model.encode(prompt, settings.chat_options)
+    if not tokens:
+        raise InputError("the prompt has no tokens; a model needs at least one to go on from")
+    # A chat template ends exactly where the answer begins.
+    if not settings.heal or not isinstance(prompt, str):
+        return tokens, b""
+    return heal(tokens, model.vocabulary)
+
+
+@lru_cache(maxsize=256)
+def _prefixed(grammar: Grammar, prefix: bytes) -> Grammar:
+    return grammar.with_prefix(prefix) if prefix else grammar
+
+
+@lru_cache(maxsize=64)
+def _after(trigger: str, grammar: Grammar, special: bool) -> Grammar:
+    return after_trigger(trigger, grammar, special)

@@ -1,0 +1,110 @@
+"""stream: text and partial values as they grow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+from guided.controls.stop_strings import held_back
+from guided.controls.token_index import token_index
+from guided.decoding import Branch, Decoder
+from guided.generation import One
+from guided.model import Model
+from guided.options import Options, Settings
+from guided.result import Result
+from guided.rows import Row, make_rows
+
+
+@dataclass(frozen=True)
+class Event:
+    """What has changed.
+
+    Attributes:
+        delta: new text since the last event.
+        text: all text so far.
+        value: the value as far as it is there; the text where nothing is to be parsed.
+        result: the full result with the last event, None before.
+    """
+
+    delta: str
+    text: str
+    value: Any
+    result: Result[Any] | None = None
+
+
+def stream(
+    model: Model, prompt: One, *, schema: Any = None, **options: Unpack[Options]
+) -> Iterator[Event]:
+    """Events while the model writes; the last one carries the result.
+
+    Takes the options of `generate` for one prompt; arguments are checked before the first event.
+
+    Raises:
+        see `generate`.
+
+    Example:
+        >>> import guided, guided.testing
+        >>> model = guided.testing.fake_model('{"name": "Mira"}')
+        >>> *_, last = guided.stream(model, "Who? ", schema={"type": "object"})
+        >>> last.result.value
+        {'name': 'Mira'}
+    """
+    settings = Settings(schema=schema, **options)
+    (output,) = settings.outputs(1, is_list=False)
+    sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
+    (row,) = make_rows(model, [prompt], [output], settings, [*settings.controls, *controls])
+    return _events(Decoder(model.network, model.vocabulary, sampler), row, settings)
+
+
+def _events(decoder: Decoder, row: Row, settings: Settings) -> Iterator[Event]:
+    began = time.perf_counter()
+    (branch,) = decoder.open(
+        [row.tokens],
+        [row.controls],
+        settings.seed,
+        max_new_tokens=row.limit,
+        rows=[row.stream(settings.seed, 0)],
+    )
+    reader, shown = _Reader(row), ""
+    while branch.finish_reason is None:
+        decoder.extend([branch], until=lambda _: True)
+        text, value = reader.read(branch)
+        if text != shown and branch.finish_reason is None:
+            yield Event(text[len(shown) :], text, value)
+            shown = text
+    result = row.result(branch, time.perf_counter() - began)
+    yield Event(result.text[len(shown) :], result.text, result.value, result)
+
+
+class _Reader:
+    """The text of a growing branch, up to where it cannot change any more."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.texts: list[bytes] = []
+        self.stops = [stop.encode() for stop in row.stops]
+
+    def read(self, branch: Branch) -> tuple[str, Any]:
+        """The settled text, and its partial value."""
+        table = token_index(self.row.model.vocabulary).texts
+        self.texts += [table[token] for token in branch.tokens[len(self.texts) :]]
+        data = self.row.text(self.texts, branch.finish_reason)
+        settled = _whole(data[: len(data) - held_back(data, self.stops)])
+        begin, _ = self.row.body(branch.tokens, self.texts, settled)
+        return settled.decode(errors="replace"), self.row.output.partial(
+            settled[begin:].decode(errors="replace")
+        )
+
+
+def _whole(data: bytes) -> bytes:
+    """`data` without the beginning of a character at its end."""
+    for length in range(1, min(4, len(data)) + 1):
+        byte = data[-length]
+        if byte < 0x80:
+            return data
+        if byte >= 0xC0:
+            wanted = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return data[:-length] if length < wanted else data
+    return data

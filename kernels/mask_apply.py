@@ -1,0 +1,86 @@
+"""Packed token masks applied to logits: a torch reference for any device, a numba twin for CPUs.
+
+Bit `t % 32` of word `t // 32` of a mask stands for token `t`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+_CPU_TYPES = (torch.float32, torch.float64)
+
+
+def unpack_masks(masks: Tensor, width: int) -> Tensor:
+    """A boolean `[n, width]` tensor from packed int32 `[n, words]`, on the masks' device."""
+    shifts = torch.arange(32, dtype=torch.int32, device=masks.device)
+    bits = (masks.unsqueeze(-1) >> shifts) & 1
+    return bits.flatten(1)[:, :width].bool()
+
+
+def apply_masks_torch(logits: Tensor, masks: NDArray[np.int32]) -> Tensor:
+    """`logits` with `-inf` written in place wherever a mask has no bit."""
+    packed = torch.from_numpy(masks).to(logits.device, non_blocking=True)
+    return logits.masked_fill_(~unpack_masks(packed, logits.shape[-1]), -torch.inf)
+
+
+@njit(cache=True, nogil=True)
+def _fill(logits, masks):  # type: ignore[no-untyped-def]
+    rows, width = logits.shape
+    for row in range(rows):
+        for word in range((width + 31) // 32):
+            bits = masks[row, word]
+            if bits == -1:
+                continue
+            begin = word * 32
+            end = min(begin + 32, width)
+            if bits == 0:
+                logits[row, begin:end] = -np.inf
+                continue
+            for token in range(begin, end):
+                if not (bits >> (token - begin)) & 1:
+                    logits[row, token] = -np.inf
+
+
+@njit(cache=True, nogil=True)
+def _first_two(mask):  # type: ignore[no-untyped-def]
+    first = -1
+    for word in range(len(mask)):
+        bits = mask[word]
+        if bits == 0:
+            continue
+        for bit in range(32):
+            if (bits >> bit) & 1:
+                if first >= 0:
+                    return first, word * 32 + bit
+                first = word * 32 + bit
+    return first, -1
+
+
+def apply_masks(logits: Tensor, masks: NDArray[np.int32]) -> Tensor:
+    """`logits [n, V]` with `-inf` written in place wherever `masks [n, ceil(V/32)]` has no bit."""
+    if logits.device.type == "cpu" and logits.dtype in _CPU_TYPES and logits.is_contiguous():
+        array: NDArray[Any] = logits.detach().numpy()
+        _fill(array, masks)
+        return logits
+    return apply_masks_torch(logits, masks)
+
+
+def only_token(mask: NDArray[np.int32]) -> int | None:
+    """The one token that `mask` allows, None if it allows none or several."""
+    first, second = _first_two(mask)
+    return None if first < 0 or second >= 0 else int(first)
+
+
+def pack_tokens(tokens: Any, width: int) -> NDArray[np.int32]:
+    """The packed, read-only mask that allows exactly `tokens` (an iterable of ids)."""
+    flags = np.zeros((width + 31) // 32 * 32, dtype=bool)
+    flags[list(tokens)] = True
+    mask = np.packbits(flags, bitorder="little").view(np.int32)
+    mask.flags.writeable = False
+    return mask
