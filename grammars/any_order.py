@@ -80,7 +80,9 @@ class _Growth:
     def distance(self, state: int) -> int:
         """Fewest bytes from `state` to the end of its rule."""
         known = len(self.base.state)
-        return int(self.base.state[state, DIST]) if state < known else self._distances[state - known]
+        return (
+            int(self.base.state[state, DIST]) if state < known else self._distances[state - known]
+        )
 
     def expand(self, state: int, edges: list[tuple[int, int]]) -> None:
         """Gives `state` its edges (symbol, target)."""

@@ -33,9 +33,7 @@ class FreeGroup:
 
     def missing(self, seen: frozenset[int]) -> list[int]:
         """Required members that are not there yet."""
-        return [
-            i for i, m in enumerate(self.members.members) if m.required and i not in seen
-        ]
+        return [i for i, m in enumerate(self.members.members) if m.required and i not in seen]
 
     def may_end(self, seen: frozenset[int], present: int) -> bool:
         """Whether the members so far are enough."""

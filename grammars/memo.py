@@ -30,6 +30,7 @@ _GROWING: dict[str, int] = {
     "scan": memo_arrays.N_SCANS,
     "config": memo_arrays.N_CONFIGS,
     "live": memo_arrays.N_CONFIGS,
+    "step": memo_arrays.N_CONFIGS,
     "thread": memo_arrays.N_THREADS,
 }
 _FIRST_ROOM = 512
@@ -54,8 +55,10 @@ def _new_memo(rules: Rules) -> Memo:
         context_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
         set_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
         config_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
-        step=np.full((4 * _FIRST_ROOM, 2), -1, np.int64),
+        step=np.zeros((_FIRST_ROOM, 256), np.int32),
         scratch=np.zeros(4, np.int64),
+        thread_room=np.zeros(_FIRST_ROOM, np.int64),
+        kernel_room=np.zeros(_FIRST_ROOM, np.int64),
         stamp=np.zeros(len(rules.rule), np.int32),
     )
 
@@ -127,14 +130,14 @@ class Parser:
             if 2 * memo.size[counter] + 64 > len(getattr(memo, name))
         ]
         # A single wide parse set may need more room at once than a half-empty array has.
-        names = filling or [*_GROWING]
+        names = filling or [*_GROWING, "thread_room", "kernel_room"]
         memo = memo._replace(**{name: _doubled(getattr(memo, name)) for name in names})
         self.memo = _rehashed(memo)
         self.full = self.n_bytes > self.limit
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:
-    wider = np.zeros((2 * len(array), *array.shape[1:]), array.dtype)
+    wider = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
     wider[: len(array)] = array
     return wider
 
@@ -151,7 +154,4 @@ def _rehashed(memo: Memo) -> Memo:
         if 4 * memo.size[counter] >= size:
             changed[name] = np.zeros(4 * size, np.int32)
             fill(memo, changed[name])
-    if 4 * memo.size[memo_arrays.N_STEPS] >= len(memo.step):
-        changed["step"] = np.full((4 * len(memo.step), 2), -1, np.int64)
-        rehash.rehash_steps(memo, changed["step"])
     return memo._replace(**changed)

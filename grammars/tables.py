@@ -29,6 +29,7 @@ from guided.kernels.memo_arrays import (
     MOST,
     NEAREST,
     OFFSET,
+    ONWARD,
     PLAIN,
     START,
     SURVIVE,
@@ -179,11 +180,12 @@ def _lexeme_arrays(builder: RuleBuilder, automata: list[Automaton]) -> dict[str,
     nothing = np.zeros(0, np.int32)
     trans = np.concatenate([nothing, *(a.transitions.reshape(-1) for a in distinct)])
     columns = np.array([a.classes for a in distinct], np.uint8).reshape(-1, 256)
-    fact = np.zeros((sum(sizes), 5), np.int32)
+    fact = np.zeros((sum(sizes), 6), np.int32)
     fact[:, ACCEPT] = np.concatenate([nothing, *(a.accepting for a in distinct)])
     fact[:, NEAREST] = np.concatenate([nothing, *(a.distance for a in distinct)])
     live = np.zeros((len(fact), 4), np.uint64)
     fill_live(dfa, columns, trans, live)
+    fact[:, ONWARD] = live.any(axis=1)
     fill_survival(dfa, columns, trans, _charsets(), REACH, fact[:, SURVIVE:])
     lexeme = np.zeros((len(automata), 4), np.int32)
     lexeme[:, DFA] = lex_dfa

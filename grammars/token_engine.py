@@ -144,9 +144,7 @@ class TokenEngine:
         if far + self._counter_slack(config) + 2 <= budget:
             return mask
         tokens, targets = self.successors(config)
-        fits = {
-            int(target): self._fits(int(target), budget - 1) for target in np.unique(targets)
-        }
+        fits = {int(target): self._fits(int(target), budget - 1) for target in np.unique(targets)}
         keep = np.array([fits[int(target)] for target in targets], bool)
         limited = pack_tokens(tokens[keep], self.vocabulary.n_words)
         if self.parser.is_accepting(config) and budget >= 1:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from guided.kernels.lexemes import lexeme_accepts, lexeme_distance, lexeme_live, lexeme_step
+from guided.kernels.lexemes import lexeme_distance, lexeme_fact, lexeme_live, lexeme_step
 from guided.kernels.memo_arrays import (
+    ACCEPT,
     ACCEPTING,
     BEGIN,
+    DFA,
     END,
     FAR,
     GROUP,
@@ -16,22 +18,24 @@ from guided.kernels.memo_arrays import (
     GROW,
     ITEM_CONTEXT,
     ITEM_STATE,
-    KEY,
     LEXEME,
     N_CONFIGS,
-    N_STEPS,
     N_THREADS,
+    ONWARD,
     REST,
     SCAN,
     SCAN_END,
     START,
     TAIL,
-    TO,
-    grown,
     mix,
     sort_unique,
 )
 from guided.kernels.parse_sets import intern_set, is_tail
+
+#: Entry of the step table where the step was never made.
+UNKNOWN = -9
+#: Threads up to which a step is made for all bytes at once that no thread tells apart.
+_FEW = 4
 
 
 @njit(cache=True, nogil=True)
@@ -58,11 +62,7 @@ def intern_config(rules, memo, threads, count, accepting):  # type: ignore[no-un
         slot = (slot + 1) & (size - 1)
     new = memo.size[N_CONFIGS]
     begin = memo.size[N_THREADS]
-    if (
-        new + 1 >= len(memo.config)
-        or begin + count >= len(memo.thread)
-        or 2 * new >= size
-    ):
+    if new + 1 >= len(memo.config) or begin + count >= len(memo.thread) or 2 * new >= size:
         return np.int64(GROW)
     distance = np.int64(0 if accepting else FAR)
     for word in range(4):
@@ -76,6 +76,9 @@ def intern_config(rules, memo, threads, count, accepting):  # type: ignore[no-un
         distance = min(distance, memo.group[group, TAIL] + lexeme_distance(rules, lex, state))
         for word in range(4):
             memo.live[new, word] |= lexeme_live(rules, lex, state, word)
+    for byte in range(256):
+        alive = (memo.live[new, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1)
+        memo.step[new, byte] = UNKNOWN if alive else 0
     memo.config[new, BEGIN] = begin
     memo.config[new, END] = begin + count
     memo.config[new, ACCEPTING] = accepting
@@ -89,12 +92,14 @@ def intern_config(rules, memo, threads, count, accepting):  # type: ignore[no-un
 @njit(cache=True, nogil=True)
 def _compute_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
     """Configuration after `byte`, computed from the threads; or a status < 0."""
+    threads = memo.thread_room
+    n_threads = 0
+    kernel = memo.kernel_room
+    n_kernel = 0
     begin = memo.config[config, BEGIN]
     end = memo.config[config, END]
-    threads = np.empty(end - begin + 16, np.int64)
-    n_threads = 0
-    kernel = np.empty(16, np.int64)
-    n_kernel = 0
+    if end - begin >= len(threads):
+        return np.int64(GROW)
     for i in range(begin, end):
         thread = memo.thread[i]
         group = thread >> 32
@@ -102,92 +107,87 @@ def _compute_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
         state = lexeme_step(rules, lex, thread & 0xFFFFFFFF, byte)
         if state < 0:
             continue
-        live = np.uint64(0)
-        for word in range(4):
-            live |= lexeme_live(rules, lex, state, word)
-        if live != 0:
+        fact = lexeme_fact(rules, lex, state)
+        if rules.fact[fact, ONWARD]:
             threads[n_threads] = group << 32 | np.int64(state)
             n_threads += 1
-        if lexeme_accepts(rules, lex, state):
-            for scan in range(memo.group[group, SCAN], memo.group[group, SCAN_END]):
-                q = np.int64(memo.scan[scan, ITEM_STATE])
-                context = np.int64(memo.scan[scan, ITEM_CONTEXT])
-                first = np.int64(-1)
-                last = np.int64(0)
-                if is_tail(rules, q):
-                    first = memo.context[context, BEGIN]
-                    last = memo.context[context, END]
-                while n_kernel + (last - first) + 1 > len(kernel):
-                    kernel = grown(kernel)
-                if first < 0:
-                    kernel[n_kernel] = q << 32 | context
-                    n_kernel += 1
-                else:
-                    for k in range(first, last):
-                        kernel[n_kernel] = np.int64(memo.waiting[k, ITEM_STATE]) << 32 | np.int64(
-                            memo.waiting[k, ITEM_CONTEXT]
-                        )
-                        n_kernel += 1
-    accepting = 0
+        if rules.fact[fact, ACCEPT]:
+            n_kernel = _scan_group(rules, memo, group, kernel, n_kernel)
+            if n_kernel < 0:
+                return np.int64(GROW)
+    accepting = np.int64(0)
     if n_kernel > 0:
-        n_kernel = sort_unique(kernel, n_kernel)
+        if n_kernel > 1:
+            n_kernel = sort_unique(kernel, n_kernel)
         fresh = intern_set(rules, memo, kernel, n_kernel)
         if fresh < 0:
             return fresh
         accepting = np.int64(memo.parse_set[fresh, ACCEPTING])
-        for group in range(memo.parse_set[fresh, GROUP], memo.parse_set[fresh, GROUP_END]):
-            if n_threads >= len(threads):
-                threads = grown(threads)
+        first = memo.parse_set[fresh, GROUP]
+        last = memo.parse_set[fresh, GROUP_END]
+        if n_threads + last - first >= len(threads):
+            return np.int64(GROW)
+        for group in range(first, last):
             threads[n_threads] = np.int64(group) << 32
             n_threads += 1
         n_threads = sort_unique(threads, n_threads)
     return intern_config(rules, memo, threads, n_threads, accepting)
 
 
-#: Answer of `known_step` where the step was never made.
-UNKNOWN = -9
-
-
-@njit(inline="always")
-def known_step(live, table, config, byte):  # type: ignore[no-untyped-def]
-    """Configuration after `byte` (0: dead) if the memo has it, else UNKNOWN.
-
-    `live` and `table` are the memo's arrays of that name and `step`: handing over the whole memo in
-    the inner loop of a walk would cost more than the look-up.
-    """
-    target = np.int64(0)
-    if (live[config, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1) != 0:
-        key = np.int64(config) << 8 | np.int64(byte)
-        last = len(table) - 1
-        slot = np.int64(mix(np.uint64(7), key) & np.uint64(last))
-        while table[slot, KEY] != key and table[slot, KEY] != -1:
-            slot = (slot + 1) & last
-        target = table[slot, TO] if table[slot, KEY] == key else np.int64(UNKNOWN)
-    return target
+@njit(cache=True, nogil=True)
+def _scan_group(rules, memo, group, kernel, count):  # type: ignore[no-untyped-def]
+    """Adds the items after the terminal of `group` to `kernel`; the new count, -1: no room."""
+    for scan in range(memo.group[group, SCAN], memo.group[group, SCAN_END]):
+        q = np.int64(memo.scan[scan, ITEM_STATE])
+        context = np.int64(memo.scan[scan, ITEM_CONTEXT])
+        if not is_tail(rules, q):
+            if count >= len(kernel):
+                return -1
+            kernel[count] = q << 32 | context
+            count += 1
+            continue
+        # Nothing follows in the rule: go on at once with what waits for it.
+        first = memo.context[context, BEGIN]
+        last = memo.context[context, END]
+        if count + last - first > len(kernel):
+            return -1
+        for i in range(first, last):
+            outer = np.int64(memo.waiting[i, ITEM_CONTEXT])
+            kernel[count] = np.int64(memo.waiting[i, ITEM_STATE]) << 32 | outer
+            count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)
 def new_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
     """Makes a step that the memo does not have yet; the configuration or a status < 0."""
-    size = len(memo.step)
-    if 2 * memo.size[N_STEPS] >= size:
-        return np.int64(GROW)
     target = _compute_step(rules, memo, config, byte)
-    if target >= 0:
-        key = np.int64(config) << 8 | np.int64(byte)
-        slot = np.int64(mix(np.uint64(7), key) & np.uint64(size - 1))
-        while memo.step[slot, KEY] != -1:
-            slot = (slot + 1) & (size - 1)
-        memo.step[slot, KEY] = key
-        memo.step[slot, TO] = target
-        memo.size[N_STEPS] += 1
+    if target < 0:
+        return target
+    memo.step[config, byte] = target
+    begin = memo.config[config, BEGIN]
+    end = memo.config[config, END]
+    if end - begin > _FEW:
+        return target
+    for other in range(256):
+        if memo.step[config, other] != UNKNOWN:
+            continue
+        same = True
+        for i in range(begin, end):
+            lex = memo.group[memo.thread[i] >> 32, LEXEME]
+            dfa = rules.lexeme[lex, DFA]
+            if rules.columns[dfa, other] != rules.columns[dfa, byte]:
+                same = False
+                break
+        if same:
+            memo.step[config, other] = target
     return target
 
 
 @njit(cache=True, nogil=True)
 def step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
     """Configuration after `byte` (0: dead), or a status < 0."""
-    target = known_step(memo.live, memo.step, config, byte)
+    target = np.int64(memo.step[config, byte])
     if target == UNKNOWN:
         target = new_step(rules, memo, config, byte)
     return target

@@ -86,7 +86,10 @@ def update_distance(rules, memo, context):  # type: ignore[no-untyped-def]
         if q == ROOT:
             best = 0
         else:
-            best = min(best, np.int64(rules.state[q, DIST]) + memo.context[memo.waiting[i, ITEM_CONTEXT], WAIT])
+            best = min(
+                best,
+                np.int64(rules.state[q, DIST]) + memo.context[memo.waiting[i, ITEM_CONTEXT], WAIT],
+            )
     changed = best < memo.context[context, WAIT]
     if changed:
         memo.context[context, WAIT] = best

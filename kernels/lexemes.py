@@ -6,7 +6,6 @@ import numpy as np
 from numba import njit
 
 from guided.kernels.memo_arrays import (
-    ACCEPT,
     BODY,
     DFA,
     FIRST,
@@ -65,14 +64,13 @@ def lexeme_distance(rules, lex, state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def lexeme_accepts(rules, lex, state):  # type: ignore[no-untyped-def]
-    """Whether terminal `lex` may end in `state`."""
+def lexeme_fact(rules, lex, state):  # type: ignore[no-untyped-def]
+    """Row of `rules.fact` for `state` of terminal `lex`."""
     dfa = rules.lexeme[lex, DFA]
     first = rules.dfa[dfa, FIRST]
     if rules.lexeme[lex, LEAST] == PLAIN:
-        return rules.fact[first + state, ACCEPT] != 0
-    states = rules.dfa[dfa + 1, FIRST] - first
-    return rules.fact[first + state % states, ACCEPT] != 0
+        return first + state
+    return first + state % (rules.dfa[dfa + 1, FIRST] - first)
 
 
 @njit(cache=True, nogil=True)

@@ -67,8 +67,17 @@ def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: igno
                     if survive[first + state, charset] <= length:
                         continue
                     if not _safe(
-                        trans, offset, width, columns[dfa], classes[ascii_set], charset == 2,
-                        survive, first, charset, state, length,
+                        trans,
+                        offset,
+                        width,
+                        columns[dfa],
+                        classes[ascii_set],
+                        charset == 2,
+                        survive,
+                        first,
+                        charset,
+                        state,
+                        length,
                     ):
                         survive[first + state, charset] = length
                         changed = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from guided.kernels.configs import UNKNOWN, intern_config, known_step, new_step, step
+from guided.kernels.configs import UNKNOWN, intern_config, new_step, step
 from guided.kernels.lexemes import lexeme_distance, lexeme_step
 from guided.kernels.memo_arrays import (
     ACCEPTING,
@@ -83,11 +83,10 @@ def compute_mask(rules, memo, tries, lengths, config, out):  # type: ignore[no-u
                         out[word] |= tries.slice_masks[k, word]
     path = np.empty(MAX_DEPTH, np.int64)
     path[0] = config
-    live = memo.live
     table = memo.step
     node = tries.node
     for byte in range(256):
-        if (memo.live[config, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1) == 0:
+        if table[config, byte] == 0:
             continue
         for k in range(len(tries.first) - 1):
             at = tries.root[k, byte]
@@ -96,10 +95,9 @@ def compute_mask(rules, memo, tries, lengths, config, out):  # type: ignore[no-u
             end = node[at, SKIP]
             while at < end:
                 depth = node[at, DEPTH]
-                byte_here = node[at, BYTE]
-                target = known_step(live, table, path[depth - 1], byte_here)
+                target = np.int64(table[path[depth - 1], node[at, BYTE]])
                 if target == UNKNOWN:
-                    target = new_step(rules, memo, path[depth - 1], byte_here)
+                    target = new_step(rules, memo, path[depth - 1], node[at, BYTE])
                 if target < 0:
                     return target, far
                 if target == 0:
@@ -126,21 +124,19 @@ def list_tokens(rules, memo, tries, config, tokens, targets):  # type: ignore[no
     count = 0
     path = np.empty(MAX_DEPTH, np.int64)
     path[0] = config
-    live = memo.live
     table = memo.step
     node = tries.node
     for byte in range(256):
-        if (memo.live[config, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1) == 0:
+        if table[config, byte] == 0:
             continue
         for k in range(len(tries.first) - 1):
             at = tries.root[k, byte]
             end = node[at, SKIP] if at >= 0 else at
             while at < end:
                 depth = node[at, DEPTH]
-                byte_here = node[at, BYTE]
-                target = known_step(live, table, path[depth - 1], byte_here)
+                target = np.int64(table[path[depth - 1], node[at, BYTE]])
                 if target == UNKNOWN:
-                    target = new_step(rules, memo, path[depth - 1], byte_here)
+                    target = new_step(rules, memo, path[depth - 1], node[at, BYTE])
                 if target < 0:
                     return target, 0
                 if target == 0:

@@ -47,17 +47,16 @@ SYMBOL, TARGET = 0, 1
 START, NULLABLE = 0, 1
 DFA, LEAST, MOST, FARTHEST = 0, 1, 2, 3
 FIRST, OFFSET, WIDTH = 0, 1, 2
-ACCEPT, NEAREST, SURVIVE = 0, 1, 2
+ACCEPT, NEAREST, ONWARD, SURVIVE = 0, 1, 2, 3
 WAIT = 2
 ITEM_STATE, ITEM_CONTEXT = 0, 1
 ACCEPTING, GROUP, GROUP_END = 2, 3, 4
 LEXEME, SCAN, SCAN_END, TAIL = 0, 1, 2, 3
 REST = 3
-KEY, TO = 0, 1
 
 # Fields of Memo.size.
 N_CONTEXTS, N_WAITING, N_SETS, N_KERNEL, N_GROUPS, N_SCANS, N_CONFIGS, N_THREADS = range(8)
-N_STEPS, N_SIZES = 8, 9
+N_SIZES = 8
 
 
 class Rules(NamedTuple):
@@ -79,8 +78,8 @@ class Rules(NamedTuple):
     columns: Any
     #: int32[...]: the tables, -1 for dead.
     trans: Any
-    #: int32[S, 5] of automaton states: ACCEPT, NEAREST (fewest bytes to acceptance) and from
-    #: SURVIVE on how many characters of each charset may follow whatever they are.
+    #: int32[S, 6] of automaton states: ACCEPT, NEAREST (fewest bytes to acceptance), ONWARD (some
+    #: byte leads on) and from SURVIVE on how many characters of each charset may follow whatever they are.
     fact: Any
     #: uint64[S, 4]: bytes that lead on.
     live: Any
@@ -113,9 +112,11 @@ class Memo(NamedTuple):
     context_hash: Any
     set_hash: Any
     config_hash: Any
-    #: int64[..., 2]: KEY is configuration << 8 | byte (-1: free slot), TO the one after it.
+    #: int32[C, 256]: the configuration after each byte, 0: dead, UNKNOWN: not made yet.
     step: Any
     scratch: Any
+    thread_room: Any
+    kernel_room: Any
     #: int32[A]: 1 + local number of a rule predicted in the closure at hand.
     stamp: Any
 

@@ -44,7 +44,11 @@ from guided.kernels.memo_arrays import (
 @njit(inline="always")
 def is_tail(rules, q):  # type: ignore[no-untyped-def]
     """Whether nothing follows `q` in its rule."""
-    return rules.state[q, FINAL] != 0 and rules.state[q, BEGIN] == rules.state[q, END] and rules.state[q, BEGIN] >= 0
+    return (
+        rules.state[q, FINAL] != 0
+        and rules.state[q, BEGIN] == rules.state[q, END]
+        and rules.state[q, BEGIN] >= 0
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -69,11 +73,7 @@ def intern_set(rules, memo, kernel, count):  # type: ignore[no-untyped-def]
         slot = (slot + 1) & (size - 1)
     new = memo.size[N_SETS]
     begin = memo.size[N_KERNEL]
-    if (
-        new + 1 >= len(memo.parse_set)
-        or begin + count >= len(memo.kernel)
-        or 2 * new >= size
-    ):
+    if new + 1 >= len(memo.parse_set) or begin + count >= len(memo.kernel) or 2 * new >= size:
         return np.int64(GROW)
     status = _close(rules, memo, new, kernel, count)
     if status < 0:
@@ -146,7 +146,9 @@ def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
             for i in range(memo.context[context, BEGIN], memo.context[context, END]):
                 if n_items + 1 >= len(items):
                     items = grown(items)
-                outer = np.int64(memo.waiting[i, ITEM_STATE]) << 32 | np.int64(memo.waiting[i, ITEM_CONTEXT])
+                outer = np.int64(memo.waiting[i, ITEM_STATE]) << 32 | np.int64(
+                    memo.waiting[i, ITEM_CONTEXT]
+                )
                 n_items = _add_item(items, n_items, seen, outer)
                 if 2 * n_items + 64 > len(seen):
                     seen = np.full(4 * len(seen), -1, np.int64)

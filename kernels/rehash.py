@@ -11,10 +11,8 @@ from guided.kernels.memo_arrays import (
     END,
     ITEM_CONTEXT,
     ITEM_STATE,
-    KEY,
     N_CONFIGS,
     N_SETS,
-    TO,
     mix,
 )
 
@@ -30,7 +28,11 @@ def rehash_contexts(memo, table):  # type: ignore[no-untyped-def]
         count = memo.context[c, END] - begin
         h = np.uint64(count)
         for k in range(count):
-            h = mix(h, np.int64(memo.waiting[begin + k, ITEM_STATE]) << 32 | np.int64(memo.waiting[begin + k, ITEM_CONTEXT]))
+            h = mix(
+                h,
+                np.int64(memo.waiting[begin + k, ITEM_STATE]) << 32
+                | np.int64(memo.waiting[begin + k, ITEM_CONTEXT]),
+            )
         _place(table, h, c)
 
 
@@ -54,20 +56,6 @@ def rehash_configs(memo, table):  # type: ignore[no-untyped-def]
         for k in range(begin, end):
             h = mix(h, memo.thread[k])
         _place(table, h, c)
-
-
-@njit(cache=True, nogil=True)
-def rehash_steps(memo, table):  # type: ignore[no-untyped-def]
-    """Fills a larger step table."""
-    size = len(table)
-    for i in range(len(memo.step)):
-        key = memo.step[i, KEY]
-        if key != -1:
-            slot = np.int64(mix(np.uint64(7), key) & np.uint64(size - 1))
-            while table[slot, KEY] != -1:
-                slot = (slot + 1) & (size - 1)
-            table[slot, KEY] = key
-            table[slot, TO] = memo.step[i, TO]
 
 
 @njit(cache=True, nogil=True)
