@@ -1,0 +1,25 @@
+"""Writing a model folder that plain Hugging Face classes load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, PreTrainedTokenizerFast
+
+from .model import BOS, EOS, PAD
+
+
+def save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path, max_new_tokens: int) -> None:
+    """Writes weights in fp16, configuration and tokenizer to `folder`."""
+    model = model.eval().to(torch.float16)
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        pad_token_id=PAD,
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
