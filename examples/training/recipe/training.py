@@ -15,7 +15,6 @@ from transformers import LlamaForCausalLM
 from .model import PAD, LeanForward
 
 IGNORED = -100
-POOL_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does: `steps` of `rows` examples each. Learning rates hold at full batch."""
+    """What a run does: `steps` of `rows` examples each, at most `longest` tokens long.
+
+    Learning rates rise over `warmup` steps, hold for a share `constant` of the run, then fall.
+    Rows are made `pool` at a time and grouped by length.
+    """
 
     steps: int
     rows: int = 32
@@ -36,7 +39,8 @@ class Plan:
     adam_rate: float = 3e-3
     warmup: int = 60
     constant: float = 0.4
-    longest: int = 320
+    longest: int = 256
+    pool: int = 1024
     seed: int = 0
 
 
@@ -62,7 +66,7 @@ def batches(make_row: MakeRow, plan: Plan) -> Iterator[tuple[Tensor, Tensor]]:
     rng = random.Random(plan.seed + 1000)
     done = 0
     while True:
-        pool = [make_row(rng, done) for _ in range(POOL_ROWS)]
+        pool = [make_row(rng, done) for _ in range(plan.pool)]
         pool = [row for row in pool if len(row.ids) <= plan.longest]
         pool.sort(key=lambda row: len(row.ids) + 3 * rng.random())
         groups = [pool[i : i + plan.rows] for i in range(0, len(pool), plan.rows)]
