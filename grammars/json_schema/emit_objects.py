@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from guided.grammars import automata
@@ -111,15 +112,16 @@ def _name_allowed(name: str, shape: ObjectShape, emitter: Emitter) -> bool:
 
 def _named_member(name: str, term: Term, emitter: Emitter) -> Expr:
     layout = emitter.style.layout
-    return Seq((Lex(_key(name, layout), name), emitter.value(term)))
+    return Seq((_key(name, layout), emitter.value(term)))
 
 
-def _key(name: str, layout: Layout) -> Dfa:
+@lru_cache(maxsize=4096)
+def _key(name: str, layout: Layout) -> Lex:
     """The key and the colon after it."""
     text = quoted_word(name)
     if layout.colons is not None:
-        return automata.literals([text + colon for colon in layout.colons])
-    return automata.literal(text) + layout.colon
+        return Lex(automata.literals([text + colon for colon in layout.colons]), name)
+    return Lex(automata.literal(text) + layout.colon, name)
 
 
 def _any_member(classes: list[tuple[StringShape, Term]], emitter: Emitter) -> Expr | None:
@@ -141,33 +143,34 @@ def _any_member(classes: list[tuple[StringShape, Term]], emitter: Emitter) -> Ex
     return parts[0] if len(parts) == 1 else Alt(tuple(parts))
 
 
+@lru_cache(maxsize=1024)
 def _keys(names: StringShape, layout: Layout) -> Dfa:
     """The keys in `names` with the colon after them."""
-    excluded: frozenset[str] | None = frozenset()
-    if not names.is_everything:
-        atom = next(iter(names.atoms), None)
-        simple = names.words is None and not names.least and names.most is None
-        simple = simple and len(names.atoms) == 1 and atom is not None
-        excluded = None
-        if simple and atom is not None and atom.kind == "words" and not atom.holds:
-            excluded = frozenset(atom.value)
+    excluded = _excluded(names)
     if excluded is None:
         return quoted(strings.language(names)) + layout.colon
-    plain = layout.colons is not None and all(min(name, default="a") >= " " for name in excluded)
-    if not plain or layout.colons is None:
-        return quoted_except(excluded) + layout.colon
+    if layout.colons is None or any(min(name, default="a") < " " for name in excluded):
+        return quoted_except(frozenset(excluded)) + layout.colon
     texts = [quoted_word(name) + colon for name in excluded for colon in layout.colons]
-    return plain_keys(layout) - automata.literals(texts)
+    return _any_key(layout) - automata.literals(texts) if texts else _any_key(layout)
 
 
-_PLAIN: dict[Dfa, Dfa] = {}
+def _excluded(names: StringShape) -> tuple[str, ...] | None:
+    """The words that are not in `names`, where these are all that it excludes."""
+    if names.is_everything:
+        return ()
+    if names.words is not None or names.least or names.most is not None or len(names.atoms) != 1:
+        return None
+    (atom,) = names.atoms
+    if atom.kind != "words" or atom.holds or isinstance(atom.value, str):
+        return None
+    return atom.value
 
 
-def plain_keys(layout: Layout) -> Dfa:
+@lru_cache(maxsize=8)
+def _any_key(layout: Layout) -> Dfa:
     """Any key with the colon after it."""
-    if layout.colon not in _PLAIN:
-        _PLAIN[layout.colon] = plain_strings() + layout.colon
-    return _PLAIN[layout.colon]
+    return plain_strings() + layout.colon
 
 
 def _name_classes(shape: ObjectShape, emitter: Emitter) -> list[tuple[StringShape, Term]]:

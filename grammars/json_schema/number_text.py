@@ -32,6 +32,9 @@ _ANY_INTEGER = r"-?(0|[1-9][0-9]{0,39})"
 _ANY_NUMBER = r"-?(0|[1-9][0-9]{0,39})(\.[0-9]{1,40})?([eE][+-]?(0{0,2}[0-9]|0?[0-9]{2}|1[0-9]{2}|2[0-4][0-9]))?"
 
 
+_State = tuple[str, bool, tuple[Hashable, ...]]
+
+
 class _Probe(Protocol):
     """Reads the magnitude digit by digit and then tells an outcome."""
 
@@ -202,47 +205,67 @@ def _fraction_limit(shape: NumberShape) -> int:
     return limit
 
 
-def _plain(shape: NumberShape) -> Dfa:
-    """Plain decimals of the set."""
-    by_sign = {negative: _tests(shape, negative) for negative in (False, True)}
-    limit = _fraction_limit(shape)
+class _Writer:
+    """The steps of an automaton that reads one number and feeds every test of its sign.
 
-    def step(state: Any, byte: int) -> Any:
-        phase, negative, count, inner = state
+    States are (phase, sign, states of the tests); phases are start, sign, zero, whole, point and
+    fraction. How many digits there may be is left to `_digit_limit`.
+    """
+
+    def __init__(self, shape: NumberShape) -> None:
+        self._tests = {negative: _tests(shape, negative) for negative in (False, True)}
+        self.start = ("start", False, self._begin(False))
+
+    def _begin(self, negative: bool) -> tuple[Hashable, ...]:
+        return tuple(test.probe.start() for test in self._tests[negative] or ())
+
+    def step(self, state: _State, byte: int) -> _State | None:
+        """The state after `byte`, None where no number goes on."""
+        phase, negative, inner = state
         if byte == 0x2D:
-            return ("sign", True, 0, begin(True)) if phase == "start" and by_sign[True] is not None else None
-        tests = by_sign[negative]
+            possible = phase == "start" and self._tests[True] is not None
+            return ("sign", True, self._begin(True)) if possible else None
+        tests = self._tests[negative]
         if tests is None:
             return None
+        pairs = zip(tests, inner, strict=True)
         if byte == 0x2E:
-            if phase not in ("zero", "whole") or not limit:
+            if phase not in ("zero", "whole"):
                 return None
-            return ("point", negative, 0, tuple(t.probe.point(s) for t, s in zip(tests, inner, strict=True)))
+            return ("point", negative, tuple(t.probe.point(s) for t, s in pairs))
         digit = byte - 0x30
         if phase in ("point", "fraction"):
-            if count >= limit:
-                return None
-            moved = tuple(t.probe.fraction_digit(s, digit) for t, s in zip(tests, inner, strict=True))
-            return ("fraction", negative, count + 1, moved)
-        if phase == "zero" or count >= INTEGER_DIGITS:
+            moved = tuple(t.probe.fraction_digit(s, digit) for t, s in pairs)
+            return ("fraction", negative, moved)
+        if phase == "zero":
             return None
-        moved = tuple(t.probe.integer_digit(s, digit) for t, s in zip(tests, inner, strict=True))
-        zero = phase in ("start", "sign") and digit == 0
-        return ("zero" if zero else "whole", negative, count + 1, moved)
+        moved = tuple(t.probe.integer_digit(s, digit) for t, s in pairs)
+        return ("whole" if phase == "whole" or digit else "zero", negative, moved)
 
-    def begin(negative: bool) -> tuple[Hashable, ...]:
-        return tuple(test.probe.start() for test in by_sign[negative] or ())
-
-    def accepts(state: Any) -> bool:
-        phase, negative, _, inner = state
-        tests = by_sign[negative]
+    def accepts(self, state: _State) -> bool:
+        """Whether what was read is a number of the set."""
+        phase, negative, inner = state
+        tests = self._tests[negative]
         if tests is None or phase not in ("zero", "whole", "fraction"):
             return False
         after = phase == "fraction"
         return all(t.probe.outcome(s, after) in t.wanted for t, s in zip(tests, inner, strict=True))
 
+
+@lru_cache(maxsize=64)
+def _digit_limit(fraction: int) -> Dfa:
+    """Decimals with a bounded number of digits before the point, and at most `fraction` after."""
+    point = rf"(\.[0-9]{{1,{fraction}}})?" if fraction else ""
+    return compile_regex(rf"-?[0-9]{{1,{INTEGER_DIGITS}}}{point}", "python")
+
+
+def _plain(shape: NumberShape) -> Dfa:
+    """Plain decimals of the set."""
+    writer = _Writer(shape)
+    alphabet = b"-0123456789" if shape.integral else b"-.0123456789"
     try:
-        return explore(("start", False, 0, begin(False)), b"-.0123456789", step, accepts)
+        every = explore(writer.start, alphabet, writer.step, writer.accepts)
+        return every & _digit_limit(_fraction_limit(shape))
     except GrammarTooLargeError as error:
         raise Inexpressible(f"the numbers need too large an automaton ({error})") from error
 

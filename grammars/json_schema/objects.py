@@ -35,6 +35,8 @@ class Clause:
 
     def of(self, name: str, terms: Terms) -> Term:
         """What the member `name` must be."""
+        if not self.patterns:
+            return self.named.get(name, self.rest)
         found = [term for atom, term in self.patterns if atom.admits(name)]
         if name in self.named:
             found.append(self.named[name])
@@ -73,7 +75,9 @@ class ObjectShape:
 
     def member(self, name: str, terms: Terms) -> Term:
         """What the member `name` must be (`propertyNames` aside)."""
-        return terms.all_of(clause.of(name, terms) for clause in self.clauses)
+        if len(self.clauses) == 1:
+            return self.clauses[0].of(name, terms)
+        return terms.all_of([clause.of(name, terms) for clause in self.clauses])
 
     @property
     def is_everything(self) -> bool:

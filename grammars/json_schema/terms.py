@@ -114,16 +114,17 @@ class Terms:
     def _combine(self, kind: str, terms: Iterable[Term], unit: Term, zero: Term) -> Term:
         parts: dict[int, Term] = {}
         for term in terms:
+            if term is unit:
+                continue
             for part in term.parts if term.kind == kind else (term,):
                 if part is zero:
                     return zero
-                if part is not unit:
-                    parts[part.number] = part
+                parts[part.number] = part
+        if len(parts) <= 1:
+            return next(iter(parts.values()), unit)
         for part in parts.values():
             if part.kind == "not" and part.parts[0].number in parts:
                 return zero
-        if len(parts) <= 1:
-            return next(iter(parts.values()), unit)
         made = self._intern((kind, *sorted(parts)), kind)
         if not made.parts:
             made.parts = tuple(parts.values())
