@@ -1,4 +1,4 @@
-"""Minimal and canonical form of partial deterministic byte automata, and their products.
+"""The minimal and canonical form of partial deterministic byte automata.
 
 A table is int32 [states, classes] with -1 for "no such transition"; `classes` maps each byte to a
 column; state 0 is the start.
@@ -11,18 +11,28 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+Array = NDArray[Any]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 kernel = cast(Callable[[_F], _F], njit(cache=True, nogil=True))
 """Compile a function once, keep it on disk, and release the interpreter lock while it runs."""
 
 OK, TOO_MANY_STATES, TOO_MUCH_WORK, FOUND = 0, 1, 2, 3
-UNION, INTERSECTION, DIFFERENCE = 0, 1, 2
 
 
 @kernel
-def _mark(elements, location, block_of, first, marked, touched, n_touched, element):  # type: ignore[no-untyped-def]
+def _mark(
+    elements: Array,
+    location: Array,
+    block_of: Array,
+    first: Array,
+    marked: Array,
+    touched: Array,
+    n_touched: int,
+    element: int,
+) -> int:
     block = block_of[element]
     here = location[element]
     there = first[block] + marked[block]
@@ -40,7 +50,16 @@ def _mark(elements, location, block_of, first, marked, touched, n_touched, eleme
 
 
 @kernel
-def _split(elements, block_of, first, past, marked, touched, n_touched, n_blocks):  # type: ignore[no-untyped-def]
+def _split(
+    elements: Array,
+    block_of: Array,
+    first: Array,
+    past: Array,
+    marked: Array,
+    touched: Array,
+    n_touched: int,
+    n_blocks: int,
+) -> int:
     while n_touched:
         n_touched -= 1
         block = touched[n_touched]
@@ -65,7 +84,9 @@ def _split(elements, block_of, first, past, marked, touched, n_touched, n_blocks
 
 
 @kernel
-def _equivalence(tails, labels, heads, n_states, accepting):  # type: ignore[no-untyped-def]
+def _equivalence(
+    tails: Array, labels: Array, heads: Array, n_states: int, accepting: Array
+) -> tuple[Array, int]:
     """The block of each state, and the number of blocks (Valmari 2012, O(transitions log states)).
 
     The transitions must come sorted by label, and every state must be live.
@@ -148,7 +169,7 @@ def _equivalence(tails, labels, heads, n_states, accepting):  # type: ignore[no-
 
 
 @kernel
-def _distances(table, accepting):  # type: ignore[no-untyped-def]
+def _distances(table: Array, accepting: Array) -> Array:
     """Fewest bytes from each state to acceptance, -1 where acceptance is out of reach."""
     n, k = table.shape
     first = np.zeros(n + 1, np.int32)
@@ -188,7 +209,7 @@ def _distances(table, accepting):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _live(table, distance):  # type: ignore[no-untyped-def]
+def _live(table: Array, distance: Array) -> tuple[Array, int]:
     """Number each state that is reachable and can accept; the others get -1."""
     n, k = table.shape
     number = np.full(n, -1, np.int32)
@@ -212,7 +233,9 @@ def _live(table, distance):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _quotient(table, accepting, number, n_live):  # type: ignore[no-untyped-def]
+def _quotient(
+    table: Array, accepting: Array, number: Array, n_live: int
+) -> tuple[Array, Array, int]:
     """Table and acceptance of the minimal automaton; its start may be any state."""
     n, k = table.shape
     n_edges = 0
@@ -246,7 +269,7 @@ def _quotient(table, accepting, number, n_live):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _merge_columns(table, classes):  # type: ignore[no-untyped-def]
+def _merge_columns(table: Array, classes: Array) -> tuple[Array, Array, int]:
     """Byte classes merged where the columns are equal, numbered by their first byte.
 
     Returns the class of each byte, the column that each class stands for, and their number.
@@ -256,8 +279,7 @@ def _merge_columns(table, classes):  # type: ignore[no-untyped-def]
     for state in range(n):
         for column in range(k):
             hashes[column] = (
-                hashes[column] * np.uint64(0x9E3779B97F4A7C15)
-                + np.uint64(table[state, column] + 1)
+                hashes[column] * np.uint64(0x9E3779B97F4A7C15) + np.uint64(table[state, column] + 1)
             ) ^ (hashes[column] >> np.uint64(29))
     merged = np.empty(256, np.uint8)
     columns = np.empty(256, np.int32)
@@ -285,7 +307,9 @@ def _merge_columns(table, classes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _number_breadth_first(table, columns, n_columns, accepting, start):  # type: ignore[no-untyped-def]
+def _number_breadth_first(
+    table: Array, columns: Array, n_columns: int, accepting: Array, start: int
+) -> tuple[Array, Array]:
     """The same automaton with states in breadth-first order from the start."""
     n = len(accepting)
     number = np.full(n, -1, np.int32)
@@ -310,7 +334,9 @@ def _number_breadth_first(table, columns, n_columns, accepting, start):  # type:
 
 
 @kernel
-def canonicalise(table, classes, accepting, is_minimal):  # type: ignore[no-untyped-def]
+def canonicalise(
+    table: Array, classes: Array, accepting: Array, is_minimal: bool
+) -> tuple[Array, Array, Array, Array]:
     """The canonical form of a language: (table, classes, accepting, distance).
 
     Trimmed, minimal, byte classes as coarse as possible and in order of their first byte, states
@@ -335,150 +361,7 @@ def canonicalise(table, classes, accepting, is_minimal):  # type: ignore[no-unty
 
 
 @kernel
-def _join_classes(left, right):  # type: ignore[no-untyped-def]
-    """The common refinement of two byte partitions, with the class of either side for each."""
-    seen = np.full(65536, -1, np.int16)
-    joined = np.empty(256, np.uint8)
-    left_of = np.empty(256, np.int32)
-    right_of = np.empty(256, np.int32)
-    count = 0
-    for byte in range(256):
-        pair = (np.int64(left[byte]) << 8) | np.int64(right[byte])
-        if seen[pair] < 0:
-            seen[pair] = count
-            left_of[count] = left[byte]
-            right_of[count] = right[byte]
-            count += 1
-        joined[byte] = seen[pair]
-    return joined, left_of, right_of, count
-
-
-@kernel
-def _grown(array, size):  # type: ignore[no-untyped-def]
+def grown(array: Array, size: int) -> Array:
     larger = np.empty(size, array.dtype)
     larger[: len(array)] = array
     return larger
-
-
-@kernel
-def _accepts_pair(left_accepts, right_accepts, operation):  # type: ignore[no-untyped-def]
-    if operation == UNION:
-        return left_accepts or right_accepts
-    if operation == INTERSECTION:
-        return left_accepts and right_accepts
-    return left_accepts and not right_accepts
-
-
-@kernel
-def product(  # type: ignore[no-untyped-def]
-    left, left_classes, left_accepting, right, right_classes, right_accepting, operation, probe, limit
-):
-    """A boolean combination: (status, table, classes, accepting), not yet canonical.
-
-    With `probe` it stops with FOUND at the first accepting pair.
-    """
-    joined, left_of, right_of, k = _join_classes(left_classes, right_classes)
-    n_left, n_right = len(left_accepting), len(right_accepting)
-    capacity = 64
-    pairs = np.empty(capacity, np.int64)
-    table = np.empty((capacity, k), np.int32)
-    slots = np.full(4 * capacity, -1, np.int32)
-    pairs[0] = 0
-    slots[0] = 0
-    count = 1
-    here = 0
-    while here < count:
-        p = pairs[here] // (n_right + 1)
-        q = pairs[here] % (n_right + 1)
-        if probe and _accepts_pair(
-            p < n_left and left_accepting[p], q < n_right and right_accepting[q], operation
-        ):
-            return FOUND, table[:0], joined, np.zeros(0, np.bool_)
-        for column in range(k):
-            p_next = left[p, left_of[column]] if p < n_left else -1
-            q_next = right[q, right_of[column]] if q < n_right else -1
-            table[here, column] = -1
-            if p_next < 0 and (q_next < 0 or operation != UNION):
-                continue
-            if q_next < 0 and operation == INTERSECTION:
-                continue
-            p_next = n_left if p_next < 0 else p_next
-            q_next = n_right if q_next < 0 else q_next
-            pair = np.int64(p_next) * (n_right + 1) + q_next
-            slot = (np.uint64(pair) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-            slot = np.int64(slot) & (len(slots) - 1)
-            while slots[slot] >= 0 and pairs[slots[slot]] != pair:
-                slot = (slot + 1) & (len(slots) - 1)
-            if slots[slot] < 0:
-                if count >= limit:
-                    return TOO_MANY_STATES, table[:0], joined, np.zeros(0, np.bool_)
-                if count == capacity:
-                    capacity *= 2
-                    pairs = _grown(pairs, capacity)
-                    wider = np.empty((capacity, k), np.int32)
-                    wider[:count] = table
-                    table = wider
-                    slots = np.full(4 * capacity, -1, np.int32)
-                    for state in range(count):
-                        old = (np.uint64(pairs[state]) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-                        place = np.int64(old) & (len(slots) - 1)
-                        while slots[place] >= 0:
-                            place = (place + 1) & (len(slots) - 1)
-                        slots[place] = state
-                    slot = (np.uint64(pair) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-                    slot = np.int64(slot) & (len(slots) - 1)
-                    while slots[slot] >= 0:
-                        slot = (slot + 1) & (len(slots) - 1)
-                pairs[count] = pair
-                slots[slot] = count
-                count += 1
-            table[here, column] = slots[slot]
-        here += 1
-    accepting = np.zeros(count, np.bool_)
-    for state in range(count):
-        p = pairs[state] // (n_right + 1)
-        q = pairs[state] % (n_right + 1)
-        accepting[state] = _accepts_pair(
-            p < n_left and left_accepting[p], q < n_right and right_accepting[q], operation
-        )
-    return OK, table[:count], joined, accepting
-
-
-@kernel
-def longest(table):  # type: ignore[no-untyped-def]
-    """Most transitions on a path from the start, or -1 where a cycle makes it infinite."""
-    n, k = table.shape
-    degree = np.zeros(n, np.int32)
-    for state in range(n):
-        for column in range(k):
-            if table[state, column] >= 0:
-                degree[table[state, column]] += 1
-    if degree[0]:
-        return -1
-    depth = np.zeros(n, np.int32)
-    queue = np.zeros(n, np.int32)
-    begin, end = 0, 1
-    best = 0
-    while begin < end:
-        state = queue[begin]
-        begin += 1
-        best = max(best, depth[state])
-        for column in range(k):
-            target = table[state, column]
-            if target >= 0:
-                depth[target] = max(depth[target], depth[state] + 1)
-                degree[target] -= 1
-                if degree[target] == 0:
-                    queue[end] = target
-                    end += 1
-    return best if end == n else -1
-
-
-@kernel
-def run(table, classes, data, state):  # type: ignore[no-untyped-def]
-    """The state after reading `data`, or -1."""
-    for byte in data:
-        state = table[state, classes[byte]]
-        if state < 0:
-            return -1
-    return state

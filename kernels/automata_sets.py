@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.automata import kernel
+from guided.kernels.automata import Array, kernel
 
 
 @kernel
-def literal_table(data, ends, max_entries):  # type: ignore[no-untyped-def]
+def literal_table(data: Array, ends: Array, max_entries: int) -> tuple[Array, Array, Array]:
     """The minimal automaton of sorted, distinct byte strings: (table, classes, accepting).
 
     String i is data[ends[i - 1]:ends[i]]. The trie is folded from its leaves, so the time is
@@ -110,7 +110,7 @@ def literal_table(data, ends, max_entries):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _intern_row(row, rows, n_rows, slots):  # type: ignore[no-untyped-def]
+def _intern_row(row: Array, rows: Array, n_rows: int, slots: Array) -> tuple[int, int]:
     """The index of `row` (64 entries) among the first rows, added where it is new."""
     digest = np.uint64(0)
     for entry in row:
@@ -132,7 +132,7 @@ def _intern_row(row, rows, n_rows, slots):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _with_room(rows, n_rows):  # type: ignore[no-untyped-def]
+def _with_room(rows: Array, n_rows: int) -> Array:
     if n_rows < len(rows):
         return rows
     wider = np.full((2 * n_rows, 64), -1, np.int32)
@@ -141,7 +141,7 @@ def _with_room(rows, n_rows):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def code_point_table(ranges):  # type: ignore[no-untyped-def]
+def code_point_table(ranges: Array) -> Array:
     """The minimal automaton of one code point in UTF-8: a table over all 256 bytes.
 
     `ranges` is int64 [n, 2], ends included, without surrogates and within U+0000..U+10FFFF.

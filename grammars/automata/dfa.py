@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from guided.errors import GrammarTooLargeError
 from guided.grammars.automata import program
 from guided.kernels import automata as kernels
+from guided.kernels import automata_product as products
 
 MAX_STATES = program.MAX_STATES
 
@@ -46,9 +47,9 @@ class Dfa:
         `is_minimal` promises that it is trimmed and minimal, which saves the minimisation.
         """
         # One type for the compiled function: contiguous and writable.
-        table = np.require(transitions, np.int32, "CW")
-        byte_classes = np.require(classes, np.uint8, "CW")
-        final = np.require(accepting, np.bool_, "CW")
+        table = np.require(transitions, np.int32, ("C", "W"))
+        byte_classes = np.require(classes, np.uint8, ("C", "W"))
+        final = np.require(accepting, np.bool_, ("C", "W"))
         arrays = kernels.canonicalise(table, byte_classes, final, is_minimal)
         for array in arrays:
             array.setflags(write=False)
@@ -57,7 +58,7 @@ class Dfa:
     @cached_property
     def key(self) -> bytes:
         """A content hash, the same for every automaton of this language."""
-        digest = blake2b(np.int64(self.transitions.shape).tobytes(), digest_size=20)
+        digest = blake2b(np.array(self.transitions.shape, np.int64).tobytes(), digest_size=20)
         for array in (self.classes, self.accepting, self.transitions):
             digest.update(array.tobytes())
         return digest.digest()
@@ -80,7 +81,7 @@ class Dfa:
 
     def accepts(self, data: bytes) -> bool:
         """Whether `data` is a word of the language."""
-        state = kernels.run(self.transitions, self.classes, np.frombuffer(data, np.uint8), 0)
+        state = products.run(self.transitions, self.classes, np.frombuffer(data, np.uint8), 0)
         return bool(state >= 0 and self.accepting[state])
 
     def is_empty(self) -> bool:
@@ -94,7 +95,7 @@ class Dfa:
 
     @cached_property
     def _longest(self) -> int:
-        return int(kernels.longest(self.transitions))
+        return int(products.longest(self.transitions))
 
     def longest_length(self) -> int | None:
         """Bytes of the longest word; None where there is no longest (or no word at all)."""
@@ -111,13 +112,13 @@ class Dfa:
         return first_words(self, limit)
 
     def __or__(self, other: Dfa) -> Dfa:
-        return self._combine(other, kernels.UNION, "union")
+        return self._combine(other, products.UNION, "union")
 
     def __and__(self, other: Dfa) -> Dfa:
-        return self._combine(other, kernels.INTERSECTION, "intersection")
+        return self._combine(other, products.INTERSECTION, "intersection")
 
     def __sub__(self, other: Dfa) -> Dfa:
-        return self._combine(other, kernels.DIFFERENCE, "difference")
+        return self._combine(other, products.DIFFERENCE, "difference")
 
     def __add__(self, other: Dfa) -> Dfa:
         """The language of a word of this one followed by a word of the other."""
@@ -133,7 +134,7 @@ class Dfa:
         return from_program(parts, "repetition")
 
     def _combine(self, other: Dfa, operation: int, name: str) -> Dfa:
-        status, *table = kernels.product(
+        status, *table = products.product(
             self.transitions,
             self.classes,
             self.accepting,
@@ -153,7 +154,7 @@ class Dfa:
 
     def _meets(self, other: Dfa, operation: int) -> bool:
         """Whether the combination has a word; stops at the first."""
-        status, *_ = kernels.product(
+        status, *_ = products.product(
             self.transitions,
             self.classes,
             self.accepting,
@@ -204,9 +205,9 @@ def concatenate(dfas: list[Dfa]) -> Dfa:
 
 def intersects(a: Dfa, b: Dfa) -> bool:
     """Whether some word is in both languages."""
-    return a._meets(b, kernels.INTERSECTION)
+    return a._meets(b, products.INTERSECTION)
 
 
 def contains(a: Dfa, b: Dfa) -> bool:
     """Whether every word of `b` is in `a`."""
-    return not b._meets(a, kernels.DIFFERENCE)
+    return not b._meets(a, products.DIFFERENCE)

@@ -23,11 +23,12 @@ def first_words(dfa: Dfa, limit: int) -> list[bytes]:
     padded = np.append(dfa.transitions, np.full((1, dfa.transitions.shape[1]), -1, np.int32), 0)
     # Row r of `exact` tells which states accept some word of exactly r bytes.
     exact: list[NDArray[np.bool_]] = [np.append(dfa.accepting, False)]
+    edges = _Edges(dfa)
     longest = dfa.longest_length()
     length = 0
     while len(found) < limit and (longest is None or length <= longest):
         if exact[length][0]:
-            for word in _words_of_length(dfa, exact, length):
+            for word in _words_of_length(edges, exact, length):
                 found.append(word)
                 if len(found) == limit:
                     break
@@ -36,21 +37,19 @@ def first_words(dfa: Dfa, limit: int) -> list[bytes]:
     return found
 
 
-def _words_of_length(dfa: Dfa, exact: list[NDArray[np.bool_]], length: int) -> Iterator[bytes]:
+def _words_of_length(edges: _Edges, exact: list[NDArray[np.bool_]], length: int) -> Iterator[bytes]:
     """The words of one length in the order of bytes, depth first without recursion."""
-    word = bytearray(length)
-    states = [0] * (length + 1)
-    pending: list[Iterator[int]] = [iter(range(256))]
     if length == 0:
         yield b""
         return
+    word = bytearray(length)
+    pending = [iter(edges[0])]
     while pending:
         depth = len(pending) - 1
-        for byte in pending[depth]:
-            target = int(dfa.transitions[states[depth], dfa.classes[byte]])
-            if target >= 0 and exact[length - depth - 1][target]:
+        ahead = exact[length - depth - 1]
+        for byte, target in pending[depth]:
+            if ahead[target]:
                 word[depth] = byte
-                states[depth + 1] = target
                 break
         else:
             pending.pop()
@@ -58,4 +57,16 @@ def _words_of_length(dfa: Dfa, exact: list[NDArray[np.bool_]], length: int) -> I
         if depth + 1 == length:
             yield bytes(word)
         else:
-            pending.append(iter(range(256)))
+            pending.append(iter(edges[target]))
+
+
+class _Edges(dict[int, list[tuple[int, int]]]):
+    """The transitions (byte, target) of each state in the order of bytes, filled when asked for."""
+
+    def __init__(self, dfa: Dfa) -> None:
+        self.dfa = dfa
+
+    def __missing__(self, state: int) -> list[tuple[int, int]]:
+        targets = self.dfa.transitions[state][self.dfa.classes]
+        self[state] = [(int(byte), int(targets[byte])) for byte in np.flatnonzero(targets >= 0)]
+        return self[state]

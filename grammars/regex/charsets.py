@@ -43,10 +43,9 @@ def without(ranges: Ranges, removed: Ranges) -> Ranges:
 
 DIGITS: Ranges = ((0x30, 0x39),)
 WORDS: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
-ECMA_SPACES = ranges_of("\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff") + (
-    (0x2000, 0x200A),
+ECMA_SPACES = union(
+    [ranges_of("\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff"), ((0x2000, 0x200A),)]
 )
-ECMA_SPACES = tuple(normal_ranges(ECMA_SPACES))
 ECMA_LINE_ENDS = ranges_of("\n\r\u2028\u2029")
 
 
@@ -133,9 +132,7 @@ def _simple_fold(character: str) -> str:
 def ecma_ignoring_case(ranges: Ranges) -> Ranges:
     """`ranges` and all characters of the same simple case folding."""
     cased = [
-        character
-        for low, high in ranges
-        for character in _between(_cased_characters(), low, high)
+        character for low, high in ranges for character in _between(_cased_characters(), low, high)
     ]
     folded = [other for c in cased for other in _fold_classes()[_simple_fold(c)]]
     return union([ranges, ranges_of(folded)])

@@ -21,8 +21,7 @@ from guided.grammars.regex.nodes import (
 from guided.grammars.regex.scanner import Scanner
 
 _I, _M, _S, _X, _A, _U = (
-    int(flag)
-    for flag in (re.IGNORECASE, re.MULTILINE, re.DOTALL, re.VERBOSE, re.ASCII, re.UNICODE)
+    int(flag) for flag in (re.IGNORECASE, re.MULTILINE, re.DOTALL, re.VERBOSE, re.ASCII, re.UNICODE)
 )
 SUPPORTED_FLAGS = _I | _M | _S | _X | _A | _U
 _LETTERS = {"i": _I, "m": _M, "s": _S, "x": _X, "a": _A, "u": _U}
@@ -336,4 +335,3 @@ class _PythonParser:
             ]
             found = charsets.union([explicit, *escapes])
         return Chars(charsets.negate(found) if negated else found)
-
