@@ -51,7 +51,7 @@ class FreeGroup:
         return found
 
     def distance(self, rules: Rules, seen: frozenset[int], present: int) -> int:
-        """Fewest bytes to the end of the members; FAR if they cannot be completed."""
+        """Fewest bytes to the end of the rule; FAR if the members cannot be completed."""
         missing = self.missing(seen)
         costs = [_least(rules, self.member_rules[i]) for i in missing]
         lacking = self.members.least - present - len(missing)
@@ -63,7 +63,8 @@ class FreeGroup:
         if most is not None and present + len(costs) > most:
             return FAR
         separators = len(costs) - (1 if present == 0 and costs else 0)
-        return sum(costs) + separators * _least(rules, self.separator_rule)
+        onward = int(rules.state[self.end, DIST])
+        return sum(costs) + separators * _least(rules, self.separator_rule) + onward
 
     def _fillers(self, rules: Rules, seen: frozenset[int], count: int) -> list[int]:
         optional = sorted(

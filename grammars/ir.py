@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 from guided.grammars.automata import Dfa
 
 
+#: Name of the terminals that hold free text before a trigger (see `GrammarState.in_free_text`).
+FREE_TEXT = "free text"
+
+
 def special_bytes(text: str) -> bytes:
     """The reserved byte string that stands for the special token `text` (0xFF is never UTF-8)."""
     return b"\xff" + text.encode() + b"\xff"

@@ -15,7 +15,15 @@ from guided.grammars.rule_builder import RuleBuilder
 from guided.kernels import memo_arrays, rehash
 from guided.kernels.configs import start_config, walk_bytes
 from guided.kernels.contexts import open_memo
-from guided.kernels.memo_arrays import ACCEPTING, EXPAND, GROW, REST, Memo, Rules
+from guided.kernels.memo_arrays import (
+    ACCEPTING,
+    EXPAND,
+    GROW,
+    LEXEME,
+    REST,
+    Memo,
+    Rules,
+)
 
 #: Bytes that the memo of one grammar may take before it is started afresh.
 MEMO_LIMIT = 256 << 20
@@ -76,6 +84,7 @@ class Parser:
         #: Whether the memo has outgrown its limit.
         self.full = False
         self.lock = threading.Lock()
+        self._free_text = frozenset(builder.free_text)
         self._any_order = AnyOrder(builder) if builder.any_order else None
         self.memo = _new_memo(rules)
         self._repeat(open_memo)
@@ -104,6 +113,14 @@ class Parser:
     def distance(self, config: int) -> int:
         """Fewest bytes that complete the text."""
         return int(self.memo.config[config, REST])
+
+    def in_free_text(self, config: int) -> bool:
+        """Whether some reading of the text is inside of a free-text terminal."""
+        if not self._free_text:
+            return False
+        begin, end = self.memo.config[config, :2]
+        groups = self.memo.thread[begin:end] >> 32
+        return not self._free_text.isdisjoint(self.memo.group[groups, LEXEME].tolist())
 
     def live_bytes(self, config: int) -> NDArray[np.uint64]:
         """256 bits: the bytes that may follow."""

@@ -5,7 +5,18 @@ from __future__ import annotations
 from guided.errors import GrammarError, GrammarTooLargeError
 from guided.grammars.automata import Dfa
 from guided.grammars.free_group import FreeGroup
-from guided.grammars.ir import Alt, CountedString, Expr, GrammarSpec, Lex, Members, Ref, Repeat, Seq
+from guided.grammars.ir import (
+    FREE_TEXT,
+    Alt,
+    CountedString,
+    Expr,
+    GrammarSpec,
+    Lex,
+    Members,
+    Ref,
+    Repeat,
+    Seq,
+)
 from guided.kernels.memo_arrays import EPSILON, PLAIN
 
 #: Rule states that one grammar may have.
@@ -16,6 +27,7 @@ class RuleBuilder:
     """Collects rule states, edges and terminals of a grammar.
 
     Edge i leads from `source[i]` to `target[i]` by `symbol[i]`: a terminal, -1 - rule, or EPSILON.
+    `free_text` holds the terminals of that name.
     """
 
     def __init__(self, spec: GrammarSpec) -> None:
@@ -29,6 +41,7 @@ class RuleBuilder:
         self.symbol: list[int] = []
         self.target: list[int] = []
         self.lexemes: list[tuple[Dfa | None, int, int]] = []
+        self.free_text: set[int] = set()
         self.any_order: dict[int, FreeGroup] = {}
         self._lexeme_ids: dict[tuple[bytes, int, int], int] = {}
         self._waiting: list[tuple[int, Expr]] = []
@@ -108,7 +121,10 @@ class RuleBuilder:
         if expr.dfa.accepts_empty():
             self.edge(start, EPSILON, end)
         if not expr.dfa.is_empty():
-            self.edge(start, self.terminal(expr.dfa, PLAIN, -1), end)
+            symbol = self.terminal(expr.dfa, PLAIN, -1)
+            if expr.name == FREE_TEXT:
+                self.free_text.add(symbol)
+            self.edge(start, symbol, end)
 
     def _counted(self, expr: CountedString, start: int, end: int) -> None:
         if expr.most is not None and expr.most < expr.least:

@@ -58,6 +58,11 @@ class GrammarState:
         return self._config == _FINISHED or self._engine.parser.is_accepting(self._config)
 
     @property
+    def in_free_text(self) -> bool:
+        """Whether the tokens so far stand in free text before a trigger."""
+        return self._config != _FINISHED and self._engine.parser.in_free_text(self._config)
+
+    @property
     def key(self) -> Hashable:
         """Equal only for states with the same future."""
         return (id(self._engine.parser), self._config)
@@ -79,7 +84,8 @@ class GrammarState:
         return GrammarState(self._grammar, engine, config, self, token)
 
     def mask(self) -> Mask:
-        """Packed int32 mask, ceil(size / 32) words, read-only: bit t % 32 of word t // 32 is token t.
+        """Packed int32 mask of ceil(size / 32) words, read-only:
+        token t is bit t % 32 of word t // 32.
 
         Stop ids are set exactly where the state is accepting.
         """

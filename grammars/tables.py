@@ -68,7 +68,7 @@ def _string_tables() -> Automaton:
 
 
 def _tables_of(dfa: Dfa | None) -> Automaton:
-    """The automaton of a terminal; it does not accept the empty string (rules take care of that)."""
+    """The automaton of a terminal, without the empty string (rules take care of that)."""
     if dfa is None:
         return _string_tables()
     if not dfa.accepting[0]:

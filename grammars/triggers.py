@@ -5,9 +5,17 @@ from __future__ import annotations
 from guided.errors import GrammarError
 from guided.grammars.automata import Dfa, epsilon, literal, utf8
 from guided.grammars.grammar import Grammar
-from guided.grammars.ir import Alt, Expr, GrammarSpec, Lex, Ref, Repeat, Seq, special_bytes
-
-FREE_TEXT = "free text"  # the name of the terminals that hold it
+from guided.grammars.ir import (
+    FREE_TEXT,
+    Alt,
+    Expr,
+    GrammarSpec,
+    Lex,
+    Ref,
+    Repeat,
+    Seq,
+    special_bytes,
+)
 
 
 def after(trigger: str, grammar: Grammar, *, special: bool = False) -> Grammar:

@@ -79,7 +79,8 @@ class Rules(NamedTuple):
     #: int32[...]: the tables, -1 for dead.
     trans: Any
     #: int32[S, 6] of automaton states: ACCEPT, NEAREST (fewest bytes to acceptance), ONWARD (some
-    #: byte leads on) and from SURVIVE on how many characters of each charset may follow whatever they are.
+    #: byte leads on) and, from SURVIVE on, how many characters of each charset may follow
+    #: whatever they are.
     fact: Any
     #: uint64[S, 4]: bytes that lead on.
     live: Any
