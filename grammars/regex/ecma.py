@@ -6,6 +6,8 @@ a lone ``{``, ``}`` or ``]`` is itself, and so is any escaped character that is 
 
 from __future__ import annotations
 
+import re
+
 from guided.grammars.regex import charsets
 from guided.grammars.regex.nodes import (
     Assertion,
@@ -23,10 +25,8 @@ from guided.grammars.regex.scanner import Scanner
 
 _HEX = "0123456789abcdefABCDEF"
 _CONTROLS = {"f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_ANCHORS = {
-    "^": Assertion.START,
-    "$": Assertion.END,
-}
+_POSIX_CLASS = re.compile(r"\[:\^?[a-z]+:\]")
+_ANCHORS = {"^": Assertion.START, "$": Assertion.END}
 _CLASSES: dict[str, Ranges] = {
     "d": charsets.DIGITS,
     "D": charsets.negate(charsets.DIGITS),
@@ -252,8 +252,6 @@ class _EcmaParser:
 
     def _class(self, column: int) -> Node:
         scanner = self.scanner
-        if scanner.peek() == ":" and (end := scanner.pattern.find(":]", scanner.at)) > 0:
-            scanner.fail(f"'{scanner.pattern[column : end + 2]}' is no class of its own", column)
         negated = scanner.accept("^")
         sets: list[Ranges] = []
         pairs: list[tuple[int, int]] = []
@@ -288,11 +286,8 @@ class _EcmaParser:
     def _class_item(self, character: str, column: int) -> int | Ranges:
         """A code point, or the set of a class escape."""
         scanner = self.scanner
-        if character == "[" and scanner.peek() in (":", "=", "."):
-            end = scanner.pattern.find(scanner.peek() + "]", scanner.at + 1)
-            if end > 0:
-                name = scanner.pattern[column : end + 2]
-                scanner.fail(f"the POSIX class {name!r} is not supported", column)
+        if character == "[" and (posix := _POSIX_CLASS.match(scanner.pattern, column)):
+            scanner.fail(f"the POSIX class {posix[0]!r} is not supported", column)
         if character != "\\":
             return ord(character)
         if scanner.peek() == "b":

@@ -72,6 +72,8 @@ class _PythonParser:
 
     def __init__(self, scanner: Scanner) -> None:
         self.scanner = scanner
+        self._last_repeat: Node | None = None
+        self._boundary_words: Ranges | None = None
 
     def leading_flags(self, flags: int) -> int:
         """The flags with those that the pattern begins with, such as ``(?i)``."""
@@ -152,8 +154,6 @@ class _PythonParser:
         scanner.accept("?")
         self._last_repeat = Repeat(items.pop(), *bounds)
         return self._last_repeat
-
-    _last_repeat: Node | None = None
 
     def _atom(self, flags: int) -> Node | None:
         scanner = self.scanner
@@ -236,13 +236,21 @@ class _PythonParser:
         if letter in ("b", "B"):
             scanner.at += 1
             kind = Assertion.WORD_BOUNDARY if letter == "b" else Assertion.NO_WORD_BOUNDARY
-            return Mark(kind, charsets.python_class("\\w", flags & _A))
+            return Mark(kind, self._words(flags, column))
         if letter and letter in "dDsSwW":
             scanner.at += 1
             return Chars(charsets.python_class("\\" + letter, flags & _A))
         if letter and letter in "123456789" and not self._is_octal():
             scanner.fail("a back-reference is not supported", column)
         return self._literal(self._escaped_character(column, in_class=False), flags, column)
+
+    def _words(self, flags: int, column: int) -> Ranges:
+        """The word characters, which must be the same for all boundaries of the pattern."""
+        words = charsets.python_class("\\w", flags & _A)
+        if (self._boundary_words or words) != words:
+            self.scanner.fail("boundaries of two kinds of words are not supported", column)
+        self._boundary_words = words
+        return words
 
     def _is_octal(self) -> bool:
         """Whether three octal digits follow, which are a character and no back-reference."""

@@ -29,10 +29,10 @@ from guided.grammars.automata import (
 )
 
 ALPHABET = b"ab\xc3"
-LONGEST = 5
+LONGEST = 4
 WORDS = [bytes(w) for n in range(LONGEST + 1) for w in itertools.product(ALPHABET, repeat=n)]
 finite_languages = st.frozensets(
-    st.lists(st.sampled_from(list(ALPHABET)), max_size=4).map(bytes), max_size=8
+    st.lists(st.sampled_from(list(ALPHABET)), max_size=3).map(bytes), max_size=4
 )
 
 
@@ -51,7 +51,7 @@ def regular_languages() -> st.SearchStrategy[Dfa]:
             children.map(lambda dfa: dfa.repeat(1, 2)),
         )
 
-    return st.recursive(finite_languages.map(literals), extend, max_leaves=5)
+    return st.recursive(finite_languages.map(literals), extend, max_leaves=3)
 
 
 @given(finite_languages)
@@ -65,7 +65,7 @@ def test_literals_accept_exactly_the_given_strings(strings: frozenset[bytes]) ->
 
 
 @given(regular_languages(), regular_languages())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_boolean_operations_are_those_of_sets(a: Dfa, b: Dfa) -> None:
     assert language(a | b) == language(a) | language(b)
     assert language(a & b) == language(a) & language(b)
@@ -75,7 +75,7 @@ def test_boolean_operations_are_those_of_sets(a: Dfa, b: Dfa) -> None:
 
 
 @given(regular_languages(), regular_languages(), regular_languages())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_laws_hold_as_equality_of_automata(a: Dfa, b: Dfa, c: Dfa) -> None:
     everything = byte_class(range(256)).repeat()
     assert everything - (a | b) == (everything - a) & (everything - b)
@@ -91,7 +91,7 @@ def test_laws_hold_as_equality_of_automata(a: Dfa, b: Dfa, c: Dfa) -> None:
 
 
 @given(regular_languages())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_automata_are_trimmed_and_know_their_distances(dfa: Dfa) -> None:
     if dfa.is_empty():
         assert dfa == empty()
