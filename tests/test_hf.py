@@ -356,7 +356,8 @@ def test_columns_beyond_the_vocabulary_are_never_chosen(
     [
         ({"controls": []}, "no grammar"),
         ({"prompt_ids": [[1, 2], [3]]}, "rectangle"),
-        ({"controls": "yes|no"}, "neither a grammar nor a control"),
+        ({"controls": None}, "neither a grammar"),
+        ({"controls": [[None]]}, "neither a grammar"),
     ],
 )
 def test_contradictory_arguments_are_refused(

@@ -19,9 +19,7 @@ from guided.grammars.grammar import Grammar
 from guided.grammars.vocabulary import Vocabulary
 from guided.hf.prompts import GivenPrompts, ObservedPrompts, as_rows, spread
 from guided.hf.states import Ended, PrefixStates
-
-#: What controls one prompt: a grammar, a control, or several of them.
-Controls = Grammar | Control | Sequence[Grammar | Control]
+from guided.outputs import output_of
 
 
 class GuidedLogitsProcessor(LogitsProcessor):
@@ -38,9 +36,9 @@ class GuidedLogitsProcessor(LogitsProcessor):
     is minus infinity) may only stop; its scores are never used.
 
     Args:
-        controls: a grammar or control for every prompt, or a sequence with one entry for each
-            prompt (an entry may be a sequence of its own): row r of R belongs to entry
-            r * len(controls) // R.
+        controls: a `Grammar`, an output type as `guided.generate(schema=...)` takes it, or a
+            `Control`; it holds for every prompt. A list has one entry for each prompt, which may
+            be a list of its own: row r of R belongs to entry r * len(controls) // R.
         vocabulary: a `Vocabulary`, a Hugging Face tokenizer, or anything with a `vocabulary`.
         prompt_ids: the token ids given to `generate`, padding included (or the encoded batch).
         max_new_tokens: as given to `generate`. Then every output is complete within it;
@@ -50,8 +48,9 @@ class GuidedLogitsProcessor(LogitsProcessor):
         cache_bytes: limit of the cache of states, which changes speed only.
 
     Raises:
-        ControlError: no controls, controls that contradict each other or belong into
-            `custom_generate`, or a number of prompts that is no multiple of theirs.
+        ControlError: no controls, controls that contradict each other or must come last, or a
+            number of prompts that is no multiple of theirs.
+        InputError: an output type that cannot be used (a finer error says why).
         VocabularyError: no stop token; the tokenizer has no byte mapping.
         BudgetError: no output is known to fit into `max_new_tokens`.
     """
@@ -61,7 +60,7 @@ class GuidedLogitsProcessor(LogitsProcessor):
 
     def __init__(
         self,
-        controls: Controls | Sequence[Controls],
+        controls: Any,
         vocabulary: Any,
         *,
         prompt_ids: Any = None,
@@ -69,7 +68,7 @@ class GuidedLogitsProcessor(LogitsProcessor):
         stop_ids: Iterable[int] | None = None,
         cache_bytes: int = 32 << 20,
     ) -> None:
-        entries = [controls] if isinstance(controls, Grammar | Control) else list(controls)
+        entries = list(controls) if isinstance(controls, list | tuple) else [controls]
         if not entries:
             raise ControlError("no grammar and no control was given")
         self.pipelines = [_pipeline(entry) for entry in entries]
@@ -190,20 +189,23 @@ class GuidedLogitsProcessor(LogitsProcessor):
                     self._prompts.check_jump(row)
 
 
-def _pipeline(entry: Controls) -> Pipeline:
-    parts = [entry] if isinstance(entry, Grammar | Control) else list(entry)
-    for part in parts:
-        if not isinstance(part, Grammar | Control):
-            raise ControlError(
-                f"{part!r} is neither a grammar nor a control; make a grammar of it first, for "
-                "example with guided.grammars.json_schema.json_schema"
-            )
-        if isinstance(part, Control) and part.stage == Stage.CORRECTION:
-            raise ControlError(
-                f"{type(part).__name__} must come last, but generate applies its temperature, "
-                "top-k and top-p after custom processors; use guided.generate"
-            )
-    return Pipeline(GrammarMask(part) if isinstance(part, Grammar) else part for part in parts)
+def _pipeline(entry: Any) -> Pipeline:
+    parts = list(entry) if isinstance(entry, list | tuple) else [entry]
+    return Pipeline(_control(part) for part in parts)
+
+
+def _control(part: Any) -> Control:
+    if not isinstance(part, Control):
+        grammar = part if isinstance(part, Grammar) else output_of(schema=part).grammar
+        if grammar is None:
+            raise ControlError("None is neither a grammar, an output type nor a control")
+        return GrammarMask(grammar)
+    if part.stage == Stage.CORRECTION:
+        raise ControlError(
+            f"{type(part).__name__} must come last, but generate applies its temperature, top-k "
+            "and top-p after custom processors; use guided.generate"
+        )
+    return part
 
 
 def _vocabulary(source: Any, stop_ids: Iterable[int] | None) -> Vocabulary:
