@@ -6,22 +6,14 @@ from collections import OrderedDict
 from threading import Lock
 from typing import Literal as OneOf
 
-from guided.grammars.automata import Dfa, code_points, literals
+from guided.grammars.automata import Dfa, epsilon, union
 from guided.grammars.automata.build import any_code_point, utf8
 from guided.grammars.automata.program import Program
 from guided.grammars.regex.context import constraint
 from guided.grammars.regex.ecma import parse_ecma
-from guided.grammars.regex.nodes import (
-    Assertion,
-    Chars,
-    Choice,
-    Literal,
-    Mark,
-    Node,
-    Repeat,
-    Sequence,
-    marks,
-)
+from guided.grammars.regex.emit import emit, has_marks
+from guided.grammars.regex.lookahead import language
+from guided.grammars.regex.nodes import Assertion, Choice, Mark, Node, Sequence, looks, marks
 from guided.grammars.regex.python import parse_python
 
 Dialect = OneOf["python", "ecma"]
@@ -48,9 +40,9 @@ def compile_regex(pattern: str, dialect: Dialect = "python", flags: int = 0) -> 
     found = _cache.get(key)
     if found is None:
         if dialect == "python":
-            found = _whole_match(parse_python(pattern, int(flags)))
+            found = _whole_match(parse_python(pattern, int(flags)), pattern)
         elif dialect == "ecma" and not flags:
-            found = _search(parse_ecma(pattern))
+            found = _search(parse_ecma(pattern), pattern)
         else:
             raise ValueError(f"unknown dialect {dialect!r}, or flags with the dialect 'ecma'")
         _cache.put(key, found)
@@ -89,21 +81,25 @@ def _weight(key: tuple[str, str, int], dfa: Dfa) -> int:
 _cache = _Cache()
 
 
-def _whole_match(node: Node) -> Dfa:
+def _whole_match(node: Node, pattern: str) -> Dfa:
     """The texts that the expression matches from end to end."""
+    if next(looks(node), None):
+        return language(node, epsilon(), pattern, at_start=True)
     core = Choice([_without_outer_anchors(part)[0] for part in _alternatives(node)])
     program = Program()
-    _emit(core, program)
+    emit(core, program)
     return _finish(program, core, python=True)
 
 
-def _search(node: Node) -> Dfa:
+def _search(node: Node, pattern: str) -> Dfa:
     """The texts that contain a match."""
+    if next(looks(node), None):
+        return _search_with_lookahead(node, pattern)
     cores = [_without_outer_anchors(part) for part in _alternatives(node)]
     program = Program()
-    if any(_has_marks(core) for core, _, _ in cores):
+    if any(has_marks(core) for core, _, _ in cores):
         program.atom(utf8())
-        _emit(node, program)
+        emit(node, program)
         program.concat(2)
         program.tail(any_code_point())
         return _finish(program, node, python=False)
@@ -112,6 +108,18 @@ def _search(node: Node) -> Dfa:
         program.tail(any_code_point())
     program.choice(open_end + _emit_side(cores, program, anchored_end=True))
     return _finish(program, node, python=False)
+
+
+def _search_with_lookahead(node: Node, pattern: str) -> Dfa:
+    found = []
+    for part in _alternatives(node):
+        _, at_start, _ = _without_outer_anchors(part)
+        if next(looks(part), None) is None:
+            found.append(_search(part, pattern))
+        else:
+            suffixes = language(part, utf8(), pattern, at_start=at_start)
+            found.append(suffixes if at_start else utf8() + suffixes)
+    return union(found)
 
 
 def _emit_side(cores: list[tuple[Node, bool, bool]], program: Program, anchored_end: bool) -> int:
@@ -123,7 +131,7 @@ def _emit_side(cores: list[tuple[Node, bool, bool]], program: Program, anchored_
             continue
         if not anchored_start:
             program.atom(utf8())
-        _emit(chosen[0] if len(chosen) == 1 else Choice(chosen), program)
+        emit(chosen[0] if len(chosen) == 1 else Choice(chosen), program)
         if not anchored_start:
             program.concat(2)
         count += 1
@@ -154,10 +162,6 @@ def _without_outer_anchors(node: Node) -> tuple[Node, bool, bool]:
     return (parts[0] if len(parts) == 1 else Sequence(parts)), start, end
 
 
-def _has_marks(node: Node) -> bool:
-    return next(marks(node), None) is not None
-
-
 def _finish(program: Program, node: Node, *, python: bool) -> Dfa:
     """Compile the program, under the automaton of the assertions where it has any."""
     context = None
@@ -165,40 +169,3 @@ def _finish(program: Program, node: Node, *, python: bool) -> Dfa:
         words = next((mark.words for mark in marks(node) if mark.words), ())
         context = constraint(words, python=python)
     return Dfa(*program.determinise("regular expression", context))
-
-
-def _emit(node: Node, program: Program) -> None:
-    """Append the operations of `node`."""
-    match node:
-        case Literal(text):
-            program.literal(text.encode())
-        case Chars(ranges):
-            if ranges:
-                program.atom(code_points(ranges))
-            else:
-                program.never()
-        case Sequence(parts):
-            for part in parts:
-                _emit(part, program)
-            program.concat(len(parts))
-        case Choice(parts):
-            _emit_choice(parts, program)
-        case Repeat(part, least, most):
-            _emit(part, program)
-            program.repeat(least, most)
-        case Mark(assertion):
-            program.mark(assertion)
-
-
-def _emit_choice(parts: list[Node], program: Program) -> None:
-    """Emit a choice, its literals as one minimal automaton."""
-    texts = [part.text for part in parts if isinstance(part, Literal)]
-    others = [part for part in parts if not isinstance(part, Literal)]
-    if len(texts) > 8:
-        program.atom(literals(text.encode() for text in texts))
-        others_count = len(others) + 1
-    else:
-        others, others_count = parts, len(parts)
-    for part in others:
-        _emit(part, program)
-    program.choice(others_count)

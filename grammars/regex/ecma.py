@@ -13,6 +13,7 @@ from guided.grammars.regex.nodes import (
     Assertion,
     Chars,
     Literal,
+    Look,
     Mark,
     Node,
     Ranges,
@@ -37,8 +38,6 @@ _CLASSES: dict[str, Ranges] = {
 }
 _DOT = charsets.negate(charsets.ECMA_LINE_ENDS)
 _UNSUPPORTED_GROUPS = {
-    "?=": "look-ahead",
-    "?!": "negative look-ahead",
     "?<=": "look-behind",
     "?<!": "negative look-behind",
     "?>": "an atomic group",
@@ -94,7 +93,7 @@ class _EcmaParser:
             if character in "*+?" or (character == "{" and self._bounds() is not None):
                 scanner.fail("nothing to repeat")
             item = self._term()
-            items.append(item if isinstance(item, Mark) else self._quantified(item))
+            items.append(item if isinstance(item, Mark | Look) else self._quantified(item))
         return sequence(items)
 
     def _bounds(self) -> tuple[int, int | None] | None:
@@ -159,7 +158,10 @@ class _EcmaParser:
         for opening, name in _UNSUPPORTED_GROUPS.items():
             if scanner.pattern.startswith(opening, scanner.at):
                 scanner.fail(f"{name} is not supported", column)
-        if scanner.accept("?<"):
+        look = next((sign for sign in ("?=", "?!") if scanner.accept(sign)), None)
+        if look:
+            pass
+        elif scanner.accept("?<"):
             name = scanner.until(">", "the name of a group")
             if not name.replace("$", "_").isidentifier():
                 scanner.fail(f"{name!r} is no name of a group", column + 3)
@@ -170,7 +172,7 @@ class _EcmaParser:
         scanner.leave()
         if not scanner.accept(")"):
             scanner.fail("'(' is not closed", column)
-        return Sequence([node])
+        return Look(node, look == "?!", column) if look else Sequence([node])
 
     def _escape(self, column: int) -> Node:
         scanner = self.scanner

@@ -73,6 +73,15 @@ class Mark(Node):
     words: Ranges = ()
 
 
+@dataclass(slots=True)
+class Look(Node):
+    """The empty string where what follows begins (or does not) with `part`."""
+
+    part: Node
+    negative: bool
+    column: int
+
+
 def sequence(parts: Iterable[Node]) -> Node:
     """`parts` in order, with inner sequences opened and neighbouring literals joined."""
     joined: list[Node] = []
@@ -97,12 +106,21 @@ def choice(parts: list[Node]) -> Node:
     return Choice(flat)
 
 
-def marks(node: Node) -> Iterator[Mark]:
-    """All assertions below `node`."""
-    if isinstance(node, Mark):
-        yield node
-    elif isinstance(node, Sequence | Choice):
+def descendants(node: Node) -> Iterator[Node]:
+    """`node` and all nodes below it."""
+    yield node
+    if isinstance(node, Sequence | Choice):
         for part in node.parts:
-            yield from marks(part)
-    elif isinstance(node, Repeat):
-        yield from marks(node.part)
+            yield from descendants(part)
+    elif isinstance(node, Repeat | Look):
+        yield from descendants(node.part)
+
+
+def marks(node: Node) -> Iterator[Mark]:
+    """All assertions in `node`."""
+    return (found for found in descendants(node) if isinstance(found, Mark))
+
+
+def looks(node: Node) -> Iterator[Look]:
+    """All look-aheads in `node`."""
+    return (found for found in descendants(node) if isinstance(found, Look))

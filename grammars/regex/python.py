@@ -10,6 +10,7 @@ from guided.grammars.regex.nodes import (
     Assertion,
     Chars,
     Literal,
+    Look,
     Mark,
     Node,
     Ranges,
@@ -27,9 +28,7 @@ SUPPORTED_FLAGS = _I | _M | _S | _X | _A | _U
 _LETTERS = {"i": _I, "m": _M, "s": _S, "x": _X, "a": _A, "u": _U}
 _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _HEX = "0123456789abcdefABCDEF"
-_LOOKAROUND = {
-    "?=": "look-ahead",
-    "?!": "negative look-ahead",
+_UNSUPPORTED_GROUPS = {
     "?<=": "look-behind",
     "?<!": "negative look-behind",
     "?>": "an atomic group",
@@ -189,10 +188,13 @@ class _PythonParser:
         if scanner.accept("?#"):
             scanner.until(")", "a comment")
             return None
-        for opening, name in _LOOKAROUND.items():
+        for opening, name in _UNSUPPORTED_GROUPS.items():
             if scanner.pattern.startswith(opening, scanner.at):
                 scanner.fail(f"{name} is not supported", column)
-        if scanner.accept("?P<"):
+        look = next((sign for sign in ("?=", "?!") if scanner.accept(sign)), None)
+        if look:
+            pass
+        elif scanner.accept("?P<"):
             name = scanner.until(">", "the name of a group")
             if not name.isidentifier():
                 scanner.fail(f"{name!r} is no name of a group", column + 4)
@@ -203,6 +205,8 @@ class _PythonParser:
         scanner.leave()
         if not scanner.accept(")"):
             scanner.fail("'(' is not closed", column)
+        if look:
+            return Look(node, look == "?!", column)
         # What may not be repeated bare may be repeated as a group.
         return Sequence([node])
 
