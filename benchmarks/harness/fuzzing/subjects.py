@@ -96,18 +96,22 @@ def schemas(count: int, seed: int, skipped: Counter[str], limit: float = 10.0) -
     return found
 
 
+def of_regex(pattern: str) -> Subject:
+    """A regular expression, judged by re."""
+    fault = partial(oracle.regex_fault, pattern)
+    return Subject("regex", f"regex {pattern}", pattern, regex(pattern), fault)
+
+
+def of_grammar(name: str, text: str) -> Subject:
+    """A Lark grammar, judged by lark."""
+    return Subject("grammar", name, text, lark(text), partial(oracle.grammar_fault, text))
+
+
 def patterns() -> list[Subject]:
     """Our regular expressions and Lark grammars."""
     content = json.loads(PATTERNS.read_text(encoding="utf-8"))
-    found = [
-        Subject("regex", f"regex {p}", p, regex(p), partial(oracle.regex_fault, p))
-        for p in content["regexes"]
-    ]
-    found += [
-        Subject("grammar", name, text, lark(text), partial(oracle.grammar_fault, text))
-        for name, text in content["grammars"].items()
-    ]
-    return found
+    found = [of_regex(pattern) for pattern in content["regexes"]]
+    return found + [of_grammar(name, text) for name, text in content["grammars"].items()]
 
 
 def named(subjects: Sequence[Subject], name: str | None) -> list[Subject]:
