@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
+import pytest
 from lark import Lark
 from lark.exceptions import UnexpectedInput
 
@@ -58,3 +60,20 @@ def _item(rng: random.Random, symbols: list[str]) -> str:
     if shape < 0.8:
         return f"({chosen} {rng.choice(symbols)} | {rng.choice(symbols)})"
     return chosen + rng.choice(("?", "*", "+", " ~ 2", " ~ 0..2"))
+
+
+@pytest.fixture
+def oracle() -> type[LarkOracle]:
+    return LarkOracle
+
+
+@pytest.fixture
+def random_lark() -> Callable[[int], str]:
+    """A random grammar text for a seed."""
+    return lambda seed: random_grammar(random.Random(seed))
+
+
+@pytest.fixture
+def random_skipping_lark() -> Callable[[int], str]:
+    """A random grammar text, with ignored terminals, for a seed."""
+    return lambda seed: random_grammar(random.Random(seed), ignoring=True)
