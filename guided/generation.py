@@ -26,36 +26,76 @@ class BatchOptions(Options, total=False):
 
 
 @overload
-def generate(
-    model: Model, prompt: One, *, schema: type[T], n: Literal[1] = 1, **options: Unpack[BatchOptions]
+def generate(  # type: ignore[overload-overlap]
+    model: Model,
+    prompt: One,
+    *,
+    schema: type[T],
+    n: Literal[1] = 1,
+    **options: Unpack[BatchOptions],
 ) -> T: ...
 @overload
 def generate(
-    model: Model, prompt: One, *, schema: type[T], n: int, **options: Unpack[BatchOptions]
+    model: Model,
+    prompt: One,
+    *,
+    schema: type[T],
+    n: int,
+    **options: Unpack[BatchOptions],
+) -> list[T]: ...
+@overload
+def generate(  # type: ignore[overload-overlap]
+    model: Model,
+    prompt: Many,
+    *,
+    schema: type[T],
+    n: Literal[1] = 1,
+    **options: Unpack[BatchOptions],
 ) -> list[T]: ...
 @overload
 def generate(
-    model: Model, prompt: Many, *, schema: type[T], n: Literal[1] = 1, **options: Unpack[BatchOptions]
-) -> list[T]: ...
-@overload
-def generate(
-    model: Model, prompt: Many, *, schema: type[T], n: int, **options: Unpack[BatchOptions]
+    model: Model,
+    prompt: Many,
+    *,
+    schema: type[T],
+    n: int,
+    **options: Unpack[BatchOptions],
 ) -> list[list[T]]: ...
 @overload
-def generate(
-    model: Model, prompt: One, *, schema: None = None, n: Literal[1] = 1, **options: Unpack[BatchOptions]
+def generate(  # type: ignore[overload-overlap]
+    model: Model,
+    prompt: One,
+    *,
+    schema: None = None,
+    n: Literal[1] = 1,
+    **options: Unpack[BatchOptions],
 ) -> str: ...
 @overload
 def generate(
-    model: Model, prompt: One, *, schema: None = None, n: int, **options: Unpack[BatchOptions]
+    model: Model,
+    prompt: One,
+    *,
+    schema: None = None,
+    n: int,
+    **options: Unpack[BatchOptions],
+) -> list[str]: ...
+@overload
+def generate(  # type: ignore[overload-overlap]
+    model: Model,
+    prompt: Many,
+    *,
+    schema: None = None,
+    n: Literal[1] = 1,
+    **options: Unpack[BatchOptions],
 ) -> list[str]: ...
 @overload
 def generate(
-    model: Model, prompt: Many, *, schema: None = None, n: Literal[1] = 1, **options: Unpack[BatchOptions]
-) -> list[str]: ...
-@overload
-def generate(
-    model: Model, prompt: Many, *, schema: None = None, n: int, **options: Unpack[BatchOptions]
+    model: Model,
+    prompt: Many,
+    *,
+    schema: None = None,
+    n: int,
+    **options: Unpack[BatchOptions],
 ) -> list[list[str]]: ...
 @overload
 def generate(
@@ -130,7 +170,8 @@ def _check_draws(sampler: Sampler, settings: Settings) -> None:
     for name, value, least in (("n", settings.n, 1), ("retries", settings.retries, 0)):
         if value > least:
             raise InputError(
-                f"{name}={value} would give the same greedy output again; give a temperature above 0"
+                f"{name}={value} would give the same greedy output again; "
+                "give a temperature above 0"
             )
 
 

@@ -138,7 +138,9 @@ def load(path_or_id: str, **hf_kwargs: Any) -> Model:
         raise
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
-    return Model(hf_model.to("cuda") if on_gpu and not placed else hf_model, tokenizer)
+    if on_gpu and not placed:
+        hf_model = hf_model.to(torch.device("cuda"))  # type: ignore[arg-type]
+    return Model(hf_model, tokenizer)
 
 
 __all__ = ["Message", "Model", "Prompt", "load"]

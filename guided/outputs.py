@@ -197,7 +197,8 @@ def _validate(adapter: TypeAdapter[Any], finish: Callable[[Any], Any], text: str
     try:
         return finish(adapter.validate_json(text))
     except ValidationError as error:
-        raise ValidationFailedError(f"a validator refused the output: {error}", text, error) from error
+        message = f"a validator refused the output: {error}"
+        raise ValidationFailedError(message, text, error) from error
 
 
 def _partial(kind: Any, finish: Callable[[Any], Any], text: str) -> Any:

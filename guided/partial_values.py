@@ -76,7 +76,8 @@ def _model(kind: type[BaseModel], data: Mapping[str, Any]) -> BaseModel:
 
 def _dataclass(kind: type, data: Mapping[str, Any]) -> Any:
     """The dataclass made without its checks, what is missing being its default or None."""
-    made, hints = object.__new__(kind), get_type_hints(kind, include_extras=True)
+    made: Any = object.__new__(kind)
+    hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         value = data.get(field.name)
         default = None if field.default is dataclasses.MISSING else field.default

@@ -52,9 +52,9 @@ class Result(Generic[T]):
 
     text: str
     value: T
-    tokens: tuple[int, ...]
-    log_p: tuple[float, ...]
-    log_q: tuple[float, ...]
+    tokens: tuple[int, ...] = field(repr=False)
+    log_p: tuple[float, ...] = field(repr=False)
+    log_q: tuple[float, ...] = field(repr=False)
     finish_reason: str
     usage: Usage
     thinking: str = ""

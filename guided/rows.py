@@ -1,4 +1,4 @@
-"""One sequence to be decoded: from a prompt to opened branch, from a finished branch to a result."""
+"""One sequence to be decoded: from a prompt to a branch, from a finished branch to a result."""
 
 from __future__ import annotations
 
@@ -89,9 +89,7 @@ class Row:
             text = text[: find_stop(text, [stop.encode() for stop in self.stops])]
         return text
 
-    def body(
-        self, tokens: Sequence[int], texts: Sequence[bytes], text: bytes
-    ) -> tuple[int, bytes]:
+    def body(self, tokens: Sequence[int], texts: Sequence[bytes], text: bytes) -> tuple[int, bytes]:
         """Where the structure begins (at the end, if it has not), and the thinking before it."""
         if self.trigger is None:
             return 0, b""
@@ -108,9 +106,7 @@ class Row:
     def _usage(self, branch: Branch, seconds: float, discarded: int) -> Usage:
         drawn = len(branch.tokens)
         read = max(0, drawn - 1)
-        return Usage(
-            drawn, discarded, branch.forced, 1 + read, len(self.tokens) + read, seconds
-        )
+        return Usage(drawn, discarded, branch.forced, 1 + read, len(self.tokens) + read, seconds)
 
 
 def make_rows(
@@ -186,4 +182,4 @@ def _prefixed(grammar: Grammar, prefix: bytes) -> Grammar:
 
 @lru_cache(maxsize=64)
 def _after(trigger: str, grammar: Grammar, special: bool) -> Grammar:
-    return after_trigger(trigger, grammar, special)
+    return after_trigger(trigger, grammar, special=special)

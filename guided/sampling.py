@@ -36,7 +36,9 @@ class SamplingOptions:
             InputError: an option that could have no effect.
         """
         given = {type(control) for control in controls}
-        penalty = _value(self.repetition_penalty, config, "repetition_penalty", given, RepetitionPenalty)
+        penalty = _value(
+            self.repetition_penalty, config, "repetition_penalty", given, RepetitionPenalty
+        )
         chosen: list[Control] = [RepetitionPenalty(penalty)] if penalty is not None else []
         if self._is_greedy(config, given):
             self._check_greedy()
@@ -44,11 +46,11 @@ class SamplingOptions:
         temperature = _value(self.temperature, config, "temperature", given, Temperature)
         if temperature is not None and temperature != 1:
             chosen.append(Temperature(temperature))
-        if (top_k := _value(self.top_k, config, "top_k", given, TopK)) is not None and top_k > 0:
+        if (top_k := _value(self.top_k, config, "top_k", given, TopK)) is not None and top_k != 0:
             chosen.append(TopK(int(top_k)))
-        if (top_p := _value(self.top_p, config, "top_p", given, TopP)) is not None and top_p < 1:
+        if (top_p := _value(self.top_p, config, "top_p", given, TopP)) is not None and top_p != 1:
             chosen.append(TopP(top_p))
-        if (min_p := _value(self.min_p, config, "min_p", given, MinP)) is not None and min_p > 0:
+        if (min_p := _value(self.min_p, config, "min_p", given, MinP)) is not None and min_p != 0:
             chosen.append(MinP(min_p))
         return Plain(), chosen
 
@@ -93,5 +95,7 @@ def token_limit(
     if context is None:
         return int(limit)
     if len(prompt) >= context:
-        raise InputError(f"the prompt has {len(prompt)} tokens; the model's context holds {context}")
+        raise InputError(
+            f"the prompt has {len(prompt)} tokens; the model's context holds {context}"
+        )
     return min(int(limit), context - len(prompt))

@@ -51,6 +51,8 @@ def stream(
         >>> last.result.value
         {'name': 'Mira'}
     """
+    if unknown := set(options) - set(Options.__annotations__):
+        raise TypeError(f"stream() got an unexpected keyword argument {min(unknown)!r}")
     settings = Settings(schema=schema, **options)
     (output,) = settings.outputs(1, is_list=False)
     sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)

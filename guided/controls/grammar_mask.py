@@ -82,9 +82,7 @@ class MaskState:
         if thinking is not None and self.grammar.in_free_text:
             thinking -= 1
         left = None if self.left is None else self.left - 1
-        return MaskState(
-            grammar, self.stop_mask, left, thinking, self.position + 1, self.is_tight
-        )
+        return MaskState(grammar, self.stop_mask, left, thinking, self.position + 1, self.is_tight)
 
 
 class GrammarMask(Control):

@@ -41,9 +41,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class RepetitionPenalty(Control):
-    """Logits of tokens that occurred (prompt included) divided by `value` if positive, else times it.
+    """Logits of tokens that occurred: divided by `value` if positive, else multiplied by it.
 
-    The form of Keskar et al. 2019 (CTRL, section 4.1) as Hugging Face applies it.
+    The prompt's tokens count. The form of Keskar et al. 2019 (CTRL, section 4.1) as Hugging Face
+    applies it.
     """
 
     value: float

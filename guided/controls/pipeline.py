@@ -23,7 +23,9 @@ def _check(controls: Sequence[Control]) -> None:
     kinds = Counter(type(control) for control in controls if control.unique)
     for kind, count in kinds.items():
         if count > 1:
-            raise ControlError(f"{count} controls of kind {kind.__name__} on one sequence; keep one")
+            raise ControlError(
+                f"{count} controls of kind {kind.__name__} on one sequence; keep one"
+            )
     if sum(control.stage == Stage.CORRECTION for control in controls) > 1:
         raise ControlError("two corrections both want to come last; keep one")
 
@@ -48,8 +50,7 @@ class Pipeline:
     def step(self, states: States, token: int) -> States:
         """The states after one more token."""
         return tuple(
-            control.step(state, token)
-            for control, state in zip(self.controls, states, strict=True)
+            control.step(state, token) for control, state in zip(self.controls, states, strict=True)
         )
 
     def apply(
@@ -58,8 +59,8 @@ class Pipeline:
         """The controlled logits of n nodes that share this pipeline's group."""
         columns: list[Sequence[Any]] = []
         for control, column in zip(self.controls, zip(*states, strict=True), strict=True):
-            logits, column = control.apply(logits, column, aux)
-            columns.append(column)
+            logits, after = control.apply(logits, column, aux)
+            columns.append(after)
         return logits, list(zip(*columns, strict=True)) if columns else list(states)
 
     def finish(self, states: States) -> str | None:

@@ -69,7 +69,8 @@ class StopStrings(Control):
     def step(self, state: StopState, token: int) -> StopState:
         data = token_index(state.vocabulary).texts[token]
         if state.skip:
-            return self._search(replace(state, skip=max(0, state.skip - len(data))), data[state.skip :])
+            skipped = replace(state, skip=max(0, state.skip - len(data)))
+            return self._search(skipped, data[state.skip :])
         return self._search(state, data)
 
     def _search(self, state: StopState, data: bytes) -> StopState:

@@ -16,7 +16,7 @@ from guided.controls.protocol import Context, Control
 from guided.decoding.branch import Branch, Segment
 from guided.decoding.memory import Memory, join
 from guided.decoding.network import Network
-from guided.decoding.sampling import Plain, Sampler
+from guided.decoding.sampling import Plain, Sampler, log_total
 from guided.decoding.usage import Usage
 from guided.errors import DeadEndError, InputError, LogitsError
 from guided.grammars.vocabulary import Vocabulary
@@ -155,7 +155,7 @@ class Decoder:
         """Adds one token to every branch."""
         if raw.dtype in _HALF:
             raw = raw.float()
-        total = raw.logsumexp(dim=-1)
+        total = log_total(raw, raw.softmax(dim=-1))
         law, states = apply_all(
             [branch.pipeline for branch in branches],
             raw.clone(),
@@ -212,9 +212,7 @@ def _check_row(branch: Branch, total: float, best: float) -> None:
 
 
 def _segment(branch: Branch, at: int) -> Segment:
-    return Segment(
-        tuple(branch.tokens[at:]), tuple(branch.log_p[at:]), tuple(branch.log_q[at:])
-    )
+    return Segment(tuple(branch.tokens[at:]), tuple(branch.log_p[at:]), tuple(branch.log_q[at:]))
 
 
 def _pipelines(controls: Sequence[Iterable[Control]] | None, wanted: int) -> list[Pipeline]:

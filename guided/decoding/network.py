@@ -100,8 +100,7 @@ class Network:
         logits = output.logits[:, -1]
         if logits.shape[-1] != self.width:
             raise VocabularyError(
-                f"the model's logits have {logits.shape[-1]} columns, "
-                f"the vocabulary {self.width}"
+                f"the model's logits have {logits.shape[-1]} columns, the vocabulary {self.width}"
             )
         after = getattr(output, "past_key_values", None) if self.has_cache else None
         if after is None:

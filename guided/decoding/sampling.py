@@ -10,6 +10,8 @@ from torch import Tensor
 
 from guided.decoding.rng import uniform
 
+_BLOCK = 256
+
 
 class Stream(NamedTuple):
     """Where a row's random number comes from."""
@@ -32,18 +34,34 @@ class Sampler(Protocol):
         ...
 
 
+def log_total(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """The logarithm of the sum of exponentials of every row, given the rows' softmax.
+
+    As max - log max softmax: one pass less than logsumexp, and the softmax is at hand. NaN where a
+    row has a NaN or nothing finite.
+    """
+    return logits.amax(dim=-1) - probabilities.amax(dim=-1).log()
+
+
 class Greedy:
     """The likeliest token (the lowest id, if tied); drawn with probability one."""
 
     is_random = False
 
     def draw(self, logits: Tensor, streams: Sequence[Stream]) -> tuple[Tensor, Tensor]:
-        best = logits.argmax(dim=-1)
+        if logits.device.type == "cpu":
+            # numpy's search is many times faster than torch's.
+            best = torch.from_numpy(logits.numpy().argmax(axis=-1))
+        else:
+            best = logits.argmax(dim=-1)
         return best, torch.zeros(len(best), dtype=torch.float64, device=logits.device)
 
 
 class Plain:
-    """One draw from the softmax, by inversion of the distribution function in float64."""
+    """One draw from the softmax by inversion of the distribution function, in two steps.
+
+    First the block of tokens, by the blocks' sums, then the token inside the block.
+    """
 
     is_random = True
 
@@ -51,13 +69,30 @@ class Plain:
         numbers = torch.tensor(
             [[uniform(*stream)] for stream in streams], dtype=torch.float64, device=logits.device
         )
-        wide = logits.double()
-        cumulative = (wide - wide.amax(dim=-1, keepdim=True)).exp_().cumsum(dim=-1)
-        total = cumulative[:, -1:]
-        # Strictly below the total, so that the first entry above it has probability.
-        below = torch.nextafter(total, torch.zeros_like(total))
-        tokens = torch.searchsorted(cumulative, torch.minimum(numbers * total, below), right=True)
-        # Only a row without any finite entry gets there; the decoder refuses it.
-        tokens.clamp_(max=logits.shape[-1] - 1)
-        log_q = wide.log_softmax(dim=-1).gather(1, tokens)
-        return tokens[:, 0], log_q[:, 0]
+        probabilities = logits.softmax(dim=-1)
+        padding = -probabilities.shape[1] % _BLOCK
+        whole = torch.nn.functional.pad(probabilities, (0, padding)) if padding else probabilities
+        blocks = whole.view(len(streams), -1, _BLOCK)
+        block, rest = _invert(blocks.sum(dim=-1), numbers)
+        inside = blocks.gather(1, block[:, :, None].expand(-1, -1, _BLOCK))[:, 0]
+        offset, _ = _invert(inside, rest)
+        # Only a row without any finite entry gets beyond; the decoder refuses it.
+        tokens = (block * _BLOCK + offset).clamp_(max=logits.shape[1] - 1)
+        log_q = logits.gather(1, tokens)[:, 0] - log_total(logits, probabilities)
+        return tokens[:, 0], log_q
+
+
+def _invert(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """(index, number) for each row: where its number falls among the weights, and how far into it.
+
+    The weight there is positive; the new number is again uniform on [0, 1).
+    """
+    cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
+    total = cumulative[:, -1:]
+    # Strictly below the total, so that the first entry above it has weight.
+    below = torch.nextafter(total, torch.zeros_like(total))
+    at = torch.minimum(numbers * total, below)
+    index = torch.searchsorted(cumulative, at, right=True).clamp_(max=weights.shape[1] - 1)
+    weight = weights.gather(1, index).double()
+    begin = cumulative.gather(1, index) - weight
+    return index, ((at - begin) / weight).clamp_(0, 1)

@@ -30,13 +30,13 @@ def byte_tokenizer(texts: Iterable[str] = (), size: int = 512) -> PreTrainedToke
         show_progress=False,
     )
     tokenizer.train_from_iterator(list(texts), trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<eos>"
     )
 
 
-class ScriptedModel(PrefixModel):
-    """Greedily continues the script from the longest end of the prefix that the script begins with."""
+class ScriptedModel(PrefixModel):  # type: ignore[no-untyped-call]
+    """Goes on from the longest end of the prefix that the script begins with."""
 
     def __init__(self, script: Script, vocabulary: Vocabulary) -> None:
         eos = min(vocabulary.stop_ids)
@@ -50,10 +50,12 @@ class ScriptedModel(PrefixModel):
         noise = [(fold((token, *prefix[-4:])) >> 40) * 2.0**-24 for token in range(64)]
         width = self.vocabulary.size
         logits = torch.tensor(noise, dtype=torch.float64).repeat(width // 64 + 1)[:width]
-        for length in range(1, min(len(rest), self.vocabulary.longest) + 1):
-            token = self.vocabulary.spellings.get(rest[:length])
-            if token is not None:
-                logits[token] = 20.0 + length
+        # A prompt's last blank may have been taken back to be generated again.
+        for blank, liking in ((b"", 20.0), (b" ", 10.0), (b"\n", 10.0)):
+            for length in range(min(len(rest), self.vocabulary.longest) + 1):
+                token = self.vocabulary.spellings.get(blank + rest[:length])
+                if token is not None and logits[token] < liking:
+                    logits[token] = liking + length
         if not rest:
             logits[list(self.vocabulary.stop_ids)] = 20.0
         return logits

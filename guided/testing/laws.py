@@ -131,18 +131,23 @@ def _check_budget(
     budget: int,
     seen: bytes,
 ) -> None:
-    try:
-        within = allowed_tokens(state.mask_within(budget), state.vocabulary.size)
-    except BudgetError as error:
-        _hold(error.needed == state.bound, "a budget error says what suffices", seen, budget)
-        within = set()
+    within = _within(state, budget)
     _hold(within <= allowed, "mask_within is part of the mask", seen, budget)
     for token in within:
         after = tried[token]
-        needed = 1 if after is None or after.is_finished else 1 + after.bound
-        _hold(needed <= budget, "what mask_within allows fits", seen, token, needed, budget)
+        is_over = after is None or after.is_finished
+        fits = budget >= 1 if is_over or after is None else bool(_within(after, budget - 1))
+        _hold(fits, "what mask_within allows can be completed in time", seen, token, budget)
     if state.bound <= budget:
         _hold(bool(within), "mask_within is not empty where a completion fits", seen, budget)
+
+
+def _within(state: GrammarState, budget: int) -> set[int]:
+    try:
+        return allowed_tokens(state.mask_within(budget), state.vocabulary.size)
+    except BudgetError as error:
+        _hold(error.needed == state.bound, "a budget error says what suffices", budget)
+        return set()
 
 
 def check_control_laws(

@@ -1,7 +1,8 @@
-"""Language models whose law is a given function of the token prefix, behind a real model's interface.
+"""Language models whose law is any function of the token prefix, with a real model's interface.
 
 They take 2-D and 4-D attention masks, position ids and a transformers cache, and go through
-`generate` like any other model. A caller that gets masks, positions or cache wrong sees another law.
+`generate` like any other model. A caller that gets masks, positions or cache wrong sees another
+law.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicCache
-from transformers.generation import GenerationMixin
+from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 Prefix = tuple[int, ...]
 
 
-class PrefixConfig(PreTrainedConfig):
+class PrefixConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """One layer, whose cache holds the tokens and positions themselves."""
 
     model_type = "guided-prefix"
@@ -28,10 +29,11 @@ class PrefixConfig(PreTrainedConfig):
         self.num_hidden_layers = 1
         self.num_attention_heads = 1
         self.hidden_size = 1
-        super().__init__(eos_token_id=eos_token_id, pad_token_id=eos_token_id, **kwargs)
+        super().__init__(**kwargs)
+        self.eos_token_id = self.pad_token_id = eos_token_id
 
 
-class PrefixModel(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
+class PrefixModel(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
     """Subclasses give `law(prefix)`, the float64 logits `[V]` after a prefix."""
 
     config_class = PrefixConfig

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from guided.controls.pipeline import Pipeline
+from guided.controls.pipeline import Pipeline, States
 from guided.controls.protocol import Context, Control
 from guided.decoding.rng import fold
 from guided.grammars.vocabulary import Vocabulary
@@ -17,7 +17,7 @@ from guided.testing.prefix_model import Prefix, PrefixConfig, PrefixModel
 EOS = 0
 
 
-class TableModel(PrefixModel):
+class TableModel(PrefixModel):  # type: ignore[no-untyped-call]
     """Logits from a hash of the prefix; token 0 ends a sequence.
 
     Args:
@@ -68,10 +68,10 @@ def enumerate_sequences(
     """
     pipeline = Pipeline(controls)
     context = Context(tuple(prompt), model.vocabulary, max_new_tokens)
-    level = {(): (1.0, pipeline.begin(context))}
+    level: dict[Prefix, tuple[float, States]] = {(): (1.0, pipeline.begin(context))}
     done: dict[tuple[int, ...], float] = {}
     while level:
-        grown: dict[tuple[int, ...], tuple[float, tuple[object, ...]]] = {}
+        grown: dict[Prefix, tuple[float, States]] = {}
         for tokens, (weight, states) in level.items():
             if len(tokens) == max_new_tokens or pipeline.finish(states) is not None:
                 done[tokens] = weight
@@ -88,8 +88,8 @@ def enumerate_sequences(
 
 
 def _law(
-    model: Model, pipeline: Pipeline, prefix: Sequence[int], states: tuple[object, ...]
-) -> tuple[Tensor, tuple[object, ...]]:
+    model: Model, pipeline: Pipeline, prefix: Sequence[int], states: States
+) -> tuple[Tensor, States]:
     raw = model.network.forward(torch.tensor([list(prefix)]), None, None, None).logits
     logits, after = pipeline.apply(raw.double().clone(), [states])
     return logits[0].softmax(-1), after[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class WordState:
 
     def advance(self, token: int) -> WordState | None:
         if token in self.vocabulary.stop_ids:
-            return WordState(self.grammar, self.vocabulary, self.text, True) if self.is_accepting else None
+            return replace(self, is_finished=True) if self.is_accepting else None
         data = self.vocabulary.grammar_bytes(token)
         if self.is_finished or not data:
             return None

@@ -176,7 +176,11 @@ def test_forced_tokens_are_counted() -> None:
     decoder = Decoder(model.network, model.vocabulary)
     (branch,) = decoder.open([[1]], [[GrammarMask(WordGrammar([b"abc"]))]], max_new_tokens=9)
     decoder.extend([branch])
-    assert (branch.forced, branch.finish_reason, model.decode(branch.tokens)) == (3, "complete", "abc")
+    assert (branch.forced, branch.finish_reason, model.decode(branch.tokens)) == (
+        3,
+        "complete",
+        "abc",
+    )
     assert sum(branch.log_q) == pytest.approx(0)
 
 

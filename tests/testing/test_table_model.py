@@ -61,7 +61,10 @@ def test_left_padding_with_a_mask_changes_nothing() -> None:
     network = table_model(5).network
     plain = network.forward(torch.tensor([[1, 2]]), None, None, None).logits
     padded = network.forward(
-        torch.tensor([[0, 0, 1, 2]]), torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0, 0, 0, 1]]), None
+        torch.tensor([[0, 0, 1, 2]]),
+        torch.tensor([[0, 0, 1, 1]]),
+        torch.tensor([[0, 0, 0, 1]]),
+        None,
     )
     assert torch.equal(plain, padded.logits)
 
