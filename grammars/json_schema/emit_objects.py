@@ -13,8 +13,8 @@ from guided.grammars.json_schema import objects, strings
 from guided.grammars.json_schema.layout import Layout
 from guided.grammars.json_schema.objects import ObjectShape
 from guided.grammars.json_schema.quoting import plain_strings, quoted, quoted_except, quoted_word
-from guided.grammars.json_schema.strings import ALL_STRINGS, Atom, Inexpressible, StringShape
-from guided.grammars.json_schema.terms import Term
+from guided.grammars.json_schema.strings import Atom, Inexpressible, StringShape
+from guided.grammars.json_schema.terms import Term, Terms
 
 if TYPE_CHECKING:
     from guided.grammars.json_schema.emit import Emitter
@@ -52,22 +52,45 @@ def _body(shape: ObjectShape, emitter: Emitter) -> Expr:
         members,
         emitter.style.layout.comma,
         extra,
-        emitter.style.in_order,
-        max(shape.least, 0),
+        emitter.style.in_order and _has_order(shape),
+        shape.least,
         shape.most,
     )
     if not shape.some:
         return _counted(whole)
-    if len(shape.some) > 1:
-        raise Inexpressible("more than one member of unknown name must exist")
-    some = shape.some[0]
-    tails = []
-    for names, term in classes:
-        both = strings.meet(names, some.names)
-        if both is not None and not strings.is_empty(both):
-            tails.append((both, terms.all_of((term, some.term))))
-    tail = _any_member(tails, emitter)
+    tail = _any_member(_tails(classes, shape, terms), emitter)
     return NEVER if tail is None else _ended(whole, tail)
+
+
+def _has_order(shape: ObjectShape) -> bool:
+    """Whether one `properties` names all members, so that the schema gives their order.
+
+    Where several schemas each name some, or names are only required, no order is given.
+    """
+    listed = [clause.named.keys() for clause in shape.clauses if clause.evaluates and clause.named]
+    if not listed:
+        return len(shape.required) < 2
+    largest = max(listed, key=len)
+    return all(names <= largest for names in listed) and largest >= set(shape.required)
+
+
+def _tails(
+    classes: list[tuple[StringShape, Term]], shape: ObjectShape, terms: Terms
+) -> list[tuple[StringShape, Term]]:
+    """The members that are all that `shape.some` asks for, at once."""
+    if len({some.term for some in shape.some}) > 1:
+        raise Inexpressible("several members of unknown name must exist")
+    found = classes
+    for some in shape.some:
+        kept = []
+        for names, term in found:
+            both = strings.meet(names, some.names)
+            if both is not None and not strings.is_empty(both):
+                kept.append((both, terms.all_of((term, some.term))))
+        if not kept or len(shape.some) > 1 and len(kept) < len(found):
+            raise Inexpressible("several members of unknown name must exist")
+        found = kept
+    return found
 
 
 def _ended(whole: Members, tail: Expr) -> Expr:
@@ -177,10 +200,7 @@ def _name_classes(shape: ObjectShape, emitter: Emitter) -> list[tuple[StringShap
     """The names outside `known()`, split by what a member of that name must be."""
     terms = emitter.translator.terms
     known = shape.known()
-    start = ALL_STRINGS
-    if known:
-        start = StringShape(atoms=frozenset({Atom("words", tuple(sorted(known)), False)}))
-    classes = [start]
+    classes = [objects.outside(known)]
     for term in shape.names:
         pieces = [
             strings.meet(a, b) for a in classes for b in emitter.form(term).strings

@@ -42,7 +42,7 @@ _IPV6 = (
 )
 _ATOM_TEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
 _WIDE = r"[\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]"
-_QUOTED_LOCAL = r'"([ !#-\[\]-~]|\\[ -~])*"'
+_QUOTED_LOCAL = r'"([ !#-\[\]-~]|\\[ -~]){0,31}"'
 
 
 def _local_part(atom: str) -> str:
@@ -118,8 +118,20 @@ _PATTERNS = {
     "regex": _regular_expression(2),
 }
 FORMATS = frozenset(_PATTERNS) | {"hostname", "idn-hostname", "email", "idn-email"}
-NARROWED = frozenset({"hostname", "idn-hostname", "email", "idn-email", "regex", "time", "date-time"})
-"""Formats of which only a part is written, so that their opposite is not known here."""
+SHORT = 63
+"""Host names and mail addresses up to this length break no limit on the length of their parts."""
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_BROADER = {
+    "hostname": r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?",
+    "idn-hostname": r"[^@ ]+",
+    "email": r".+@.+",
+    "idn-email": r".+@.+",
+    "regex": r"[\s\S]*",
+    "time": rf"[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{_FRACTION}{_OFFSET}",
+    "date-time": rf"{_DATE}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{_FRACTION}{_OFFSET}",
+}
+NARROWED = frozenset(_BROADER)
+"""Formats of which only a part is written: the rest is not regular, or of no use."""
 
 
 @lru_cache(maxsize=64)
@@ -128,25 +140,52 @@ def format_language(name: str) -> Dfa:
     if name in ("hostname", "idn-hostname"):
         return _host_name()
     if name in ("email", "idn-email"):
-        atom = _ATOM_TEXT if name == "email" else rf"({_ATOM_TEXT}|{_WIDE})"
         literal = compile_regex(rf"\[({_IPV4}|IPv6:{_IPV6})\]", "python")
         at = automata.literal(b"@")
-        return compile_regex(_local_part(atom), "python") + at + (_host_name() | literal)
+        return compile_regex(_local_part(_mail_atom(name)), "python") + at + (_host_name() | literal)
     return compile_regex(_PATTERNS[name], "python")
+
+
+@lru_cache(maxsize=64)
+def broader_language(name: str) -> Dfa:
+    """A regular language that holds every string of a format."""
+    return compile_regex(_BROADER[name], "python") if name in NARROWED else format_language(name)
+
+
+@lru_cache(maxsize=8)
+def short_language(name: str) -> Dfa | None:
+    """What has a format provided that it is at most SHORT long, None where length plays no part.
+
+    Its automaton is small, so that it can be combined with a limit on the length.
+    """
+    host = _without_reserved(rf"{_LABEL}(\.{_LABEL})*", r"([^.]*\.)*[^.]{2}--[^.]*(\.[^.]*)*")
+    if name in ("hostname", "idn-hostname"):
+        return host
+    if name in ("email", "idn-email"):
+        atom = _mail_atom(name)
+        return compile_regex(rf"{atom}+(\.{atom}+)*@", "python") + host
+    return None
+
+
+def _mail_atom(name: str) -> str:
+    return _ATOM_TEXT if name == "email" else rf"({_ATOM_TEXT}|{_WIDE})"
+
+
+def _without_reserved(names: str, reserved: str) -> Dfa:
+    """Host names without labels that have two hyphens in the third place.
+
+    RFC 5890 reserves them, and which of them decode is not regular.
+    """
+    return compile_regex(names, "python") - compile_regex(reserved, "python")
 
 
 @lru_cache(maxsize=1)
 def _host_name() -> Dfa:
-    """Up to 3 labels of 63 letters or up to 8 of 30, so that the whole has at most 253.
-
-    Labels with two hyphens in the third place are left out: RFC 5890 reserves them, and which of
-    them decode is not regular.
-    """
+    """Up to 3 labels of 63 letters or up to 8 of 30, so that the whole has at most 253."""
     return _labels(63, 3) | _labels(30, 8)
 
 
 def _labels(length: int, count: int) -> Dfa:
     inner = rf"[A-Za-z0-9]([A-Za-z0-9-]{{0,{length - 2}}}[A-Za-z0-9])?"
-    reserved = r"[A-Za-z0-9-]{2}--[A-Za-z0-9-]*"
-    label = compile_regex(inner, "python") - compile_regex(reserved, "python")
+    label = _without_reserved(inner, r"[A-Za-z0-9-]{2}--[A-Za-z0-9-]*")
     return label + (automata.literal(b".") + label).repeat(0, count - 1)

@@ -15,6 +15,7 @@ from guided.grammars.json_schema.strings import ALL_STRINGS, Inexpressible, Stri
 from guided.grammars.json_schema.terms import Term, Terms
 
 MAX_ALTERNATIVES = 4096
+_MOST_STRINGS = 24
 Shape = TypeVar("Shape")
 
 
@@ -93,10 +94,16 @@ class Algebra:
             a.true and b.true,
             a.false and b.false,
             self._cross(a.numbers, b.numbers, numbers.meet),
-            self._cross(a.strings, b.strings, strings.meet),
+            _few(self._cross(a.strings, b.strings, strings.meet)),
             self._cross(a.arrays, b.arrays, lambda x, y: arrays.meet(x, y, terms)),
-            self._cross(a.objects, b.objects, lambda x, y: objects.meet(x, y, terms)),
+            self._possible(self._cross(a.objects, b.objects, lambda x, y: objects.meet(x, y, terms))),
         )
+
+    def _possible(self, shapes: tuple[ObjectShape, ...]) -> tuple[ObjectShape, ...]:
+        """Without the empty ones; with one alternative there is nothing to win by looking."""
+        if len(shapes) < 4:
+            return shapes
+        return tuple(shape for shape in shapes if not self.no_object(shape))
 
     def _cross(
         self,
@@ -104,8 +111,8 @@ class Algebra:
         b: tuple[Shape, ...],
         meet: Callable[[Shape, Shape], Shape | None],
     ) -> tuple[Shape, ...]:
-        self.budget.spend(len(a) * len(b))
         found: dict[Shape, None] = {}
+        self._limit(len(a) * len(b) // 16)
         for x in a:
             for y in b:
                 shape = meet(x, y)
@@ -122,7 +129,9 @@ class Algebra:
             a.true and not b.true,
             a.false and not b.false,
             self._minus(a.numbers, b.numbers, numbers.complement, numbers.meet, numbers.is_empty),
-            self._minus(a.strings, b.strings, strings.complement, strings.meet, strings.is_empty),
+            _few(
+                self._minus(a.strings, b.strings, strings.complement, strings.meet, strings.is_empty)
+            ),
             self._minus(
                 a.arrays,
                 b.arrays,
@@ -130,13 +139,7 @@ class Algebra:
                 lambda x, y: arrays.meet(x, y, terms),
                 self.no_array,
             ),
-            self._minus(
-                a.objects,
-                b.objects,
-                self._object_complement,
-                lambda x, y: objects.meet(x, y, terms),
-                self.no_object,
-            ),
+            self._minus_objects(a.objects, b.objects),
         )
 
     def _minus(
@@ -168,14 +171,45 @@ class Algebra:
             self._limit(len(a))
         return a
 
-    def _object_complement(self, shape: ObjectShape) -> Iterable[ObjectShape]:
-        bad = [
-            names
-            for term in shape.names
-            for names in self._normal(self.terms.negation(term)).strings
-        ]
-        for part in objects.complement(shape, self.terms, bad):
-            yield from objects.spread(part, self.terms)
+    def _minus_objects(
+        self, a: tuple[ObjectShape, ...], b: tuple[ObjectShape, ...]
+    ) -> tuple[ObjectShape, ...]:
+        """Like `_minus`; the parts do not overlap, so that later differences leave most alone."""
+        for other in b:
+            conditions: list[tuple[ObjectShape, ObjectShape]] | None = None
+            left: dict[ObjectShape, None] = {}
+            for one in a:
+                common = objects.meet(one, other, self.terms)
+                if common is None or self.no_object(common):
+                    left[one] = None
+                    continue
+                if conditions is None:
+                    conditions = self._conditions(other)
+                left.update(dict.fromkeys(self._violations(one, conditions)))
+            a = tuple(left)
+            self._limit(len(a))
+        return a
+
+    def _conditions(self, shape: ObjectShape) -> list[tuple[ObjectShape, ObjectShape]]:
+        opposites = (self._normal(self.terms.negation(term)) for term in shape.names)
+        bad = [names for form in opposites for names in form.strings]
+        return list(objects.complement(shape, self.terms, bad))
+
+    def _violations(
+        self, shape: ObjectShape, conditions: list[tuple[ObjectShape, ObjectShape]]
+    ) -> Iterable[ObjectShape]:
+        """The parts of `shape` in which one condition is the first to fail."""
+        for fails, holds in conditions:
+            self.budget.spend()
+            part = objects.meet(shape, fails, self.terms)
+            if part is not None:
+                for piece in objects.spread(part, self.terms):
+                    if not self.no_object(piece):
+                        yield piece
+            kept = objects.meet(shape, holds, self.terms)
+            if kept is None or self.no_object(kept):
+                return
+            shape = kept
 
     def no_array(self, shape: ArrayShape) -> bool:
         """Whether `shape` is proven to hold no array."""
@@ -205,7 +239,7 @@ class Algebra:
         if value is None or isinstance(value, bool):
             return Normal(value is None, value is True, value is False)
         if isinstance(value, (int, float)):
-            return Normal(numbers=(NumberShape(values=(numbers.exact(value),)),))
+            return Normal(numbers=(numbers.finite([value]),))
         if isinstance(value, str):
             return Normal(strings=(StringShape(words=(value,)),))
         if isinstance(value, list):
@@ -224,8 +258,7 @@ class Algebra:
         if words:
             form = replace(form, strings=(strings.finite(words),))
         if plain:
-            exact = tuple(dict.fromkeys(map(numbers.exact, plain)))
-            form = replace(form, numbers=(NumberShape(values=exact),))
+            form = replace(form, numbers=(numbers.finite(plain),))
         return form
 
 
@@ -236,3 +269,12 @@ def _one_word_list(shapes: tuple[StringShape, ...]) -> tuple[StringShape, ...]:
         return shapes
     merged = strings.finite([word for words in lists for word in words])
     return (merged, *(shape for shape in shapes if shape.words is None))
+
+
+def _few(shapes: tuple[StringShape, ...]) -> tuple[StringShape, ...]:
+    """The same union, as one automaton where there are many sets whose languages are known."""
+    exact = [s for s in shapes if not any(atom.is_narrowed for atom in s.atoms)]
+    if len(exact) <= _MOST_STRINGS:
+        return shapes
+    kept = set(exact)
+    return (strings.merged(exact), *(shape for shape in shapes if shape not in kept))

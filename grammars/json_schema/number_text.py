@@ -274,19 +274,20 @@ def _texts(value: Fraction) -> list[bytes]:
     """The ways one number is written: plainly, and as Python writes the double."""
     if value.denominator == 1 and abs(value) < 10**INTEGER_DIGITS:
         return [str(int(value)).encode()]
-    texts = [] if abs(value) >= 10**INTEGER_DIGITS else [format(_decimal(value), "f").encode()]
+    plain = format(_decimal(value), "f").encode()
     try:
-        texts.append(repr(float(value)).encode())
+        return [repr(float(value)).encode()] + [plain] * (len(plain) <= 2 * INTEGER_DIGITS)
     except OverflowError:
-        texts.append(str(int(value)).encode())
-    return texts
+        return [plain]
 
 
 @lru_cache(maxsize=1024)
 def number_text(shape: NumberShape) -> Dfa:
     """The automaton of the texts of `shape`. Raises Inexpressible where it would be too large."""
     if shape.values is not None:
-        return automata.literals([text for value in shape.values for text in _texts(value)])
+        texts = [text for value in shape.values for text in _texts(value)]
+        texts += [repr(float(value)).encode() for value in shape.pointed & set(shape.values)]
+        return automata.literals(texts)
     if shape == NumberShape():
         return compile_regex(_ANY_NUMBER, "python")
     if shape == NumberShape(integral=True):

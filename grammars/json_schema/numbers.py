@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -28,7 +29,8 @@ class NumberShape:
     """Numbers that meet every condition.
 
     `integral` True: integers only; False: no integer; None: both. `values`, where given, are the
-    only numbers, and then nothing else is set.
+    only numbers, and then nothing else is set, but that `pointed` says which of them are written
+    with a point although they are integers.
     """
 
     integral: bool | None = None
@@ -38,6 +40,7 @@ class NumberShape:
     not_multiples: frozenset[Fraction] = frozenset()
     excluded: frozenset[Fraction] = frozenset()
     values: tuple[Fraction, ...] | None = None
+    pointed: frozenset[Fraction] = frozenset()
 
     def contains(self, number: Fraction) -> bool:
         """Whether `number` belongs to the set."""
@@ -57,6 +60,13 @@ class NumberShape:
 
 
 ALL_NUMBERS = NumberShape()
+
+
+def finite(numbers: Iterable[int | float]) -> NumberShape:
+    """Exactly the given numbers, in their order."""
+    given = list(numbers)
+    pointed = frozenset(exact(n) for n in given if isinstance(n, float) and n.is_integer())
+    return NumberShape(values=tuple(dict.fromkeys(map(exact, given))), pointed=pointed)
 
 
 def _above(number: Fraction, bound: Bound) -> bool:
@@ -86,7 +96,7 @@ def meet(a: NumberShape, b: NumberShape) -> NumberShape | None:
         a, b = b, a
     if a.values is not None:
         values = tuple(value for value in a.values if b.contains(value))
-        return NumberShape(values=values) if values else None
+        return NumberShape(values=values, pointed=a.pointed | b.pointed) if values else None
     if a.integral is not None and b.integral is not None and a.integral != b.integral:
         return None
     shape = NumberShape(

@@ -17,7 +17,7 @@ class Clause:
     whether that holds for the members under `rest` too.
     """
 
-    __slots__ = ("covers", "evaluates", "named", "patterns", "rest")
+    __slots__ = ("_key", "covers", "evaluates", "named", "patterns", "rest")
 
     def __init__(
         self,
@@ -32,6 +32,13 @@ class Clause:
         self.rest = rest
         self.evaluates = evaluates
         self.covers = covers
+        self._key = (tuple(named.items()), patterns, rest, evaluates, covers)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Clause) and self._key == other._key)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     def of(self, name: str, terms: Terms) -> Term:
         """What the member `name` must be."""
@@ -95,7 +102,7 @@ def meet(a: ObjectShape, b: ObjectShape, terms: Terms) -> ObjectShape | None:
     if b.is_everything:
         return a
     shape = ObjectShape(
-        tuple(dict.fromkeys(a.clauses + b.clauses)),
+        _joined(a.clauses, b.clauses, terms),
         tuple(dict.fromkeys(a.required + b.required)),
         max(a.least, b.least),
         a.most if b.most is None else b.most if a.most is None else min(a.most, b.most),
@@ -103,6 +110,21 @@ def meet(a: ObjectShape, b: ObjectShape, terms: Terms) -> ObjectShape | None:
         tuple(dict.fromkeys(a.some + b.some)),
     )
     return checked(shape, terms)
+
+
+def _joined(a: tuple[Clause, ...], b: tuple[Clause, ...], terms: Terms) -> tuple[Clause, ...]:
+    """The clauses of both; those that only constrain named members become one."""
+    clauses = dict.fromkeys((*a, *b))
+    plain = [c for c in clauses if c.rest is terms.any and not c.patterns and not c.evaluates]
+    if len(plain) < 2:
+        return tuple(clauses)
+    named: dict[str, Term] = {}
+    for clause in plain:
+        for name, term in clause.named.items():
+            known = named.get(name)
+            named[name] = term if known is None else terms.all_of((known, term))
+    kept = (clause for clause in clauses if clause not in plain)
+    return (*kept, Clause(named, (), terms.any))
 
 
 def checked(shape: ObjectShape, terms: Terms) -> ObjectShape | None:
@@ -136,35 +158,59 @@ def present(name: str, term: Term, terms: Terms) -> ObjectShape:
 
 def complement(
     shape: ObjectShape, terms: Terms, bad_names: Iterable[StringShape] = ()
-) -> Iterator[ObjectShape]:
-    """Sets that together hold exactly the objects not in `shape`.
+) -> Iterator[tuple[ObjectShape, ObjectShape]]:
+    """The conditions of `shape` one by one, each as (where it fails, where it holds).
 
     `bad_names` are the names that `shape.names` forbids.
     """
-    for name in shape.required:
-        yield absent(name, terms)
+    yield from _named_conditions(shape, terms)
     if shape.least:
-        yield ObjectShape(most=shape.least - 1)
+        yield ObjectShape(most=shape.least - 1), ObjectShape(least=shape.least)
     if shape.most is not None:
-        yield ObjectShape(least=shape.most + 1)
+        yield ObjectShape(least=shape.most + 1), ObjectShape(most=shape.most)
     for clause in shape.clauses:
-        yield from _violations(clause, terms)
+        yield from _conditions_of_names(clause, terms)
     for names in bad_names:
-        yield ObjectShape(some=(Some(names, terms.any),))
+        yield _for_some(Some(names, terms.any), terms)
     for some in shape.some:
-        yield _without(some, terms)
+        fails, holds = _for_some(some, terms)
+        yield holds, fails
 
 
-def _violations(clause: Clause, terms: Terms) -> Iterator[ObjectShape]:
-    for name, term in clause.named.items():
-        if term is not terms.any:
-            yield present(name, terms.negation(term), terms)
+def _named_conditions(
+    shape: ObjectShape, terms: Terms
+) -> Iterator[tuple[ObjectShape, ObjectShape]]:
+    """What is asked of members by name; those that must be there come first."""
+    asked: dict[str, list[Term]] = {name: [] for name in shape.required}
+    for clause in shape.clauses:
+        for name, term in clause.named.items():
+            asked.setdefault(name, []).append(term)
+    for name, found in asked.items():
+        term = terms.all_of(found)
+        opposite = terms.negation(term)
+        if name in shape.required:
+            # Absent, or there with another value.
+            fails = ObjectShape((Clause({name: opposite}, (), terms.any),))
+            yield fails, present(name, term, terms)
+        elif term is not terms.any:
+            holds = ObjectShape((Clause({name: term}, (), terms.any),))
+            yield present(name, opposite, terms), holds
+
+
+def _conditions_of_names(
+    clause: Clause, terms: Terms
+) -> Iterator[tuple[ObjectShape, ObjectShape]]:
     for atom, term in clause.patterns:
         if term is not terms.any:
             names = StringShape(atoms=frozenset({atom}))
-            yield ObjectShape(some=(Some(names, terms.negation(term)),))
+            yield _for_some(Some(names, terms.negation(term)), terms)
     if clause.rest is not terms.any:
-        yield ObjectShape(some=(Some(other_names(clause), terms.negation(clause.rest)),))
+        yield _for_some(Some(other_names(clause), terms.negation(clause.rest)), terms)
+
+
+def _for_some(some: Some, terms: Terms) -> tuple[ObjectShape, ObjectShape]:
+    """Objects with such a member, and objects without."""
+    return ObjectShape(some=(some,)), _without(some, terms)
 
 
 def other_names(clause: Clause) -> StringShape:
@@ -200,16 +246,30 @@ def spread(shape: ObjectShape, terms: Terms) -> list[ObjectShape]:
             for name in known:
                 if some.names.contains(name):
                     grown.append(meet(one, present(name, some.term, terms), terms))
-            rest = strings.meet(some.names, _outside(known))
+            rest = _beyond(some.names, known)
             if rest is not None and _most_members(one, terms) == float("inf"):
-                grown.append(replace(one, some=(*one.some, Some(rest, some.term))))
+                grown.append(replace(one, some=tuple(dict.fromkeys((*one.some, Some(rest, some.term))))))
         found = [one for one in grown if one is not None]
         if len(found) > 256:
             raise strings.Inexpressible("rules about members that must exist combine too often")
     return found
 
 
-def _outside(known: list[str]) -> StringShape:
-    if not known:
-        return ALL_STRINGS
-    return StringShape(atoms=frozenset({Atom("words", tuple(sorted(known)), False)}))
+def _beyond(names: StringShape, known: list[str]) -> StringShape | None:
+    """Those of `names` that are not known, in one form for equal sets."""
+    covered = set(known)
+    if names.words is not None:
+        left = tuple(word for word in names.words if word not in covered)
+        return StringShape(words=left) if left else None
+    kept = {
+        atom
+        for atom in names.atoms
+        if atom.kind != "words" or atom.holds or not covered.issuperset(atom.value)  # type: ignore[arg-type]
+    }
+    return strings.meet(replace(names, atoms=frozenset(kept)), outside(known))
+
+
+def outside(known: Iterable[str]) -> StringShape:
+    """All strings but the known names."""
+    names = tuple(sorted(known))
+    return StringShape(atoms=frozenset({Atom("words", names, False)})) if names else ALL_STRINGS

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from guided.errors import GrammarTooLargeError, RegexError
 from guided.grammars import automata
 from guided.grammars.automata import Dfa
-from guided.grammars.json_schema.formats import NARROWED, format_language
+from guided.grammars.json_schema import formats
 from guided.grammars.regex import compile_regex
 
 
@@ -28,11 +29,12 @@ class Inexpressible(Exception):
 class Atom:
     """A named language, or its complement where `holds` is false.
 
-    `kind` is "pattern", "format" or "words"; `value` its text, or a sorted tuple of words.
+    `kind` is "pattern", "format", "words" or "language"; `value` its text, a sorted tuple of words,
+    or the automaton itself.
     """
 
     kind: str
-    value: str | tuple[str, ...]
+    value: str | tuple[str, ...] | Dfa
     holds: bool = True
 
     def negated(self) -> Atom:
@@ -41,52 +43,65 @@ class Atom:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether `language` is only a part of what the atom means."""
-        return self.kind == "format" and self.value in NARROWED
+        """Whether the language is known only within two bounds."""
+        return self.kind == "format" and self.value in formats.NARROWED
 
     def positive(self) -> Dfa:
-        """The named language itself, whether or not it holds, as UTF-8."""
+        """What is taken away or kept: where the language is not known, the bound that is safe."""
         if self.is_narrowed and not self.holds:
-            raise Inexpressible(f"the opposite of the format {self.value} is not supported")
+            return formats.broader_language(str(self.value))
         return _positive(self.kind, self.value)
 
     def language(self) -> Dfa:
-        """The strings that belong to the atom, as UTF-8."""
+        """Strings that belong to the atom, as UTF-8; all of them unless it is narrowed."""
         return self.positive() if self.holds else automata.complement(self.positive())
 
+    def bound(self) -> Dfa:
+        """A language that holds every string of the atom."""
+        if not self.is_narrowed:
+            return self.language()
+        name = str(self.value)
+        if self.holds:
+            return formats.broader_language(name)
+        return automata.complement(formats.format_language(name))
+
     def admits(self, text: str) -> bool:
-        """Whether `text` belongs to the atom."""
+        """Whether `text` belongs to the atom; raises Inexpressible where that is not known."""
         if self.kind == "words":
             return (text in _word_set(self.value)) is self.holds
         try:
             data = text.encode()
         except UnicodeEncodeError:
             raise Inexpressible("a string holds a lone surrogate") from None
-        found = self.positive().accepts(data)
-        if self.is_narrowed and not found:
+        found = _positive(self.kind, self.value).accepts(data)
+        if self.is_narrowed and not found and formats.broader_language(str(self.value)).accepts(data):
             raise Inexpressible(f"whether {text!r} has the format {self.value} is not known")
         return found is self.holds
 
 
 @lru_cache(maxsize=256)
-def _word_set(words: tuple[str, ...]) -> frozenset[str]:
+def _word_set(words: Any) -> frozenset[str]:
     return frozenset(words)
 
 
 @lru_cache(maxsize=1024)
-def _positive(kind: str, value: str | tuple[str, ...]) -> Dfa:
+def _positive(kind: str, value: str | tuple[str, ...] | Dfa) -> Dfa:
+    if isinstance(value, Dfa):
+        return value
     if kind == "words":
         try:
             return automata.literals([word.encode() for word in value])
         except UnicodeEncodeError:
             raise Inexpressible("a string holds a lone surrogate") from None
-    assert isinstance(value, str)
+    text = str(value)
     if kind == "format":
-        return format_language(value)
+        return formats.format_language(text)
     try:
-        return compile_regex(value, "ecma")
+        return compile_regex(text, "ecma")
     except RegexError as error:
-        raise Inexpressible(f"the pattern {value!r} is not supported: {error.message}") from error
+        raise Inexpressible(f"the pattern {text!r} is not supported: {error.message}") from error
+    except GrammarTooLargeError as error:
+        raise Inexpressible(f"the pattern {text!r} is too large: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +130,7 @@ class StringShape:
 ALL_STRINGS = StringShape()
 
 
-def finite(words: Iterator[str] | list[str] | tuple[str, ...]) -> StringShape:
+def finite(words: Iterable[str]) -> StringShape:
     """Exactly `words`, in their order."""
     return StringShape(words=tuple(dict.fromkeys(words)))
 
@@ -147,7 +162,7 @@ def complement(shape: StringShape) -> list[StringShape]:
         return [StringShape(atoms=frozenset({Atom("words", tuple(sorted(shape.words)), False)}))]
     parts = [
         StringShape(atoms=frozenset({atom.negated()}))
-        for atom in sorted(shape.atoms, key=lambda a: (a.kind, a.value, a.holds))
+        for atom in sorted(shape.atoms, key=_order)
     ]
     if shape.least:
         parts.append(StringShape(most=shape.least - 1))
@@ -158,18 +173,39 @@ def complement(shape: StringShape) -> list[StringShape]:
 
 @lru_cache(maxsize=2048)
 def language(shape: StringShape) -> Dfa:
-    """The automaton of the set, over UTF-8. Raises Inexpressible where it would be too large."""
+    """The automaton of the set, over UTF-8. Raises Inexpressible where it would be too large.
+
+    Of sets with formats that are known in part, a part.
+    """
+    if shape.words is not None:
+        return _positive("words", shape.words)
+    atoms = sorted(shape.atoms, key=_order)
+    dfas = {atom: atom.positive() for atom in atoms}
+    most = shape.most
+    for atom in atoms:
+        short = formats.short_language(str(atom.value)) if atom.kind == "format" else None
+        longest = dfas[atom].longest_length()
+        if short is not None and atom.holds and most is not None and most < (longest or 0):
+            dfas[atom], most = short, min(most, formats.SHORT)
     try:
-        if shape.words is not None:
-            return _positive("words", shape.words)
-        atoms = sorted(shape.atoms, key=lambda a: (not a.holds, a.kind, str(a.value)))
-        dfa = atoms[0].language() if atoms else automata.utf8()
-        for atom in atoms[1:]:
-            # A difference is cheaper than the product with a complement.
-            dfa = dfa & atom.positive() if atom.holds else dfa - atom.positive()
-        return _within(dfa, shape.least, shape.most)
+        return _within(_product(dfas), shape.least, most)
     except GrammarTooLargeError as error:
         raise Inexpressible(f"the strings need too large an automaton ({error})") from error
+
+
+def _order(atom: Atom) -> tuple[bool, str, str]:
+    return not atom.holds, atom.kind, str(atom.value)
+
+
+def _product(dfas: dict[Atom, Dfa]) -> Dfa:
+    """The strings in all of the atoms, given the language that each names."""
+    found: Dfa | None = None
+    for atom, dfa in dfas.items():
+        if found is None:
+            found = dfa if atom.holds else automata.complement(dfa)
+        else:
+            found = found & dfa if atom.holds else found - dfa
+    return automata.utf8() if found is None else found
 
 
 def _within(dfa: Dfa, least: int, most: int | None) -> Dfa:
@@ -189,13 +225,22 @@ def _within(dfa: Dfa, least: int, most: int | None) -> Dfa:
     return dfa & automata.code_point_count(least, most)
 
 
+@lru_cache(maxsize=4096)
 def is_empty(shape: StringShape) -> bool:
     """Whether the set is proven to hold no string."""
     if shape.words is not None:
         return not shape.words
-    if not shape.atoms or any(atom.is_narrowed for atom in shape.atoms):
+    if not shape.atoms:
         return False
     try:
+        if any(atom.is_narrowed for atom in shape.atoms):
+            bounds = {Atom("language", atom.bound()): atom.bound() for atom in shape.atoms}
+            return _within(_product(bounds), shape.least, shape.most).is_empty()
         return language(shape).is_empty()
-    except Inexpressible:
+    except (Inexpressible, GrammarTooLargeError):
         return False
+
+
+def merged(shapes: Iterable[StringShape]) -> StringShape:
+    """The union as one set."""
+    return StringShape(atoms=frozenset({Atom("language", automata.union(map(language, shapes)))}))

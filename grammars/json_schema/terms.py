@@ -40,18 +40,6 @@ class Term:
         return f"{self.kind}({', '.join(map(repr, self.parts))})" if self.parts else self.kind
 
 
-def canonical(value: Any) -> str:
-    """A text that is equal for equal JSON values (1 and 1.0 are equal; the order of keys is kept)."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, list):
-        return "[" + ",".join(map(canonical, value)) + "]"
-    if isinstance(value, dict):
-        inner = (f"{json.dumps(k)}:{canonical(v)}" for k, v in value.items())
-        return "{" + ",".join(inner) + "}"
-    return json.dumps(value)
-
-
 class Terms:
     """Makes and interns terms."""
 
@@ -82,7 +70,7 @@ class Terms:
 
     def const(self, value: Any, hint: str = "") -> Term:
         """Exactly `value`."""
-        term = self._intern(("const", canonical(value)), "const")
+        term = self._intern(("const", json.dumps(value)), "const")
         if not term.hint:
             term.value, term.hint = value, hint
         return term
