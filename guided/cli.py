@@ -148,7 +148,11 @@ def _check(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from guided.grammars.json_schema import explain
 
-    print(explain(_read_json(options.schema)))
+    explanation = explain(_read_json(options.schema))
+    if options.json:
+        print(json.dumps([dataclasses.asdict(entry) for entry in explanation.entries]))
+    else:
+        print(explanation)
     return 0
 
 
