@@ -25,8 +25,7 @@ from guided.errors import (
     ValidationFailedError,
     VocabularyError,
 )
-from guided.testing import byte_tokenizer, fake_model, table_model
-from tests.tiny import tiny_model
+from guided.testing import byte_tokenizer, fake_model, table_model, tiny_model
 
 
 class Person(BaseModel):

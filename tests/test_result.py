@@ -12,8 +12,7 @@ from pydantic import BaseModel
 
 import guided
 from guided.json_spans import json_spans
-from guided.testing import fake_model
-from tests.tiny import tiny_model
+from guided.testing import fake_model, tiny_model
 
 
 class Pair(BaseModel):

@@ -11,8 +11,7 @@ from pydantic import BaseModel, Field
 import guided
 from guided.errors import BudgetError
 from guided.partial_values import partial_value
-from guided.testing import byte_tokenizer, fake_model
-from tests.tiny import tiny_model
+from guided.testing import byte_tokenizer, fake_model, tiny_model
 
 
 class Pet(BaseModel):

@@ -4,6 +4,7 @@ from guided.testing.fake_model import byte_tokenizer, fake_model
 from guided.testing.laws import allowed_tokens, check_control_laws, check_grammar_laws
 from guided.testing.prefix_model import PrefixModel
 from guided.testing.table_model import TableModel, enumerate_sequences, table_model
+from guided.testing.tiny_model import tiny_model
 from guided.testing.words import WordGrammar
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "enumerate_sequences",
     "fake_model",
     "table_model",
+    "tiny_model",
 ]

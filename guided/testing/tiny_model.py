@@ -1,4 +1,4 @@
-"""A tiny random-weight model of a real architecture for tests."""
+"""A tiny model of a real architecture with random weights."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import cache
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-import guided
-from guided.testing import byte_tokenizer
+from guided.model import Model
+from guided.testing.fake_model import byte_tokenizer
 
 TEXTS = [
     '{"name": "Mira", "age": 31, "hobbies": ["chess", "rowing"]}',
@@ -23,8 +23,11 @@ TEMPLATE = (
 
 
 @cache
-def tiny_model(seed: int = 0) -> guided.Model:
-    """Llama with two layers in float64 over a byte-level tokenizer of some 400 tokens."""
+def tiny_model(seed: int = 0) -> Model:
+    """Llama with two layers in float64 over a byte-level tokenizer of some 400 tokens.
+
+    It babbles; what it says under a constraint is valid all the same. Equal seeds share one model.
+    """
     tokenizer = byte_tokenizer(TEXTS * 3, 400)
     tokenizer.chat_template = TEMPLATE
     torch.manual_seed(seed)
@@ -39,4 +42,4 @@ def tiny_model(seed: int = 0) -> guided.Model:
         pad_token_id=0,
         initializer_range=0.2,
     )
-    return guided.Model(LlamaForCausalLM(config).double(), tokenizer)
+    return Model(LlamaForCausalLM(config).double(), tokenizer)
