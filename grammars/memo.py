@@ -95,6 +95,12 @@ class Parser:
         """Bytes that the memo takes."""
         return sum(array.nbytes for array in self.memo)
 
+    def make_room(self) -> None:
+        """Raises the limit if this text alone has filled the memo."""
+        while self.full:
+            self.limit *= 2
+            self.full = self.n_bytes > self.limit
+
     def walk(self, config: int, data: bytes) -> tuple[int, int]:
         """(configuration after `data`, bytes taken); configuration 0 where a byte is illegal."""
         with self.lock:

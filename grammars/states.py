@@ -69,9 +69,11 @@ class GrammarState:
 
     def advance(self, token: int) -> GrammarState | None:
         """The state after `token`, None if the grammar forbids it."""
+        state = self._moved() if self._engine.parser.full else self
+        return state._take(token)
+
+    def _take(self, token: int) -> GrammarState | None:
         engine = self._engine
-        if engine.parser.full:
-            return self._moved().advance(token)
         if token in engine.vocabulary.stop_ids:
             if not self.is_accepting:
                 return None
@@ -149,10 +151,11 @@ class GrammarState:
             state = state._parent
         moved = self._grammar.start(self.vocabulary)
         for token in reversed(tokens):
-            following = moved.advance(token)
+            following = moved._take(token)
             if following is None:
                 raise AssertionError("a state that was reached before is out of reach")
             moved = following
+        moved._engine.parser.make_room()
         return moved
 
     def __repr__(self) -> str:
