@@ -94,9 +94,10 @@ def _generate(options: argparse.Namespace) -> int:
     from guided.outputs import output_of
 
     output_of(**kinds)  # before the model is loaded, which may take minutes
+    prompt: Any = [{"role": "user", "content": text}] if options.chat else text
     results = run(
         load(options.model),
-        [[{"role": "user", "content": text}]] if options.chat else [text],
+        prompt,
         **kinds,
         describe=options.describe,
         n=options.n,
@@ -107,7 +108,7 @@ def _generate(options: argparse.Namespace) -> int:
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,
     )
-    for result in results[0] if options.n > 1 else results:
+    for result in results if options.n > 1 else [results]:
         print(_shown(result, as_json=options.json, is_json=kinds["schema"] is not None))
     return 0
 

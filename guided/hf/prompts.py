@@ -77,7 +77,7 @@ class GivenPrompts:
                 f"{self.prompts[row * count // len(rows), column]}; call reset(prompt_ids=...) "
                 "before generating from other prompts"
             )
-        return width
+        return int(width)
 
 
 class _Generation:
@@ -90,7 +90,7 @@ class _Generation:
 
     @property
     def prompt_width(self) -> int:
-        return self.prompts.shape[1]
+        return int(self.prompts.shape[1])
 
     def begins(self, rows: Rows) -> bool:
         """Whether every row begins with the prompt that belongs to it."""
