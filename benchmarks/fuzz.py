@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from harness import data, tekken
+from harness import data, oracle, tekken
 from harness.figures import Figure, Report, Table
 from harness.fuzzing import generations, walks
 from harness.fuzzing.subjects import Subject, named, patterns, schemas
@@ -86,6 +86,8 @@ def generate(
             part.kinds[f"finish {result.finish_reason}"] += 1
             if fault := draw.subject.fault(result.text):
                 part.blame(draw.subject, draw.number, fault, result.text)
+            elif draw.subject.kind == "schema" and oracle.repeats_a_name(result.text):
+                part.kinds["with a free name twice"] += 1
 
 
 def compare_batches(

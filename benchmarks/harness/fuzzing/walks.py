@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.grammars.grammar import GrammarState
+from guided.errors import BudgetError
+from guided.grammars.states import GrammarState
 from guided.grammars.vocabulary import Vocabulary
 
 from .subjects import Subject
@@ -68,19 +69,34 @@ def _may_follow(by_bytes: GrammarState, vocabulary: Vocabulary, token: int) -> b
 
 
 def budget_faults(state: GrammarState, left: int, chance: np.random.Generator) -> list[str]:
-    """Whether the mask within a budget keeps a completion possible, and nothing new in."""
+    """Whether the mask within a budget is part of the mask and keeps a completion possible."""
     within = allowed_ids(state.mask_within(left), state.vocabulary.size)
     found = []
-    if not len(within):
-        return [f"no token within a budget of {left}, though {state.bound} suffice"]
     if not set(within.tolist()) <= set(allowed_ids(state.mask(), state.vocabulary.size).tolist()):
         found.append(f"the mask within {left} is no part of the mask")
     token = int(chance.choice(within))
     after = state.advance(token)
-    if after is None or after.bound > left - 1 + after.is_finished:
-        bound = None if after is None else after.bound
-        found.append(f"token {token} is within {left}, and then {bound} are needed")
+    if after is None:
+        return [*found, f"token {token} is within {left} and cannot be taken"]
+    if not after.is_finished:
+        try:
+            after.mask_within(left - 1)
+        except BudgetError as error:
+            found.append(f"token {token} is within {left}, and then: {error}")
     return found
+
+
+def completion_faults(state: GrammarState) -> list[str]:
+    """Whether the completion is one, and is as long as the bound says."""
+    tokens = state.completion()
+    end: GrammarState | None = state
+    for token in tokens:
+        end = None if end is None else end.advance(token)
+    if end is None or not end.is_accepting:
+        return [f"the completion {tokens} does not lead to an end"]
+    if len(tokens) + 1 != state.bound:
+        return [f"the completion has {len(tokens)} tokens, the bound is {state.bound}"]
+    return []
 
 
 def walk(
@@ -102,10 +118,12 @@ def walk(
 
     while not state.is_finished:
         if chance.random() < checks:
-            blame(*mask_faults(state, by_bytes, chance, 20), *budget_faults(state, left, chance))
-        within = allowed_ids(state.mask_within(left), vocabulary.size)
-        if not len(within):
-            blame(f"nothing is allowed within {left}")
+            blame(*mask_faults(state, by_bytes, chance, 20))
+            blame(*budget_faults(state, left, chance), *completion_faults(state))
+        try:
+            within = allowed_ids(state.mask_within(left), vocabulary.size)
+        except BudgetError as error:
+            blame(str(error))
             return None, faults
         noise = chance.gumbel(size=len(within))
         token = int(within[np.argmax(taste[within] + noise)])
