@@ -71,21 +71,23 @@ def python_class(expression: str, flags: int) -> Ranges:
     return tuple(normal_ranges(pairs))
 
 
+def _case_forms(text: str) -> set[str]:
+    return {text, text.lower(), text.upper(), text.title(), text.casefold(), text.swapcase()}
+
+
 @lru_cache(1)
 def _cased_characters() -> str:
     """Every character that some case mapping changes or yields, in order."""
-    cased = set()
-    for character in _all_characters():
-        forms = {
-            character.lower(),
-            character.upper(),
-            character.title(),
-            character.casefold(),
-            character.swapcase(),
-        }
-        if forms != {character}:
-            cased.add(character)
-            cased.update(form for form in forms if len(form) == 1)
+    cased: set[str] = set()
+    characters = _all_characters()
+    for begin in range(0, len(characters), 256):
+        block = characters[begin : begin + 256]
+        if len(_case_forms(block)) == 1:
+            continue
+        for character in block:
+            forms = _case_forms(character)
+            if len(forms) > 1:
+                cased.update(form for form in forms if len(form) == 1)
     return "".join(sorted(cased))
 
 

@@ -22,6 +22,7 @@ from guided.grammars.regex.nodes import (
     Node,
     Repeat,
     Sequence,
+    choice,
     looks,
 )
 
@@ -122,6 +123,8 @@ def _tempered(part: Node) -> tuple[Chars, Node] | None:
     while isinstance(part, Sequence) and len(part.parts) == 1:
         part = part.parts[0]
     match part:
-        case Sequence([Look(forbidden, True), Chars() as chars]) if not has_marks(forbidden):
-            return chars, forbidden
+        case Sequence([*before, Chars() as chars]) if before:
+            forbidden = [look.part for look in before if isinstance(look, Look) and look.negative]
+            if len(forbidden) == len(before) and not has_marks(part):
+                return chars, choice(forbidden)
     return None
