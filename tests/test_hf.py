@@ -388,3 +388,30 @@ def test_given_prompts_that_are_wider_than_the_rows_are_refused(
 def test_every_refusal_is_a_guided_error() -> None:
     assert issubclass(ControlError, GuidedError)
     assert issubclass(ControlError, ValueError)
+
+
+@pytest.mark.parametrize("mode", ["beam search", "prompt lookup"])
+def test_a_peer_that_counts_calls_raises_where_ours_holds(
+    seeded: Any, tokenizer: Any, person: Grammar, width: int, mode: str
+) -> None:
+    # Why states are derived from input_ids. If this fails, the peer has mended it: good news.
+    xgrammar = pytest.importorskip("xgrammar", reason="the peer xgrammar is not installed")
+    hf = pytest.importorskip("xgrammar.contrib.hf")
+    info = xgrammar.TokenizerInfo.from_huggingface(
+        tokenizer, vocab_size=width, stop_token_ids=[EOS]
+    )
+    compiled = xgrammar.GrammarCompiler(info).compile_json_schema(json.dumps(PERSON))
+    how = {**MODES, **ONE_ROW_MODES}[mode]
+
+    ours = GuidedLogitsProcessor(person, tokenizer, max_new_tokens=BUDGET)
+    texts = outputs(seeded, tokenizer, PROMPTS[1:], logits_processor=[ours], **how)
+    assert all(is_person(text) for text in texts)
+    prompt = tokenizer(PROMPTS[1:], return_tensors="pt")["input_ids"]
+    with pytest.raises((AssertionError, RuntimeError)):
+        seeded.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=BUDGET,
+            logits_processor=[hf.LogitsProcessor(compiled)],
+            **how,
+        )
