@@ -88,17 +88,47 @@ def intern_set(rules, memo, kernel, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _add_item(items, count, seen, item):  # type: ignore[no-untyped-def]
-    """New count after adding `item` unless `seen` (open addressing, FREE = -1) has it."""
-    size = len(seen)
-    slot = np.int64(mix(np.uint64(17), item) & np.uint64(size - 1))
+def _add(items, seen, count, item):  # type: ignore[no-untyped-def]
+    """(items, seen, count) with `item` added unless it is there already.
+
+    `seen` is a hash table of the items by open addressing, -1 is a free slot.
+    """
+    last = len(seen) - 1
+    slot = np.int64(mix(np.uint64(17), item) & np.uint64(last))
     while seen[slot] != -1:
         if seen[slot] == item:
-            return count
-        slot = (slot + 1) & (size - 1)
+            return items, seen, count
+        slot = (slot + 1) & last
     seen[slot] = item
+    if count >= len(items):
+        items = grown(items)
     items[count] = item
-    return count + 1
+    count += 1
+    if 2 * count > len(seen):
+        last = 4 * len(seen) - 1
+        seen = np.full(last + 1, -1, np.int64)
+        for i in range(count):
+            slot = np.int64(mix(np.uint64(17), items[i]) & np.uint64(last))
+            while seen[slot] != -1:
+                slot = (slot + 1) & last
+            seen[slot] = items[i]
+    return items, seen, count
+
+
+@njit(cache=True, nogil=True)
+def _add_pair(pairs, count, left, right):  # type: ignore[no-untyped-def]
+    """(pairs, count) with one more row."""
+    if count >= len(pairs):
+        pairs = grown_pairs(pairs)
+    pairs[count, 0] = left
+    pairs[count, 1] = right
+    return pairs, count + 1
+
+
+@njit(inline="always")
+def _waiting_item(memo, i):  # type: ignore[no-untyped-def]
+    state = np.int64(memo.waiting[i, ITEM_STATE])
+    return state << 32 | np.int64(memo.waiting[i, ITEM_CONTEXT])
 
 
 @njit(cache=True, nogil=True)
@@ -108,8 +138,8 @@ def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
     Items are q << 32 | c, where c is a context, or -1 - k (as 32 unsigned bits) for the context
     of the k-th rule predicted in this very set, which is known only at the end.
     """
-    items = np.empty(max(64, 4 * count), np.int64)
-    seen = np.full(256, -1, np.int64)
+    items = np.empty(max(64, 2 * count), np.int64)
+    seen = np.full(128, -1, np.int64)
     n_items = 0
     predicted = np.empty(16, np.int64)
     n_predicted = 0
@@ -118,104 +148,71 @@ def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
     links = np.empty((16, 2), np.int64)  # (k, j): whatever waits for j waits for k as well
     n_links = 0
     accepting = False
-    while len(seen) < 4 * count:
-        seen = np.full(2 * len(seen), -1, np.int64)
+    unexpanded = np.int64(-1)
     for i in range(count):
-        n_items = _add_item(items, n_items, seen, kernel[i])
+        items, seen, n_items = _add(items, seen, n_items, kernel[i])
     done = 0
-    while done < n_items:
-        if 2 * n_items + 64 > len(seen):
-            seen = np.full(4 * len(seen), -1, np.int64)
-            kept = n_items
-            n_items = 0
-            for i in range(kept):
-                n_items = _add_item(items, n_items, seen, items[i])
+    while done < n_items and unexpanded < 0:
         item = items[done]
         done += 1
         q = item >> 32
-        context = np.int64(np.int32(np.uint32(item & 0xFFFFFFFF)))
+        context = _context_of(item)
         if q == ROOT:
             accepting = True
             continue
         if rules.state[q, BEGIN] < 0:
-            memo.scratch[0] = q
-            for k in range(n_predicted):
-                memo.stamp[predicted[k]] = 0
-            return np.int64(EXPAND)
+            unexpanded = q
+            continue
+        # A rule that ends where it began is taken care of by NULLABLE.
         if rules.state[q, FINAL] and context >= 0:
             for i in range(memo.context[context, BEGIN], memo.context[context, END]):
-                if n_items + 1 >= len(items):
-                    items = grown(items)
-                outer = np.int64(memo.waiting[i, ITEM_STATE]) << 32 | np.int64(
-                    memo.waiting[i, ITEM_CONTEXT]
-                )
-                n_items = _add_item(items, n_items, seen, outer)
-                if 2 * n_items + 64 > len(seen):
-                    seen = np.full(4 * len(seen), -1, np.int64)
-                    kept = n_items
-                    n_items = 0
-                    for j in range(kept):
-                        n_items = _add_item(items, n_items, seen, items[j])
+                items, seen, n_items = _add(items, seen, n_items, _waiting_item(memo, i))
         for edge in range(rules.state[q, BEGIN], rules.state[q, END]):
             symbol = rules.edge[edge, SYMBOL]
             if symbol >= 0:
                 continue
-            if n_items + 2 >= len(items):
-                items = grown(items)
-            if 2 * n_items + 64 > len(seen):
-                seen = np.full(4 * len(seen), -1, np.int64)
-                kept = n_items
-                n_items = 0
-                for j in range(kept):
-                    n_items = _add_item(items, n_items, seen, items[j])
             target = np.int64(rules.edge[edge, TARGET])
             onward = target << 32 | (item & 0xFFFFFFFF)
-            if symbol == EPSILON:
-                n_items = _add_item(items, n_items, seen, onward)
-                continue
             rule = -1 - symbol
-            if rules.rule[rule, NULLABLE]:
-                n_items = _add_item(items, n_items, seen, onward)
+            if symbol == EPSILON or rules.rule[rule, NULLABLE]:
+                items, seen, n_items = _add(items, seen, n_items, onward)
+            if symbol == EPSILON:
+                continue
             k = np.int64(memo.stamp[rule]) - 1
             if k < 0:
                 k = n_predicted
-                if n_predicted + 1 >= len(predicted):
+                if k >= len(predicted):
                     predicted = grown(predicted)
                 predicted[k] = rule
                 n_predicted += 1
                 memo.stamp[rule] = k + 1
                 first = np.int64(rules.rule[rule, START]) << 32 | ((-1 - k) & 0xFFFFFFFF)
-                n_items = _add_item(items, n_items, seen, first)
-            if is_tail(rules, target):
-                if context >= 0:
-                    for i in range(memo.context[context, BEGIN], memo.context[context, END]):
-                        if n_waits >= len(waits):
-                            waits = grown_pairs(waits)
-                        waits[n_waits, 0] = k
-                        waits[n_waits, 1] = np.int64(memo.waiting[i, ITEM_STATE]) << 32 | np.int64(
-                            memo.waiting[i, ITEM_CONTEXT]
-                        )
-                        n_waits += 1
-                elif -1 - context != k:
-                    if n_links >= len(links):
-                        links = grown_pairs(links)
-                    links[n_links, 0] = k
-                    links[n_links, 1] = -1 - context
-                    n_links += 1
-            else:
-                if n_waits >= len(waits):
-                    waits = grown_pairs(waits)
-                waits[n_waits, 0] = k
-                waits[n_waits, 1] = onward
-                n_waits += 1
+                items, seen, n_items = _add(items, seen, n_items, first)
+            if not is_tail(rules, target):
+                waits, n_waits = _add_pair(waits, n_waits, k, onward)
+            elif context >= 0:
+                # Nothing follows in this rule: what waits for it waits for the new one.
+                for i in range(memo.context[context, BEGIN], memo.context[context, END]):
+                    waits, n_waits = _add_pair(waits, n_waits, k, _waiting_item(memo, i))
+            elif -1 - context != k:
+                links, n_links = _add_pair(links, n_links, k, -1 - context)
     for k in range(n_predicted):
         memo.stamp[predicted[k]] = 0
+    if unexpanded >= 0:
+        memo.scratch[0] = unexpanded
+        return np.int64(EXPAND)
     if n_links > 0:
         waits, n_waits = follow_links(waits, n_waits, links, n_links, n_predicted)
     contexts, status = make_contexts(rules, memo, waits, n_waits, n_predicted)
     if status < 0:
         return status
     return _write_groups(rules, memo, new, items, n_items, contexts, accepting)
+
+
+@njit(inline="always")
+def _context_of(item):  # type: ignore[no-untyped-def]
+    """The lower half of an item as a signed number."""
+    return np.int64(np.int32(np.uint32(item & 0xFFFFFFFF)))
 
 
 @njit(cache=True, nogil=True)
@@ -241,7 +238,7 @@ def _write_groups(  # type: ignore[no-untyped-def]
         q = items[i] >> 32
         if q == ROOT:
             continue
-        outer = np.int64(np.int32(np.uint32(items[i] & 0xFFFFFFFF)))
+        outer = _context_of(items[i])
         if outer < 0:
             outer = contexts[-1 - outer]
         for edge in range(rules.state[q, BEGIN], rules.state[q, END]):
