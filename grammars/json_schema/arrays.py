@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from guided.grammars.json_schema.strings import Inexpressible
+from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.terms import Term, Terms
 
 
@@ -85,9 +85,9 @@ def meet(a: ArrayShape, b: ArrayShape, terms: Terms) -> ArrayShape | None:
 
 
 def complement(shape: ArrayShape, terms: Terms) -> list[ArrayShape]:
-    """Sets that together hold exactly the arrays not in `shape`; raises Inexpressible."""
+    """Sets that together hold exactly the arrays not in `shape`; raises InexpressibleError."""
     if shape.unique:
-        raise Inexpressible("the opposite of uniqueItems is not supported")
+        raise InexpressibleError("the opposite of uniqueItems is not supported")
     parts: list[ArrayShape] = []
     if shape.least:
         parts.append(ArrayShape((), terms.any, most=shape.least - 1))
@@ -104,7 +104,9 @@ def complement(shape: ArrayShape, terms: Terms) -> list[ArrayShape]:
         parts.append(ArrayShape((), terms.any, contains=(bad,)))
     for c in shape.contains:
         if c.least:
-            parts.append(ArrayShape((), terms.any, contains=(replace(c, least=0, most=c.least - 1),)))
+            parts.append(
+                ArrayShape((), terms.any, contains=(replace(c, least=0, most=c.least - 1),))
+            )
         if c.most is not None:
             more = replace(c, least=c.most + 1, most=None)
             parts.append(ArrayShape((), terms.any, contains=(more,)))

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from guided.grammars.json_schema import keywords
 from guided.grammars.json_schema.arrays import ArrayShape, Contains, trimmed
+from guided.grammars.json_schema.context import Context
 from guided.grammars.json_schema.document import Node
 from guided.grammars.json_schema.formats import FORMATS
 from guided.grammars.json_schema.normal import Normal
 from guided.grammars.json_schema.numbers import Bound, NumberShape, exact, is_empty
 from guided.grammars.json_schema.objects import Clause, ObjectShape, checked
-from guided.grammars.json_schema.strings import Atom, Inexpressible, StringShape
+from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term
 
-if TYPE_CHECKING:
-    from guided.grammars.json_schema.translate import Translator
-
-_NUMBERS = frozenset("minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split())
-_STRINGS = frozenset("minLength maxLength pattern format".split())
+_NUMBERS = frozenset(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"])
+_STRINGS = frozenset(["minLength", "maxLength", "pattern", "format"])
 _ARRAYS = frozenset(
-    "items additionalItems prefixItems minItems maxItems uniqueItems contains minContains "
-    "maxContains".split()
+    [
+        "items",
+        "additionalItems",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "contains",
+        "minContains",
+        "maxContains",
+    ]
 )
 _OBJECTS = frozenset(
-    "properties patternProperties additionalProperties required minProperties maxProperties "
-    "propertyNames".split()
+    [
+        "properties",
+        "patternProperties",
+        "additionalProperties",
+        "required",
+        "minProperties",
+        "maxProperties",
+        "propertyNames",
+    ]
 )
 ASSERTIONS = _NUMBERS | _STRINGS | _ARRAYS | _OBJECTS | {"type"}
 
 
-def assertions(node: Node, translator: Translator) -> Normal:
+def assertions(node: Node, context: Context) -> Normal:
     """The values that `type` and the keywords of each type allow."""
-    top = translator.algebra.top
+    top = context.algebra.top
     given = node.raw.keys()
     if "type" not in given and given.isdisjoint(ASSERTIONS):
         return top
@@ -47,11 +59,11 @@ def assertions(node: Node, translator: Translator) -> Normal:
     if integral or not given.isdisjoint(_NUMBERS):
         shapes["numbers"] = _if_any(_number_shape(node, integral))
     if not given.isdisjoint(_STRINGS):
-        shapes["strings"] = _if_any(_string_shape(node, translator))
+        shapes["strings"] = _if_any(_string_shape(node, context))
     if not given.isdisjoint(_ARRAYS):
-        shapes["arrays"] = _if_any(_array_shape(node, translator))
+        shapes["arrays"] = _if_any(_array_shape(node, context))
     if not given.isdisjoint(_OBJECTS):
-        shapes["objects"] = _if_any(_object_shape(node, translator))
+        shapes["objects"] = _if_any(_object_shape(node, context))
     if not allowed & {"integer", "number"}:
         shapes["numbers"] = ()
     for name in ("string", "array", "object"):
@@ -98,7 +110,7 @@ def _exclusive(node: Node, keyword: str) -> Bound | bool | None:
     return None if value is None else Bound(exact(value), False)
 
 
-def _string_shape(node: Node, translator: Translator) -> StringShape | None:
+def _string_shape(node: Node, context: Context) -> StringShape | None:
     atoms = []
     pattern = keywords.text(node, "pattern")
     if pattern is not None:
@@ -109,8 +121,8 @@ def _string_shape(node: Node, translator: Translator) -> StringShape | None:
     for atom in list(atoms):
         try:
             atom.language()
-        except Inexpressible as error:
-            translator.report.refuse(node.pointer, atom.kind, str(error))
+        except InexpressibleError as error:
+            context.report.refuse(node.pointer, atom.kind, str(error))
             atoms.remove(atom)
     least = keywords.count(node, "minLength") or 0
     most = keywords.count(node, "maxLength")
@@ -119,26 +131,26 @@ def _string_shape(node: Node, translator: Translator) -> StringShape | None:
     return StringShape(None, frozenset(atoms), least, most)
 
 
-def _array_shape(node: Node, translator: Translator) -> ArrayShape | None:
-    terms, raw = translator.terms, node.raw
+def _array_shape(node: Node, context: Context) -> ArrayShape | None:
+    terms, raw = context.terms, node.raw
     prefix: tuple[Term, ...] = ()
     rest, evaluated = terms.any, 0
     rest_keyword = "items"
     leading = "prefixItems" if "prefixItems" in raw else "items"
     if isinstance(raw.get(leading), list):
         found = raw[leading]
-        prefix = tuple(translator.place(node, leading, str(i)) for i in range(len(found)))
+        prefix = tuple(context.place(node, leading, str(i)) for i in range(len(found)))
         rest_keyword = "items" if leading == "prefixItems" else "additionalItems"
     evaluated_all = rest_keyword in raw
     if rest_keyword in raw:
-        rest = translator.place(node, rest_keyword)
+        rest = context.place(node, rest_keyword)
     evaluated = len(prefix)
     shape = ArrayShape(
         prefix,
         rest,
         keywords.count(node, "minItems") or 0,
         keywords.count(node, "maxItems"),
-        _contains(node, translator),
+        _contains(node, context),
         _unique(node),
         None if evaluated_all else evaluated,
     )
@@ -152,22 +164,22 @@ def _unique(node: Node) -> bool:
     return value
 
 
-def _contains(node: Node, translator: Translator) -> tuple[Contains, ...]:
+def _contains(node: Node, context: Context) -> tuple[Contains, ...]:
     if "contains" not in node.raw:
         return ()
     least, most = keywords.count(node, "minContains"), keywords.count(node, "maxContains")
-    if translator.document.dialect.ref_hides_siblings:  # not a keyword before 2019-09
+    if context.document.dialect.ref_hides_siblings:  # not a keyword before 2019-09
         least = most = None
     least = 1 if least is None else least
-    return (Contains(translator.place(node, "contains"), least, most),)
+    return (Contains(context.place(node, "contains"), least, most),)
 
 
-def _object_shape(node: Node, translator: Translator) -> ObjectShape | None:
-    terms, raw = translator.terms, node.raw
+def _object_shape(node: Node, context: Context) -> ObjectShape | None:
+    terms, raw = context.terms, node.raw
     clauses: tuple[Clause, ...] = ()
     if not raw.keys().isdisjoint(("properties", "patternProperties", "additionalProperties")):
-        clauses = (_clause(node, translator),)
-    names = (translator.place(node, "propertyNames"),) if "propertyNames" in raw else ()
+        clauses = (_clause(node, context),)
+    names = (context.place(node, "propertyNames"),) if "propertyNames" in raw else ()
     shape = ObjectShape(
         clauses,
         tuple(dict.fromkeys(keywords.names(node, "required"))),
@@ -178,9 +190,9 @@ def _object_shape(node: Node, translator: Translator) -> ObjectShape | None:
     return checked(shape, terms)
 
 
-def _clause(node: Node, translator: Translator) -> Clause:
+def _clause(node: Node, context: Context) -> Clause:
     named = {
-        name: translator.place(node, "properties", name)
+        name: context.place(node, "properties", name)
         for name in keywords.mapping(node, "properties")
     }
     patterns = []
@@ -188,10 +200,10 @@ def _clause(node: Node, translator: Translator) -> Clause:
         atom = Atom("pattern", pattern)
         try:
             atom.language()
-        except Inexpressible as error:
-            translator.report.refuse(node.pointer, "patternProperties", str(error))
+        except InexpressibleError as error:
+            context.report.refuse(node.pointer, "patternProperties", str(error))
             continue
-        patterns.append((atom, translator.place(node, "patternProperties", pattern)))
+        patterns.append((atom, context.place(node, "patternProperties", pattern)))
     others = "additionalProperties" in node.raw
-    rest = translator.place(node, "additionalProperties") if others else translator.terms.any
+    rest = context.place(node, "additionalProperties") if others else context.terms.any
     return Clause(named, tuple(patterns), rest, evaluates=True, covers=others)

@@ -9,8 +9,9 @@ from guided.errors import GrammarTooLargeError, InputError, SchemaError
 from guided.grammars.grammar import Grammar
 from guided.grammars.ir import GrammarSpec
 from guided.grammars.json_schema.budget import Budget
+from guided.grammars.json_schema.context import Style
 from guided.grammars.json_schema.document import Document, dialect_of
-from guided.grammars.json_schema.emit import Emitter, Style
+from guided.grammars.json_schema.emit import Emitter
 from guided.grammars.json_schema.layout import Whitespace, layout
 from guided.grammars.json_schema.report import Report
 from guided.grammars.json_schema.translate import Translator

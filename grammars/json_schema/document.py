@@ -15,8 +15,24 @@ _MAPS_OF_SCHEMAS = frozenset(
     {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
 )
 _SCHEMAS = frozenset(
-    "items additionalItems prefixItems contains additionalProperties propertyNames not if then else "
-    "allOf anyOf oneOf unevaluatedItems unevaluatedProperties contentSchema".split()
+    [
+        "items",
+        "additionalItems",
+        "prefixItems",
+        "contains",
+        "additionalProperties",
+        "propertyNames",
+        "not",
+        "if",
+        "then",
+        "else",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "contentSchema",
+    ]
 )
 
 
@@ -244,7 +260,7 @@ class Document:
 
 
 def check_nesting(schema: Any) -> None:
-    """Raise GrammarTooLargeError where arrays and objects nest too deeply, SchemaError for non-JSON."""
+    """Raise GrammarTooLargeError for values nested too deeply, SchemaError for what is not JSON."""
     level: list[Any] = [schema]
     for _ in range(MAX_NESTING):
         inner: list[Any] = []
@@ -259,7 +275,9 @@ def check_nesting(schema: Any) -> None:
                 if value != value or value in (float("inf"), float("-inf")):
                     raise SchemaError("a schema holds NaN or Infinity, which JSON has not")
             elif value is not None and not isinstance(value, (str, int, bool)):
-                raise SchemaError(f"a schema holds a value that JSON has not: {type(value).__name__}")
+                raise SchemaError(
+                    f"a schema holds a value that JSON has not: {type(value).__name__}"
+                )
         if not inner:
             return
         level = inner

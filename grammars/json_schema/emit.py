@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 from guided.grammars import automata
-from guided.grammars.automata import Dfa
 from guided.grammars.ir import Alt, CountedString, Expr, GrammarSpec, Lex, Ref
+from guided.grammars.json_schema.arrays import ArrayShape
+from guided.grammars.json_schema.context import Context, Style
 from guided.grammars.json_schema.emit_arrays import array_expr
 from guided.grammars.json_schema.emit_objects import object_expr
-from guided.grammars.json_schema.layout import Layout
 from guided.grammars.json_schema.normal import Normal
 from guided.grammars.json_schema.number_text import number_text
+from guided.grammars.json_schema.numbers import NumberShape
+from guided.grammars.json_schema.objects import ALL_OBJECTS, ObjectShape
 from guided.grammars.json_schema.prune import prune
 from guided.grammars.json_schema.quoting import quoted, quoted_word
-from guided.grammars.json_schema.strings import Inexpressible, StringShape, language
+from guided.grammars.json_schema.strings import InexpressibleError, StringShape, language
 from guided.grammars.json_schema.terms import Term
-from guided.grammars.json_schema.translate import Translator
 
 NEVER = Alt(())
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How documents are written: white space, and whether members keep the schema's order."""
-
-    layout: Layout
-    in_order: bool
+Shape = TypeVar("Shape")
 
 
 class Emitter:
     """Writes one rule for every term that is reached and is not a plain literal."""
 
-    def __init__(self, translator: Translator, style: Style) -> None:
+    def __init__(self, translator: Context, style: Style) -> None:
         self.translator = translator
         self.style = style
         self.rules: dict[str, Expr] = {}
@@ -69,7 +65,7 @@ class Emitter:
         """The normal form of `term`; a refusal names the place."""
         try:
             return self.translator.normal(term)
-        except Inexpressible as error:
+        except InexpressibleError as error:
             self.translator.refuse(term.pointer, "schema", str(error))
             return self.translator.algebra.top
 
@@ -96,33 +92,44 @@ class Emitter:
         form = self.form(term)
         parts = self._scalar_parts(form, term)
         for array in form.arrays:
-            parts += self._guarded(lambda a=array: array_expr(a, name, self), term, "items")
+            plain = replace(array, unique=False, contains=())
+            parts.append(self._written(term, "items", self._array(name), array, plain))
         for shape in form.objects:
-            parts += self._guarded(lambda o=shape: object_expr(o, self), term, "properties")
+            free = replace(shape, least=0, some=())
+            parts.append(self._written(term, "properties", self._object, shape, free, ALL_OBJECTS))
         return _alternatives(parts)
 
-    def _guarded(self, make, term: Term, keyword: str) -> list[Expr]:  # type: ignore[no-untyped-def]
-        try:
-            return [make()]
-        except Inexpressible as error:
-            self.translator.refuse(term.pointer, error.keyword or keyword, str(error))
-            return []
+    def _array(self, rule: str) -> Callable[[ArrayShape], Expr]:
+        return lambda shape: array_expr(shape, rule, self)
+
+    def _object(self, shape: ObjectShape) -> Expr:
+        return object_expr(shape, self)
+
+    def _written(
+        self, term: Term, keyword: str, write: Callable[[Shape], Expr], *shapes: Shape
+    ) -> Expr:
+        """The first of `shapes` that can be written; each is wider, and follows a refusal."""
+        for shape in shapes:
+            try:
+                return write(shape)
+            except InexpressibleError as error:
+                self.translator.refuse(term.pointer, error.keyword or keyword, str(error))
+        return NEVER
 
     def _scalar_parts(self, form: Normal, term: Term) -> list[Expr]:
         texts = [b"null"] * form.null + [b"true"] * form.true + [b"false"] * form.false
         parts: list[Expr] = []
-        languages: list[Dfa] = []
         for shape in form.strings:
             if shape.words is not None:
                 texts += map(quoted_word, shape.words)
             else:
-                parts += self._guarded(lambda s=shape: string_expr(s), term, "pattern")
+                free = StringShape(None, frozenset(), shape.least, shape.most)
+                parts.append(self._written(term, "pattern", string_expr, shape, free))
         for number in form.numbers:
-            found = self._guarded(lambda n=number: Lex(number_text(n), "number"), term, "number")
-            languages += [lex.dfa for lex in found if isinstance(lex, Lex)]
+            free_number = NumberShape(number.integral)
+            parts.append(self._written(term, "multipleOf", number_expr, number, free_number))
         if texts:
-            languages.append(automata.literals(texts))
-        parts += [Lex(dfa, "literal") for dfa in languages if not dfa.is_empty()]
+            parts.append(Lex(automata.literals(texts), "literal"))
         return parts
 
 
@@ -130,8 +137,12 @@ def string_expr(shape: StringShape) -> Expr:
     """How a string in `shape` is written."""
     if not shape.atoms and shape.words is None:
         return CountedString(shape.least, shape.most)
-    dfa = language(shape)
-    return NEVER if dfa.is_empty() else Lex(quoted(dfa), "string")
+    return Lex(quoted(language(shape)), "string")
+
+
+def number_expr(shape: NumberShape) -> Expr:
+    """How a number in `shape` is written."""
+    return Lex(number_text(shape), "number")
 
 
 def _alternatives(parts: list[Expr]) -> Expr:

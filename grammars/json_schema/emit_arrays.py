@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from itertools import combinations, product
-from typing import TYPE_CHECKING
 
 from guided.grammars import automata
 from guided.grammars.ir import Alt, Expr, Lex, Member, Members, Ref, Repeat, Seq
 from guided.grammars.json_schema.arrays import ArrayShape
+from guided.grammars.json_schema.context import Writer
 from guided.grammars.json_schema.number_text import number_text
 from guided.grammars.json_schema.numbers import NumberShape
 from guided.grammars.json_schema.quoting import quoted_word
-from guided.grammars.json_schema.strings import Inexpressible
+from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.terms import Term
-
-if TYPE_CHECKING:
-    from guided.grammars.json_schema.emit import Emitter
 
 _MOST_STATES = 512
 EMPTY = Seq(())
 NEVER = Alt(())
 
 
-def array_expr(shape: ArrayShape, rule: str, emitter: Emitter) -> Expr:
-    """The text of an array in `shape`; raises Inexpressible. `rule` names rules made for it."""
-    layout = emitter.style.layout
-    if shape.unique and not _distinct_anyway(shape, emitter):
-        body = _unique_items(shape, emitter)
+def array_expr(shape: ArrayShape, rule: str, writer: Writer) -> Expr:
+    """The text of an array in `shape`; raises InexpressibleError.
+
+    Rules that are made for it are named after `rule`.
+    """
+    layout = writer.style.layout
+    if shape.unique and not _distinct_anyway(shape, writer):
+        body = _unique_items(shape, writer)
     elif shape.contains:
-        body = _counted_items(shape, rule, emitter)
+        body = _counted_items(shape, rule, writer)
     else:
-        body = _items(shape, emitter)
+        body = _items(shape, writer)
     return Seq((layout.open_array, body, layout.close_array))
 
 
-def _items(shape: ArrayShape, emitter: Emitter) -> Expr:
+def _items(shape: ArrayShape, writer: Writer) -> Expr:
     """Leading items one by one, then the rest."""
-    comma = emitter.style.layout.comma
+    comma = writer.style.layout.comma
     count = len(shape.prefix)
     if shape.most == 0:
         return EMPTY
-    rest = EMPTY
+    rest: Expr = EMPTY
     if shape.most is None or shape.most > count:
-        rest = _rest(shape, emitter)
+        rest = _rest(shape, writer)
     for index in reversed(range(count)):
-        item = emitter.value(shape.prefix[index])
+        item = writer.value(shape.prefix[index])
         parts = (item, rest) if index == 0 else (comma, item, rest)
         rest = Seq(tuple(part for part in parts if part is not EMPTY))
         if index >= shape.least:
@@ -52,10 +54,10 @@ def _items(shape: ArrayShape, emitter: Emitter) -> Expr:
     return rest
 
 
-def _rest(shape: ArrayShape, emitter: Emitter) -> Expr:
+def _rest(shape: ArrayShape, writer: Writer) -> Expr:
     """The items after the leading ones."""
-    comma = emitter.style.layout.comma
-    item = emitter.value(shape.rest)
+    comma = writer.style.layout.comma
+    item = writer.value(shape.rest)
     count = len(shape.prefix)
     least = max(shape.least - count, 0)
     most = None if shape.most is None else shape.most - count
@@ -66,37 +68,37 @@ def _rest(shape: ArrayShape, emitter: Emitter) -> Expr:
     return full if least else Alt((EMPTY, full))
 
 
-# -- uniqueItems ------------------------------------------------------------------------------------
+# -- uniqueItems ---------------------------------------------------------------------------
 
 
-def _distinct_anyway(shape: ArrayShape, emitter: Emitter) -> bool:
+def _distinct_anyway(shape: ArrayShape, writer: Writer) -> bool:
     """Whether no two positions can hold equal values."""
-    terms = emitter.translator.terms
+    terms = writer.translator.terms
     if shape.most is None or shape.most > len(shape.prefix) or shape.most > 16:
         return False
     return all(
-        emitter.translator.is_empty(terms.all_of(pair))
+        writer.translator.is_empty(terms.all_of(pair))
         for pair in combinations(shape.prefix[: shape.most], 2)
     )
 
 
-def _unique_items(shape: ArrayShape, emitter: Emitter) -> Expr:
+def _unique_items(shape: ArrayShape, writer: Writer) -> Expr:
     """Each value of a finite set at most once, in any order."""
     if shape.contains or any(term is not shape.rest for term in shape.prefix):
-        raise Inexpressible("uniqueItems beside contains or leading items", "uniqueItems")
-    texts = _finite_texts(shape.rest, emitter)
+        raise InexpressibleError("uniqueItems beside contains or leading items", "uniqueItems")
+    texts = _finite_texts(shape.rest, writer)
     if texts is None:
-        raise Inexpressible("only items from a finite list can be kept apart", "uniqueItems")
+        raise InexpressibleError("only items from a finite list can be kept apart", "uniqueItems")
     if len(texts) < shape.least:
         return NEVER
     members = tuple(Member(Lex(automata.literal(text), "literal"), False) for text in texts)
-    comma = emitter.style.layout.comma
+    comma = writer.style.layout.comma
     return Members(members, comma, None, False, shape.least, shape.most)
 
 
-def _finite_texts(term: Term, emitter: Emitter) -> list[bytes] | None:
+def _finite_texts(term: Term, writer: Writer) -> list[bytes] | None:
     """One text for each value of `term` where they are finitely many scalars."""
-    form = emitter.form(term)
+    form = writer.form(term)
     if form.arrays or form.objects:
         return None
     texts = [b"null"] * form.null + [b"true"] * form.true + [b"false"] * form.false
@@ -112,64 +114,71 @@ def _finite_texts(term: Term, emitter: Emitter) -> list[bytes] | None:
     return list(dict.fromkeys(texts))
 
 
-# -- contains ---------------------------------------------------------------------------------------
+# -- contains ------------------------------------------------------------------------------
 
 
-def _counted_items(shape: ArrayShape, rule: str, emitter: Emitter) -> Expr:
+def _counted_items(shape: ArrayShape, rule: str, writer: Writer) -> Expr:
     """Items with a count of those in each `contains`: a rule for each state of the counts."""
-    positions = _positions(shape)
-    caps = [c.least if c.most is None else c.most for c in shape.contains]
-    states = positions + 1
-    for cap in caps:
-        states *= cap + 1
-    if states > _MOST_STATES:
-        raise Inexpressible(f"counting the items needs {states} states", "contains")
-    names: dict[tuple[int, ...], str] = {}
-    queue: list[tuple[int, ...]] = []
-
-    def name_of(state: tuple[int, ...]) -> str:
-        if state not in names:
-            names[state] = emitter.fresh(f"{rule} after {','.join(map(str, state))}")
-            queue.append(state)
-        return names[state]
-
-    start = name_of((0,) * (1 + len(caps)))
-    for state in queue:
-        emitter.rules[names[state]] = _state_rule(state, shape, positions, caps, name_of, emitter)
+    counting = _Counting(shape, rule, writer)
+    if counting.size > _MOST_STATES:
+        raise InexpressibleError(f"counting the items needs {counting.size} states", "contains")
+    start = counting.name((0,) * (1 + len(shape.contains)))
+    for state in counting.queue:
+        writer.rules[counting.name(state)] = counting.rule(state)
     return Ref(start)
 
 
-def _positions(shape: ArrayShape) -> int:
-    """How many positions must be told apart."""
-    if shape.most is not None:
-        return shape.most
-    return max([1, len(shape.prefix), shape.least, *(c.start for c in shape.contains)])
+class _Counting:
+    """States are the number of items so far, and how many of them each `contains` has counted."""
 
+    def __init__(self, shape: ArrayShape, stem: str, writer: Writer) -> None:
+        self.queue: list[tuple[int, ...]] = []
+        self._shape = shape
+        self._stem = stem
+        self._writer = writer
+        self._names: dict[tuple[int, ...], str] = {}
+        self._caps = [c.least if c.most is None else c.most for c in shape.contains]
+        starts = (c.start for c in shape.contains)
+        told_apart = max([1, len(shape.prefix), shape.least, *starts])
+        self._places = told_apart if shape.most is None else shape.most
 
-def _state_rule(state, shape, positions, caps, name_of, emitter) -> Expr:  # type: ignore[no-untyped-def]
-    place, *counts = state
-    enough = all(n >= c.least for n, c in zip(counts, shape.contains, strict=True))
-    parts: list[Expr] = [EMPTY] if place >= shape.least and enough else []
-    if shape.most is None or place < shape.most:
-        comma = (emitter.style.layout.comma,) if place else ()
-        for term, after in _next_items(place, counts, shape, caps, emitter):
-            target = name_of((min(place + 1, positions), *after))
-            parts.append(Seq((*comma, emitter.value(term), Ref(target))))
-    return Alt(tuple(parts))
+    @property
+    def size(self) -> int:
+        """How many states there can be."""
+        return math.prod((self._places + 1, *(cap + 1 for cap in self._caps)))
 
+    def name(self, state: tuple[int, ...]) -> str:
+        """The rule of what may follow in `state`."""
+        if state not in self._names:
+            after = ",".join(map(str, state))
+            self._names[state] = self._writer.fresh(f"{self._stem} after {after}")
+            self.queue.append(state)
+        return self._names[state]
 
-def _next_items(place, counts, shape, caps, emitter):  # type: ignore[no-untyped-def]
-    """The kinds of item that may come next, each with the counts after it."""
-    terms = emitter.translator.terms
-    choices = []
-    for c, n, cap in zip(shape.contains, counts, caps, strict=True):
-        if place < c.start or (c.most is None and n >= c.least):
-            choices.append([(terms.any, n)])
-            continue
-        # Without an upper limit an item may count or not: the counts only need to be reachable.
-        outside = terms.any if c.most is None else terms.negation(c.term)
-        choices.append([(outside, n)] + ([(c.term, n + 1)] if n < cap else []))
-    for chosen in product(*choices):
-        term = terms.all_of([shape.item(place), *(t for t, _ in chosen)])
-        if term is not terms.never:
-            yield term, tuple(n for _, n in chosen)
+    def rule(self, state: tuple[int, ...]) -> Expr:
+        """What may follow in `state`."""
+        shape, (place, *counts) = self._shape, state
+        enough = all(n >= c.least for n, c in zip(counts, shape.contains, strict=True))
+        parts: list[Expr] = [EMPTY] if place >= shape.least and enough else []
+        if shape.most is None or place < shape.most:
+            comma = (self._writer.style.layout.comma,) if place else ()
+            for term, after in self._next(place, counts):
+                target = self.name((min(place + 1, self._places), *after))
+                parts.append(Seq((*comma, self._writer.value(term), Ref(target))))
+        return Alt(tuple(parts))
+
+    def _next(self, place: int, counts: list[int]) -> Iterator[tuple[Term, tuple[int, ...]]]:
+        """The kinds of item that may come next, each with the counts after it."""
+        terms = self._writer.translator.terms
+        choices = []
+        for c, n, cap in zip(self._shape.contains, counts, self._caps, strict=True):
+            if place < c.start or (c.most is None and n >= c.least):
+                choices.append([(terms.any, n)])
+                continue
+            # Without an upper limit, an item that matches need not be counted.
+            outside = terms.any if c.most is None else terms.negation(c.term)
+            choices.append([(outside, n)] + ([(c.term, n + 1)] if n < cap else []))
+        for chosen in product(*choices):
+            term = terms.all_of([self._shape.item(place), *(t for t, _ in chosen)])
+            if term is not terms.never:
+                yield term, tuple(n for _, n in chosen)

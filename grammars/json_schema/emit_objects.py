@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from guided.grammars import automata
 from guided.grammars.automata import Dfa
 from guided.grammars.ir import Alt, Expr, Lex, Member, Members, Seq
 from guided.grammars.json_schema import objects, strings
+from guided.grammars.json_schema.context import Writer
 from guided.grammars.json_schema.layout import Layout
 from guided.grammars.json_schema.objects import ObjectShape
 from guided.grammars.json_schema.quoting import plain_strings, quoted, quoted_except, quoted_word
-from guided.grammars.json_schema.strings import Atom, Inexpressible, StringShape
+from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term, Terms
-
-if TYPE_CHECKING:
-    from guided.grammars.json_schema.emit import Emitter
 
 _MOST_CLASSES = 64
 NEVER = Alt(())
 
 
-def object_expr(shape: ObjectShape, emitter: Emitter) -> Expr:
-    """The text of an object in `shape`; raises Inexpressible."""
-    layout = emitter.style.layout
-    bodies = [_body(one, emitter) for one in objects.spread(shape, emitter.translator.terms)]
+def object_expr(shape: ObjectShape, writer: Writer) -> Expr:
+    """The text of an object in `shape`; raises InexpressibleError."""
+    layout = writer.style.layout
+    bodies = [_body(one, writer) for one in objects.spread(shape, writer.translator.terms)]
     bodies = [body for body in bodies if body is not NEVER]
     if not bodies:
         return NEVER
@@ -34,31 +31,31 @@ def object_expr(shape: ObjectShape, emitter: Emitter) -> Expr:
     return Seq((layout.open_object, body, layout.close_object))
 
 
-def _body(shape: ObjectShape, emitter: Emitter) -> Expr:
+def _body(shape: ObjectShape, writer: Writer) -> Expr:
     """The members of an object whose `some` speaks of unknown names only."""
-    terms = emitter.translator.terms
-    known = [name for name in shape.known() if _name_allowed(name, shape, emitter)]
+    terms = writer.translator.terms
+    known = [name for name in shape.known() if _name_allowed(name, shape, writer)]
     if not set(shape.required) <= set(known):
         return NEVER
     found = {name: shape.member(name, terms) for name in known}
     members = tuple(
-        Member(_named_member(name, term, emitter), name in shape.required)
+        Member(_named_member(name, term, writer), name in shape.required)
         for name, term in found.items()
         if term is not terms.never
     )
-    classes = _name_classes(shape, emitter)
-    extra = _any_member(classes, emitter)
+    classes = _name_classes(shape, writer)
+    extra = _any_member(classes, writer)
     whole = Members(
         members,
-        emitter.style.layout.comma,
+        writer.style.layout.comma,
         extra,
-        emitter.style.in_order and _has_order(shape),
+        writer.style.in_order and _has_order(shape),
         shape.least,
         shape.most,
     )
     if not shape.some:
         return _counted(whole)
-    tail = _any_member(_tails(classes, shape, terms), emitter)
+    tail = _any_member(_tails(classes, shape, terms), writer)
     return NEVER if tail is None else _ended(whole, tail)
 
 
@@ -79,7 +76,7 @@ def _tails(
 ) -> list[tuple[StringShape, Term]]:
     """The members that are all that `shape.some` asks for, at once."""
     if len({some.term for some in shape.some}) > 1:
-        raise Inexpressible("several members of unknown name must exist")
+        raise InexpressibleError("several members of unknown name must exist")
     found = classes
     for some in shape.some:
         kept = []
@@ -87,8 +84,8 @@ def _tails(
             both = strings.meet(names, some.names)
             if both is not None and not strings.is_empty(both):
                 kept.append((both, terms.all_of((term, some.term))))
-        if not kept or len(shape.some) > 1 and len(kept) < len(found):
-            raise Inexpressible("several members of unknown name must exist")
+        if not kept or (len(shape.some) > 1 and len(kept) < len(found)):
+            raise InexpressibleError("several members of unknown name must exist")
         found = kept
     return found
 
@@ -96,7 +93,7 @@ def _tails(
 def _ended(whole: Members, tail: Expr) -> Expr:
     """`whole` with `tail` as its last member: of equal names, JSON readers keep the last."""
     if whole.least > 1 + sum(m.required for m in whole.members):
-        raise Inexpressible("minProperties beside members of unknown name that must exist")
+        raise InexpressibleError("minProperties beside members of unknown name that must exist")
     most = None if whole.most is None else whole.most - 1
     parts: list[Expr] = []
     if not any(member.required for member in whole.members):
@@ -114,7 +111,7 @@ def _counted(whole: Members) -> Expr:
     if whole.extra is None or whole.least == 1:
         return whole
     if whole.least - 1 > len(whole.members):
-        raise Inexpressible(
+        raise InexpressibleError(
             "members with free names might repeat one name, so that fewer than "
             f"{whole.least} remain"
         )
@@ -127,15 +124,13 @@ def _counted(whole: Members) -> Expr:
     return Alt((named, Seq((some_named, whole.separator, more))))
 
 
-def _name_allowed(name: str, shape: ObjectShape, emitter: Emitter) -> bool:
-    return all(
-        any(one.contains(name) for one in emitter.form(term).strings) for term in shape.names
-    )
+def _name_allowed(name: str, shape: ObjectShape, writer: Writer) -> bool:
+    return all(any(one.contains(name) for one in writer.form(term).strings) for term in shape.names)
 
 
-def _named_member(name: str, term: Term, emitter: Emitter) -> Expr:
-    layout = emitter.style.layout
-    return Seq((_key(name, layout), emitter.value(term)))
+def _named_member(name: str, term: Term, writer: Writer) -> Expr:
+    layout = writer.style.layout
+    return Seq((_key(name, layout), writer.value(term)))
 
 
 @lru_cache(maxsize=4096)
@@ -147,9 +142,9 @@ def _key(name: str, layout: Layout) -> Lex:
     return Lex(automata.literal(text) + layout.colon, name)
 
 
-def _any_member(classes: list[tuple[StringShape, Term]], emitter: Emitter) -> Expr | None:
+def _any_member(classes: list[tuple[StringShape, Term]], writer: Writer) -> Expr | None:
     """A member whose name is in one of the classes."""
-    layout, terms = emitter.style.layout, emitter.translator.terms
+    layout, terms = writer.style.layout, writer.translator.terms
     by_term: dict[Term, Dfa] = {}
     for names, term in classes:
         if term is terms.never:
@@ -157,7 +152,7 @@ def _any_member(classes: list[tuple[StringShape, Term]], emitter: Emitter) -> Ex
         key = _keys(names, layout)
         by_term[term] = by_term[term] | key if term in by_term else key
     parts = [
-        Seq((Lex(key, "name"), emitter.value(term)))
+        Seq((Lex(key, "name"), writer.value(term)))
         for term, key in by_term.items()
         if not key.is_empty()
     ]
@@ -185,7 +180,7 @@ def _excluded(names: StringShape) -> tuple[str, ...] | None:
     if names.words is not None or names.least or names.most is not None or len(names.atoms) != 1:
         return None
     (atom,) = names.atoms
-    if atom.kind != "words" or atom.holds or isinstance(atom.value, str):
+    if atom.kind != "words" or atom.holds or not isinstance(atom.value, tuple):
         return None
     return atom.value
 
@@ -196,22 +191,20 @@ def _any_key(layout: Layout) -> Dfa:
     return plain_strings() + layout.colon
 
 
-def _name_classes(shape: ObjectShape, emitter: Emitter) -> list[tuple[StringShape, Term]]:
+def _name_classes(shape: ObjectShape, writer: Writer) -> list[tuple[StringShape, Term]]:
     """The names outside `known()`, split by what a member of that name must be."""
-    terms = emitter.translator.terms
+    terms = writer.translator.terms
     known = shape.known()
     classes = [objects.outside(known)]
     for term in shape.names:
-        pieces = [
-            strings.meet(a, b) for a in classes for b in emitter.form(term).strings
-        ]
+        pieces = [strings.meet(a, b) for a in classes for b in writer.form(term).strings]
         classes = [piece for piece in pieces if piece is not None and not strings.is_empty(piece)]
     if any(clause.rest is terms.never and not clause.patterns for clause in shape.clauses):
         return []
     atoms = list(dict.fromkeys(a for clause in shape.clauses for a, _ in clause.patterns))
     for atom in atoms:
         classes = _split(classes, atom)
-    return [(names, _member_of_class(names, shape, emitter)) for names in classes]
+    return [(names, _member_of_class(names, shape, writer)) for names in classes]
 
 
 def _split(classes: list[StringShape], atom: Atom) -> list[StringShape]:
@@ -222,13 +215,15 @@ def _split(classes: list[StringShape], atom: Atom) -> list[StringShape]:
             if piece is not None and not strings.is_empty(piece):
                 found.append(piece)
     if len(found) > _MOST_CLASSES:
-        raise Inexpressible(f"the patterns of names divide them into more than {_MOST_CLASSES} classes")
+        raise InexpressibleError(
+            f"the patterns of names divide them into more than {_MOST_CLASSES} classes"
+        )
     return found
 
 
-def _member_of_class(names: StringShape, shape: ObjectShape, emitter: Emitter) -> Term:
+def _member_of_class(names: StringShape, shape: ObjectShape, writer: Writer) -> Term:
     """What members with these names must be: every pattern holds or fails for the whole class."""
-    terms = emitter.translator.terms
+    terms = writer.translator.terms
     wanted = []
     for clause in shape.clauses:
         found = [t for atom, t in clause.patterns if _holds(atom, names)]

@@ -13,7 +13,7 @@ from guided.grammars import automata
 from guided.grammars.automata import Dfa
 from guided.grammars.regex import compile_regex
 
-# -- dates and times (RFC 3339) ---------------------------------------------------------------------
+# -- dates and times (RFC 3339) -----------------------------------------------------------
 _LEAP = r"(([0-9]{2}(0[48]|[2468][048]|[13579][26]))|(0[048]|[2468][048]|[13579][26])00)"
 _DATE = (
     r"([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
@@ -29,7 +29,7 @@ _CLOCK = r"T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S)"
 _DAYS = r"([0-9]+Y([0-9]+M([0-9]+D)?)?|[0-9]+M([0-9]+D)?|[0-9]+D)"
 _DURATION = rf"P({_DAYS}({_CLOCK})?|{_CLOCK}|[0-9]+W)"
 
-# -- addresses --------------------------------------------------------------------------------------
+# -- addresses ----------------------------------------------------------------------------
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
 _H16 = r"[0-9A-Fa-f]{1,4}"
@@ -46,10 +46,12 @@ _QUOTED_LOCAL = r'"([ !#-\[\]-~]|\\[ -~]){0,31}"'
 
 
 def _local_part(atom: str) -> str:
-    return rf"({atom}{{1,64}}|{atom}{{1,31}}\.{atom}{{1,32}}|{atom}{{1,20}}(\.{atom}{{1,20}}){{2}}|{_QUOTED_LOCAL})"
+    one, two = rf"{atom}{{1,64}}", rf"{atom}{{1,31}}\.{atom}{{1,32}}"
+    three = rf"{atom}{{1,20}}(\.{atom}{{1,20}}){{2}}"
+    return rf"({one}|{two}|{three}|{_QUOTED_LOCAL})"
 
 
-# -- URI (RFC 3986) and IRI (RFC 3987) --------------------------------------------------------------
+# -- URI (RFC 3986) and IRI (RFC 3987) ----------------------------------------------------
 def _uri(wide: str, reference: bool) -> str:
     """A URI, or an IRI where `wide` adds characters; with or without relative references."""
     escape = r"%[0-9A-Fa-f]{2}"
@@ -64,20 +66,24 @@ def _uri(wide: str, reference: bool) -> str:
     host = rf"(\[({_IPV6}|{future})\]|([{unreserved}{sub}]|{escape})*)"
     authority = rf"//{user}{host}(:[0-9]*)?{segments}"
     absolute = rf"/({pchar}+{segments})?"
-    full = rf"[A-Za-z][A-Za-z0-9+.\-]*:({authority}|{absolute}|{pchar}+{segments}|){query}{fragment}"
+    full = (
+        rf"[A-Za-z][A-Za-z0-9+.\-]*:({authority}|{absolute}|{pchar}+{segments}|){query}{fragment}"
+    )
     if not reference:
         return full
     return rf"({full}|({authority}|{absolute}|{first}+{segments}|){query}{fragment})"
 
 
 _UCS = r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef\U00010000-\U0001fffd\U00020000-\U0002fffd"
-_VARIABLE = r"([A-Za-z0-9_]|%[0-9A-Fa-f]{2})(\.?([A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*(:[1-9][0-9]{0,3}|\*)?"
+_VARIABLE = (
+    r"([A-Za-z0-9_]|%[0-9A-Fa-f]{2})(\.?([A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*(:[1-9][0-9]{0,3}|\*)?"
+)
 _TEMPLATE = (
     r"([!#$&(-;=?-\[\]_a-z~\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]|%[0-9A-Fa-f]{2}"
     rf"|\{{[+#./;?&=,!@|]?{_VARIABLE}(,{_VARIABLE})*\}})*"
 )
 
-# -- pointers ---------------------------------------------------------------------------------------
+# -- pointers -----------------------------------------------------------------------------
 _POINTER = r"(/([^~/]|~[01])*)*"
 _RELATIVE_POINTER = rf"(0|[1-9][0-9]*)(#|{_POINTER})"
 
@@ -142,7 +148,9 @@ def format_language(name: str) -> Dfa:
     if name in ("email", "idn-email"):
         literal = compile_regex(rf"\[({_IPV4}|IPv6:{_IPV6})\]", "python")
         at = automata.literal(b"@")
-        return compile_regex(_local_part(_mail_atom(name)), "python") + at + (_host_name() | literal)
+        return (
+            compile_regex(_local_part(_mail_atom(name)), "python") + at + (_host_name() | literal)
+        )
     return compile_regex(_PATTERNS[name], "python")
 
 

@@ -9,9 +9,29 @@ from guided.grammars.json_schema.document import Node
 
 TYPES = ("null", "boolean", "number", "integer", "string", "array", "object")
 ANNOTATIONS = frozenset(
-    "title description default examples example deprecated readOnly writeOnly $comment $schema $id id "
-    "$anchor $dynamicAnchor $recursiveAnchor $vocabulary $defs definitions contentEncoding "
-    "contentMediaType contentSchema".split()
+    [
+        "title",
+        "description",
+        "default",
+        "examples",
+        "example",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "$comment",
+        "$schema",
+        "$id",
+        "id",
+        "$anchor",
+        "$dynamicAnchor",
+        "$recursiveAnchor",
+        "$vocabulary",
+        "$defs",
+        "definitions",
+        "contentEncoding",
+        "contentMediaType",
+        "contentSchema",
+    ]
 )
 
 

@@ -40,7 +40,9 @@ def _around(before: Dfa, text: bytes, after: Dfa, name: str) -> Lex:
     return Lex(before + automata.literal(text) + after, name)
 
 
-def _make(inner: Dfa, before: Dfa, comma: Dfa, colon: Dfa, colons: tuple[bytes, ...] | None) -> Layout:
+def _make(
+    inner: Dfa, before: Dfa, comma: Dfa, colon: Dfa, colons: tuple[bytes, ...] | None
+) -> Layout:
     """`inner` stands inside brackets, `before` commas and colons, the others after them."""
     none = automata.epsilon()
     return Layout(

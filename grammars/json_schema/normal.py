@@ -11,7 +11,7 @@ from guided.grammars.json_schema.arrays import ArrayShape
 from guided.grammars.json_schema.budget import Budget
 from guided.grammars.json_schema.numbers import ALL_NUMBERS, NumberShape
 from guided.grammars.json_schema.objects import ALL_OBJECTS, Clause, ObjectShape
-from guided.grammars.json_schema.strings import ALL_STRINGS, Inexpressible, StringShape
+from guided.grammars.json_schema.strings import ALL_STRINGS, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term, Terms
 
 MAX_ALTERNATIVES = 4096
@@ -44,7 +44,10 @@ class Algebra:
     """Union, intersection and difference of normal forms."""
 
     def __init__(
-        self, terms: Terms, budget: Budget, normal: Callable[[Term], Normal],
+        self,
+        terms: Terms,
+        budget: Budget,
+        normal: Callable[[Term], Normal],
         is_empty: Callable[[Term], bool],
         absorbs: bool = True,
     ) -> None:
@@ -80,7 +83,7 @@ class Algebra:
     def _limit(self, count: int) -> None:
         self.budget.spend(count)
         if count > MAX_ALTERNATIVES:
-            raise Inexpressible(f"alternatives combine to more than {MAX_ALTERNATIVES}")
+            raise InexpressibleError(f"alternatives combine to more than {MAX_ALTERNATIVES}")
 
     def meet(self, a: Normal, b: Normal) -> Normal:
         """The values in both."""
@@ -96,7 +99,9 @@ class Algebra:
             self._cross(a.numbers, b.numbers, numbers.meet),
             _few(self._cross(a.strings, b.strings, strings.meet)),
             self._cross(a.arrays, b.arrays, lambda x, y: arrays.meet(x, y, terms)),
-            self._possible(self._cross(a.objects, b.objects, lambda x, y: objects.meet(x, y, terms))),
+            self._possible(
+                self._cross(a.objects, b.objects, lambda x, y: objects.meet(x, y, terms))
+            ),
         )
 
     def _possible(self, shapes: tuple[ObjectShape, ...]) -> tuple[ObjectShape, ...]:
@@ -122,7 +127,7 @@ class Algebra:
         return tuple(found)
 
     def subtract(self, a: Normal, b: Normal) -> Normal:
-        """The values in `a` and not in `b`; raises Inexpressible."""
+        """The values in `a` and not in `b`; raises InexpressibleError."""
         terms = self.terms
         return Normal(
             a.null and not b.null,
@@ -130,7 +135,9 @@ class Algebra:
             a.false and not b.false,
             self._minus(a.numbers, b.numbers, numbers.complement, numbers.meet, numbers.is_empty),
             _few(
-                self._minus(a.strings, b.strings, strings.complement, strings.meet, strings.is_empty)
+                self._minus(
+                    a.strings, b.strings, strings.complement, strings.meet, strings.is_empty
+                )
             ),
             self._minus(
                 a.arrays,

@@ -18,7 +18,7 @@ from guided.errors import GrammarTooLargeError
 from guided.grammars import automata
 from guided.grammars.automata import Dfa
 from guided.grammars.json_schema.numbers import Bound, NumberShape
-from guided.grammars.json_schema.strings import Inexpressible
+from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.tables import explore
 from guided.grammars.regex import compile_regex
 
@@ -29,7 +29,9 @@ _SAFE_DIGITS = 15
 _LARGEST_MODULUS = 4096
 
 _ANY_INTEGER = r"-?(0|[1-9][0-9]{0,39})"
-_ANY_NUMBER = r"-?(0|[1-9][0-9]{0,39})(\.[0-9]{1,40})?([eE][+-]?(0{0,2}[0-9]|0?[0-9]{2}|1[0-9]{2}|2[0-4][0-9]))?"
+# An exponent of at most 249 keeps numbers of 40 digits within the range of doubles.
+_EXPONENT = r"([eE][+-]?(0{0,2}[0-9]|0?[0-9]{2}|1[0-9]{2}|2[0-4][0-9]))?"
+_ANY_NUMBER = rf"-?(0|[1-9][0-9]{{0,39}})(\.[0-9]{{1,40}})?{_EXPONENT}"
 
 
 _State = tuple[str, bool, tuple[Hashable, ...]]
@@ -89,7 +91,7 @@ class _Remainder:
         self.digits = _fraction_digits(step)
         self._modulus = int(step * 10**self.digits)
         if self._modulus > _LARGEST_MODULUS:
-            raise Inexpressible(
+            raise InexpressibleError(
                 f"multipleOf {float(step):g} needs more than {_LARGEST_MODULUS} remainders"
             )
 
@@ -267,7 +269,7 @@ def _plain(shape: NumberShape) -> Dfa:
         every = explore(writer.start, alphabet, writer.step, writer.accepts)
         return every & _digit_limit(_fraction_limit(shape))
     except GrammarTooLargeError as error:
-        raise Inexpressible(f"the numbers need too large an automaton ({error})") from error
+        raise InexpressibleError(f"the numbers need too large an automaton ({error})") from error
 
 
 def _texts(value: Fraction) -> list[bytes]:
@@ -283,7 +285,7 @@ def _texts(value: Fraction) -> list[bytes]:
 
 @lru_cache(maxsize=1024)
 def number_text(shape: NumberShape) -> Dfa:
-    """The automaton of the texts of `shape`. Raises Inexpressible where it would be too large."""
+    """The automaton of the texts of `shape`; raises InexpressibleError where it is too large."""
     if shape.values is not None:
         texts = [text for value in shape.values for text in _texts(value)]
         texts += [repr(float(value)).encode() for value in shape.pointed & set(shape.values)]

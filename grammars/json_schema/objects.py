@@ -197,9 +197,7 @@ def _named_conditions(
             yield present(name, opposite, terms), holds
 
 
-def _conditions_of_names(
-    clause: Clause, terms: Terms
-) -> Iterator[tuple[ObjectShape, ObjectShape]]:
+def _conditions_of_names(clause: Clause, terms: Terms) -> Iterator[tuple[ObjectShape, ObjectShape]]:
     for atom, term in clause.patterns:
         if term is not terms.any:
             names = StringShape(atoms=frozenset({atom}))
@@ -230,7 +228,7 @@ def _without(some: Some, terms: Terms) -> ObjectShape:
     if shape.is_everything:
         return ObjectShape((Clause({}, (), opposite),))
     if shape.least or shape.most is not None:
-        raise strings.Inexpressible("the opposite of a rule about names of a given length")
+        raise strings.InexpressibleError("the opposite of a rule about names of a given length")
     # A name outside any of the atoms is free.
     free = tuple((atom.negated(), terms.any) for atom in sorted(shape.atoms, key=repr))
     return ObjectShape((Clause({}, free, opposite),))
@@ -248,10 +246,14 @@ def spread(shape: ObjectShape, terms: Terms) -> list[ObjectShape]:
                     grown.append(meet(one, present(name, some.term, terms), terms))
             rest = _beyond(some.names, known)
             if rest is not None and _most_members(one, terms) == float("inf"):
-                grown.append(replace(one, some=tuple(dict.fromkeys((*one.some, Some(rest, some.term))))))
+                grown.append(
+                    replace(one, some=tuple(dict.fromkeys((*one.some, Some(rest, some.term)))))
+                )
         found = [one for one in grown if one is not None]
         if len(found) > 256:
-            raise strings.Inexpressible("rules about members that must exist combine too often")
+            raise strings.InexpressibleError(
+                "rules about members that must exist combine too often"
+            )
     return found
 
 

@@ -91,9 +91,8 @@ def quoted_except(names: frozenset[str]) -> Dfa:
     """The JSON texts of all strings but `names`."""
     if not names:
         return plain_strings()
-    simple, odd = [], []
-    for name in names:
-        (odd if any(char < " " for char in name) else simple).append(name)
+    odd = [name for name in names if any(char < " " for char in name)]
+    simple = names.difference(odd)
     dfa = plain_strings() - automata.literals(map(quoted_word, simple))
     for name in odd:
         dfa = dfa - quoted(automata.literal(name.encode()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guided.errors import UnsupportedSchemaError
+from guided.grammars.json_schema.document import Node
 
 Status = Literal["enforced", "annotation", "unsupported"]
 
@@ -37,6 +38,9 @@ class Report:
         known = self.entries.get((pointer, keyword))
         if known is None or known.status != "unsupported":
             self.entries[pointer, keyword] = Entry(pointer, keyword, status, note)
+
+    def visit(self, node: Node) -> None:
+        """Called for every schema that is looked at; notes nothing here."""
 
     def refuse(self, pointer: str, keyword: str, reason: str) -> None:
         """Raise UnsupportedSchemaError, or go on without the keyword where that was asked for."""

@@ -1,4 +1,4 @@
-"""Sets of JSON strings: a length range, and patterns, formats and words that hold or do not hold."""
+"""Sets of JSON strings: a length range, and patterns, formats and words that hold or fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guided.grammars.json_schema import formats
 from guided.grammars.regex import compile_regex
 
 
-class Inexpressible(Exception):
+class InexpressibleError(Exception):
     """A set has no exact form here. The keyword that needs it turns this into a named refusal.
 
     `keyword` names the keyword, where the place that raises knows it better.
@@ -66,16 +66,20 @@ class Atom:
         return automata.complement(formats.format_language(name))
 
     def admits(self, text: str) -> bool:
-        """Whether `text` belongs to the atom; raises Inexpressible where that is not known."""
+        """Whether `text` belongs to the atom; raises InexpressibleError where that is not known."""
         if self.kind == "words":
             return (text in _word_set(self.value)) is self.holds
         try:
             data = text.encode()
         except UnicodeEncodeError:
-            raise Inexpressible("a string holds a lone surrogate") from None
+            raise InexpressibleError("a string holds a lone surrogate") from None
         found = _positive(self.kind, self.value).accepts(data)
-        if self.is_narrowed and not found and formats.broader_language(str(self.value)).accepts(data):
-            raise Inexpressible(f"whether {text!r} has the format {self.value} is not known")
+        if (
+            self.is_narrowed
+            and not found
+            and formats.broader_language(str(self.value)).accepts(data)
+        ):
+            raise InexpressibleError(f"whether {text!r} has the format {self.value} is not known")
         return found is self.holds
 
 
@@ -92,16 +96,18 @@ def _positive(kind: str, value: str | tuple[str, ...] | Dfa) -> Dfa:
         try:
             return automata.literals([word.encode() for word in value])
         except UnicodeEncodeError:
-            raise Inexpressible("a string holds a lone surrogate") from None
+            raise InexpressibleError("a string holds a lone surrogate") from None
     text = str(value)
     if kind == "format":
         return formats.format_language(text)
     try:
         return compile_regex(text, "ecma")
     except RegexError as error:
-        raise Inexpressible(f"the pattern {text!r} is not supported: {error.message}") from error
+        raise InexpressibleError(
+            f"the pattern {text!r} is not supported: {error.message}"
+        ) from error
     except GrammarTooLargeError as error:
-        raise Inexpressible(f"the pattern {text!r} is too large: {error}") from error
+        raise InexpressibleError(f"the pattern {text!r} is too large: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +167,7 @@ def complement(shape: StringShape) -> list[StringShape]:
     if shape.words is not None:
         return [StringShape(atoms=frozenset({Atom("words", tuple(sorted(shape.words)), False)}))]
     parts = [
-        StringShape(atoms=frozenset({atom.negated()}))
-        for atom in sorted(shape.atoms, key=_order)
+        StringShape(atoms=frozenset({atom.negated()})) for atom in sorted(shape.atoms, key=_order)
     ]
     if shape.least:
         parts.append(StringShape(most=shape.least - 1))
@@ -173,7 +178,7 @@ def complement(shape: StringShape) -> list[StringShape]:
 
 @lru_cache(maxsize=2048)
 def language(shape: StringShape) -> Dfa:
-    """The automaton of the set, over UTF-8. Raises Inexpressible where it would be too large.
+    """The automaton of the set, over UTF-8. Raises InexpressibleError where it would be too large.
 
     Of sets with formats that are known in part, a part.
     """
@@ -190,7 +195,7 @@ def language(shape: StringShape) -> Dfa:
     try:
         return _within(_product(dfas), shape.least, most)
     except GrammarTooLargeError as error:
-        raise Inexpressible(f"the strings need too large an automaton ({error})") from error
+        raise InexpressibleError(f"the strings need too large an automaton ({error})") from error
 
 
 def _order(atom: Atom) -> tuple[bool, str, str]:
@@ -237,7 +242,7 @@ def is_empty(shape: StringShape) -> bool:
             bounds = {Atom("language", atom.bound()): atom.bound() for atom in shape.atoms}
             return _within(_product(bounds), shape.least, shape.most).is_empty()
         return language(shape).is_empty()
-    except (Inexpressible, GrammarTooLargeError):
+    except (InexpressibleError, GrammarTooLargeError):
         return False
 
 

@@ -19,7 +19,7 @@ def explore(
     step: Callable[[Any, int], Hashable | None],
     accepts: Callable[[Any], bool],
 ) -> Dfa:
-    """The automaton of the states reachable from `start`; `step` gives None where no word goes on."""
+    """The automaton of what is reachable from `start`; `step` gives None where no word goes on."""
     numbers: dict[Hashable, int] = {start: 0}
     queue = [start]
     rows: list[list[int]] = []

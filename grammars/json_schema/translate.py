@@ -9,7 +9,7 @@ from guided.grammars.json_schema.budget import Budget
 from guided.grammars.json_schema.document import Document, Node
 from guided.grammars.json_schema.normal import Algebra, Normal
 from guided.grammars.json_schema.report import Report
-from guided.grammars.json_schema.strings import Inexpressible
+from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.terms import Term, Terms
 
 _DEEPEST_PROOF = 24
@@ -55,7 +55,7 @@ class Translator:
     # -- normal forms ---------------------------------------------------------------------------
 
     def normal(self, term: Term) -> Normal:
-        """The normal form of `term`; raises SchemaError, Inexpressible."""
+        """The normal form of `term`; raises SchemaError, InexpressibleError."""
         known = self._forms.get(term)
         if known is not None:
             return known
@@ -74,7 +74,7 @@ class Translator:
             return
         since = len(self._open) - self._open[::-1].index(term) - 1
         if None in self._open[since:]:
-            raise Inexpressible("a proof that leads back to itself")
+            raise InexpressibleError("a proof that leads back to itself")
         raise SchemaError("a reference that leads back to itself", term.pointer)
 
     def _work_out(self, term: Term) -> Normal:
@@ -104,21 +104,22 @@ class Translator:
                 inner = part.parts[0]
                 try:
                     form = self.algebra.subtract(form, self.normal(inner))
-                except Inexpressible as error:
+                except InexpressibleError as error:
                     self.refuse(inner.pointer, "not", str(error))
         return form
 
     def _schema(self, node: Node) -> Normal:
+        self.report.visit(node)
         try:
             return apply_all(node, assertions(node, self), self)
-        except Inexpressible as error:
+        except InexpressibleError as error:
             self.refuse(node.pointer, "schema", str(error))
             return self.algebra.top
 
     def refuse(self, pointer: str, keyword: str, reason: str) -> None:
         """Refuse a keyword; within a proof of emptiness this only ends the proof."""
         if None in self._open:
-            raise Inexpressible(reason)
+            raise InexpressibleError(reason)
         self.report.refuse(pointer, keyword, reason)
 
     # -- emptiness ------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ class Translator:
         self._open.append(None)
         try:
             found = self.algebra.is_empty(self.normal(term))
-        except (Inexpressible, UnsupportedSchemaError):
+        except (InexpressibleError, UnsupportedSchemaError):
             found = False
         finally:
             self._open.pop()

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from guided.grammars.json_schema import arrays
 from guided.grammars.json_schema.arrays import ArrayShape
+from guided.grammars.json_schema.context import Context
 from guided.grammars.json_schema.document import Node
 from guided.grammars.json_schema.normal import Normal
 from guided.grammars.json_schema.objects import Clause, ObjectShape, checked
-from guided.grammars.json_schema.strings import Inexpressible
+from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.terms import Term
 
-if TYPE_CHECKING:
-    from guided.grammars.json_schema.translate import Translator
 
-
-def without_unevaluated(node: Node, form: Normal, translator: Translator) -> Normal:
+def without_unevaluated(node: Node, form: Normal, context: Context) -> Normal:
     """The values of `form` whose unevaluated members and items are as `node` asks.
 
     Each alternative knows which members its own branches have looked at; branches that hold
     without being chosen have an alternative of their own.
     """
-    terms = translator.terms
+    terms = context.terms
     if "unevaluatedProperties" in node.raw:
-        rest = translator.place(node, "unevaluatedProperties")
-        shapes = (_members(shape, rest, translator) for shape in form.objects)
+        rest = context.place(node, "unevaluatedProperties")
+        shapes = (_members(shape, rest, context) for shape in form.objects)
         kept = (checked(shape, terms) for shape in shapes)
         form = replace(form, objects=tuple(shape for shape in kept if shape is not None))
     if "unevaluatedItems" in node.raw:
-        rest = translator.place(node, "unevaluatedItems")
-        found = (_items(shape, rest, translator) for shape in form.arrays)
+        rest = context.place(node, "unevaluatedItems")
+        found = (_items(shape, rest, context) for shape in form.arrays)
         form = replace(form, arrays=tuple(shape for shape in found if shape is not None))
     return form
 
 
-def _members(shape: ObjectShape, rest: Term, translator: Translator) -> ObjectShape:
-    any_term = translator.terms.any
+def _members(shape: ObjectShape, rest: Term, context: Context) -> ObjectShape:
+    any_term = context.terms.any
     evaluated = [clause for clause in shape.clauses if clause.evaluates]
     named = {name: any_term for clause in evaluated for name in clause.named}
     patterns = tuple((atom, any_term) for clause in evaluated for atom, _ in clause.patterns)
@@ -47,12 +44,12 @@ def _members(shape: ObjectShape, rest: Term, translator: Translator) -> ObjectSh
     return replace(shape, clauses=(*shape.clauses, clause))
 
 
-def _items(shape: ArrayShape, rest: Term, translator: Translator) -> ArrayShape | None:
-    terms = translator.terms
+def _items(shape: ArrayShape, rest: Term, context: Context) -> ArrayShape | None:
+    terms = context.terms
     if rest is terms.any or shape.evaluated is None:
         return replace(shape, evaluated=None)
     if shape.contains:
-        raise Inexpressible("unevaluatedItems beside contains is not supported")
+        raise InexpressibleError("unevaluatedItems beside contains is not supported")
     seen = (terms.any,) * shape.evaluated
     found = arrays.meet(shape, ArrayShape(seen, rest), terms)
     return found and replace(found, evaluated=None)
