@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from guided.decoding import Decoder, Sampler
-from guided.errors import InputError, ValidationFailedError
+from guided.errors import InputError
 from guided.model import Message, Model, Prompt
 from guided.options import Options, Settings
 from guided.result import Result
-from guided.rows import Row, make_rows
+from guided.row_decoder import RowDecoder
+from guided.rows import make_rows
 
 T = TypeVar("T")
 One = str | list[Message]
@@ -161,7 +160,7 @@ def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Resul
     _check_draws(sampler, settings)
     rows = make_rows(model, prompts, outputs, settings, [*settings.controls, *controls])
     decoder = Decoder(model.network, model.vocabulary, sampler)
-    return _decode(decoder, rows, settings)
+    return RowDecoder(decoder, rows, settings).run()
 
 
 def _check_draws(sampler: Sampler, settings: Settings) -> None:
@@ -173,52 +172,6 @@ def _check_draws(sampler: Sampler, settings: Settings) -> None:
                 f"{name}={value} would give the same greedy output again; "
                 "give a temperature above 0"
             )
-
-
-def _decode(decoder: Decoder, rows: Sequence[Row], settings: Settings) -> list[Result[Any]]:
-    results: list[Result[Any] | None] = [None] * len(rows)
-    discarded = [0] * len(rows)
-    waiting = list(range(len(rows)))
-    for attempt in range(settings.retries + 1):
-        refused: list[int] = []
-        for at in range(0, len(waiting), settings.batch_size):
-            chunk = waiting[at : at + settings.batch_size]
-            refused += _decode_chunk(decoder, rows, chunk, settings, attempt, results, discarded)
-        waiting = refused
-    return [result for result in results if result is not None]
-
-
-def _decode_chunk(
-    decoder: Decoder,
-    rows: Sequence[Row],
-    chunk: Sequence[int],
-    settings: Settings,
-    attempt: int,
-    results: list[Result[Any] | None],
-    discarded: list[int],
-) -> list[int]:
-    """Fills in the results of some rows; those that a validator refused and may try again."""
-    began = time.perf_counter()
-    chosen = [rows[index] for index in chunk]
-    branches = decoder.open(
-        [row.tokens for row in chosen],
-        [row.controls for row in chosen],
-        settings.seed,
-        max_new_tokens=[row.limit for row in chosen],
-        rows=[row.stream(settings.seed, attempt) for row in chosen],
-    )
-    decoder.extend(branches)
-    seconds = time.perf_counter() - began
-    refused = []
-    for index, row, branch in zip(chunk, chosen, branches, strict=True):
-        try:
-            results[index] = row.result(branch, seconds, discarded[index])
-        except ValidationFailedError:
-            if attempt == settings.retries:
-                raise
-            discarded[index] += len(branch.tokens)
-            refused.append(index)
-    return refused
 
 
 def _is_many(prompt: One | Many) -> bool:

@@ -86,10 +86,11 @@ class Model:
         if self.tokenizer is None:
             return self.vocabulary.encode(prompt.encode())
         ids = list(self.tokenizer(prompt)["input_ids"])
-        # Some tokenizers end every text with a stop token; a prompt is to be gone on from.
-        bare = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        while ids and ids[-1] in self.vocabulary.stop_ids and bare[-1:] != ids[-1:]:
-            ids.pop()
+        if ids and ids[-1] in self.vocabulary.stop_ids:
+            # Some tokenizers end every text with a stop token; a prompt is to be gone on from.
+            bare = list(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+            if bare[-1:] != ids[-1:]:
+                ids.pop()
         if not ids and (bos := getattr(self.tokenizer, "bos_token_id", None)) is not None:
             ids = [bos]
         return ids

@@ -145,6 +145,8 @@ class Settings:
         else:
             ((name, value),) = given.items()
             outputs = self._outputs(name, value, form, prompts, is_list)
+        if self.describe is not None and all(output.schema is None for output in outputs):
+            raise InputError("describe= needs a schema or choices to write into the prompt")
         if self.after is not None and any(output.grammar is None for output in outputs):
             raise InputError("after= needs schema, regex, grammar or choices for what follows")
         return outputs

@@ -62,7 +62,7 @@ class Row:
         ends = tuple(end - len(self.prefix) for end in accumulate(map(len, texts)))
         text = self.text(texts, branch.finish_reason)
         begin, thinking = self.body(branch.tokens, texts, text)
-        value = None
+        value: Any = None
         if branch.finish_reason != "interrupt":
             value = self.output.parse(text[begin:].decode(errors="replace"))
         return Result(
@@ -162,9 +162,7 @@ def _row(
 def _encode(
     model: Model, prompt: Prompt, output: Output, settings: Settings
 ) -> tuple[list[int], bytes]:
-    if settings.describe is not None:
-        if output.schema is None:
-            raise InputError("describe= needs a schema or choices to write into the prompt")
+    if settings.describe is not None and output.schema is not None:
         prompt = describe_prompt(prompt, settings.describe, output.schema)
     tokens = model.encode(prompt, settings.chat_options)
     if not tokens:

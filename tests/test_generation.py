@@ -25,6 +25,7 @@ from guided.errors import (
     ValidationFailedError,
     VocabularyError,
 )
+from guided.grammars.vocabulary import Vocabulary
 from guided.testing import byte_tokenizer, fake_model, table_model, tiny_model
 
 
@@ -281,6 +282,21 @@ def test_stop_strings_cut_exactly_over_token_boundaries() -> None:
     assert result.text == "ab"
 
 
+def test_stop_strings_are_not_searched_in_a_healed_prompt_end() -> None:
+    model = fake_model(" elephants eat ants", byte_tokenizer(["go to elephants"] * 9, 300))
+    result = guided.run(model, "See the elephan", stop=["phan", "ants"])
+    assert (result.text, result.finish_reason) == ("ts eat ", "stop_string")
+
+
+def test_a_model_without_stop_tokens_ends_where_the_grammar_does() -> None:
+    tiny = tiny_model()
+    vocabulary = Vocabulary.from_tokens(tiny.vocabulary.tokens, [], width=tiny.vocabulary.size)
+    model = guided.Model(tiny.hf_model, tiny.tokenizer, vocabulary=vocabulary)
+    assert guided.generate(model, "x", regex="ab?") in ("a", "ab")
+    result = guided.run(model, "x", regex="a+", max_new_tokens=4)
+    assert (set(result.text), result.finish_reason) == ({"a"}, "budget")
+
+
 def test_stop_strings_do_not_go_with_a_schema() -> None:
     with pytest.raises(InputError, match="stop"):
         guided.generate(tiny_model(), "x", schema=int, stop=".")
@@ -441,6 +457,10 @@ def test_ctrl_c_marks_results_and_raises_from_generate() -> None:
     result = guided.run(model, "x", regex="a+")
     assert (result.finish_reason, result.value) == ("interrupt", None)
     assert result.text.startswith("aaaa")
+    model.hf_model._laws.clear()
+    late = guided.run(model, ["x", "y"], regex="a+", batch_size=1)
+    assert [result.finish_reason for result in late] == ["interrupt", "interrupt"]
+    assert late[1].tokens == ()
     model.hf_model._laws.clear()
     with pytest.raises(KeyboardInterrupt):
         guided.generate(model, "x", regex="a+")

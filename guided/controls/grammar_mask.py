@@ -51,7 +51,15 @@ class MaskState:
         if self.thinking is not None and self.thinking <= 0 and self.grammar.in_free_text:
             # The thinking budget is spent: only the way to the trigger is left.
             return pack_tokens(self.grammar.completion()[:1], self.grammar.vocabulary.size)
-        return self.grammar.mask() if self.left is None else self.grammar.mask_within(self.left)
+        if self.left is None:
+            return self.grammar.mask()
+        try:
+            return self.grammar.mask_within(self.left)
+        except BudgetError:
+            # Without stop tokens a complete text leaves nothing to draw.
+            if self.grammar.is_accepting:
+                return self.stop_mask
+            raise
 
     @cached_property
     def is_tight(self) -> bool:
