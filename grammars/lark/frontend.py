@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +13,7 @@ from guided.grammars.automata import Dfa, literal
 from guided.grammars.grammar import Grammar
 from guided.grammars.ir import GrammarSpec, Lex, special_bytes
 from guided.grammars.lark.reader import (
+    Complaint,
     Definitions,
     SyntaxTree,
     literal_pattern,
@@ -94,11 +95,11 @@ class _Terminals:
             self.known[name] = Lex(self._dfa(name), name)
         return self.known[name]
 
-    def literal(self, tree: SyntaxTree, rule: str) -> Lex:
-        """The anonymous terminal that a literal or a range in `rule` stands for."""
-        pattern = literal_pattern(self.definitions, tree.copy(), rule)
-        shown = " .. ".join(map(str, tree.children))
-        return Lex(_words(pattern, partial(self.definitions.error_at, tree.children[0])), shown)
+    def literal(self, tree: SyntaxTree) -> Lex:
+        """The anonymous terminal that a literal or a range stands for."""
+        error = partial(self.definitions.error_at, tree.children[0])
+        shown = "..".join(map(str, tree.children))
+        return Lex(_words(literal_pattern(tree.copy(), error), error), shown)
 
     def _dfa(self, name: str) -> Dfa:
         if name in self.special_tokens:
@@ -106,18 +107,19 @@ class _Terminals:
         if name not in self.definitions.terminals:
             raise self.definitions.error(f"terminal {name!r} is not defined", name)
         error = partial(self._error, name)
-        if self.definitions.terminals[name] is None:
+        tree = self.definitions.terminals[name]
+        if tree is None:
             raise error(
                 "is declared but not defined: define it, or pass the special token that it stands "
                 "for in `special_tokens`"
             )
-        return _words(terminal_pattern(self.definitions, name), error)
+        return _words(terminal_pattern(tree, name, error), error)
 
     def _error(self, name: str, message: str) -> GrammarError:
         return self.definitions.error(f"terminal {name!r} {message}", name)
 
 
-def _words(pattern: Pattern, error: Callable[[str], GrammarError]) -> Dfa:
+def _words(pattern: Pattern, error: Complaint) -> Dfa:
     """The words of a terminal; `error` makes an error of what is wrong with it."""
     if isinstance(pattern, PatternStr) and not pattern.flags:
         try:

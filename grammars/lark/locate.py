@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from operator import itemgetter
 
 _PIECES = re.compile(
     r"""(?://|\#)[^\n]*                                 # comment
@@ -14,6 +16,12 @@ _PIECES = re.compile(
 )
 _BEFORE_DEFINITION = re.compile(r"[ \t]*(?:%override|%extend)?[ \t!?]*\Z")
 _AFTER_NAME = re.compile(r"[ \t]*(?:\{[^}\n]*\})?[ \t]*(?:\.[ \t]*[+-]?\d+)?[ \t]*:")
+
+# Where Lark's messages name what they are about.
+_NAMED = [
+    re.compile(pattern)
+    for pattern in (r"in (?:rule |terminal )?(\w+)\)\Z", r"'(\w+)'", r": (\w+)\Z")
+]
 
 
 def _is_definition(text: str, found: re.Match[str]) -> bool:
@@ -38,6 +46,47 @@ def locate(text: str, name: str, *, use: bool = False, last: bool = False) -> tu
     return _position(text, preferred[-1 if last else 0].start())
 
 
+def longest_expansion(text: str) -> tuple[str, int]:
+    """The terminal that expands to most characters, and their number, counted generously.
+
+    A terminal that uses itself counts as nothing there: Lark names it.
+    """
+    own: dict[str, int] = {"": 0}
+    uses: dict[str, list[str]] = {"": []}
+    current = ""
+    for piece in _PIECES.finditer(text):
+        if piece["name"] and _is_definition(text, piece):
+            current = piece["name"] if piece["name"].isupper() else ""
+            own.setdefault(current, 0)
+            uses.setdefault(current, [])
+        elif current:
+            own[current] += len(piece[0])
+            uses[current] += filter(None, [piece["name"]])
+    sizes: dict[str, int] = {}
+    for name in own:
+        _expand(name, own, uses, sizes)
+    return max(((name, sizes[name]) for name in own if name), key=itemgetter(1), default=("", 0))
+
+
+def _expand(
+    start: str, own: Mapping[str, int], uses: Mapping[str, list[str]], sizes: dict[str, int]
+) -> None:
+    """Fills `sizes` for `start` and all that it uses."""
+    if start in sizes:
+        return
+    opened = {start}
+    stack = [(start, iter(uses[start]))]
+    while stack:
+        name, remaining = stack[-1]
+        use = next((use for use in remaining if use in own and use not in sizes), None)
+        if use and use not in opened:
+            opened.add(use)
+            stack.append((use, iter(uses[use])))
+        elif not use:
+            sizes[name] = own[name] + sum(sizes.get(use, 0) for use in uses[name])
+            stack.pop()
+
+
 def complaint(text: str, error: BaseException) -> tuple[str, str, int, int]:
     """Message, text, line and column for an error that Lark raised without a position."""
     message = str(error).partition("\n")[0]
@@ -51,9 +100,9 @@ def complaint(text: str, error: BaseException) -> tuple[str, str, int, int]:
         return (f"cannot import: {error.strerror}: {error.filename!r}", text, *_import(text))
     if isinstance(error, AssertionError) and not message:
         return ("a terminal uses another that is only declared", text, 0, 0)
-    named = re.search(r"'(\w+)'|: (\w+)\Z|\(?in (\w+)", message)
-    name = next(filter(None, named.groups()), "") if named else ""
-    return (message[:1].lower() + message[1:], text, *locate(text, name))
+    named = next(filter(None, (pattern.search(message) for pattern in _NAMED)), None)
+    place = locate(text, named[1]) if named else (0, 0)
+    return (message[:1].lower() + message[1:], text, *place)
 
 
 def _kind(name: str) -> str:

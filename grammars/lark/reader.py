@@ -6,7 +6,7 @@ exponential in the number of optional parts of a rule; translating the tree is l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,14 @@ from lark.lexer import Pattern, Token
 from lark.load_grammar import PrepareLiterals, TerminalTreeToPattern, load_grammar
 
 from guided.errors import GrammarError, GrammarTooLargeError
-from guided.grammars.lark.locate import complaint, locate
+from guided.grammars.lark.locate import complaint, locate, longest_expansion
 
 SyntaxTree = Tree[Any]
 
+Complaint = Callable[[str], GrammarError]
+"""Makes an error of what is wrong with a terminal."""
+
+LONGEST_TEXT = 500_000  # characters
 LONGEST_TERMINAL = 50_000  # characters of the regular expression that a terminal expands to
 
 
@@ -58,8 +62,15 @@ def read(text: str) -> Definitions:
     """What `text` defines, imports included.
 
     Raises GrammarError (line, column, caret) for what Lark refuses, GrammarTooLargeError for text
-    that is nested too deeply.
+    that is too long or nested too deeply.
     """
+    if len(text) > LONGEST_TEXT:
+        raise GrammarTooLargeError(
+            f"the grammar text has {len(text)} characters, more than {LONGEST_TEXT}"
+        )
+    name, size = longest_expansion(text)
+    if size > LONGEST_TERMINAL:  # Lark would expand it
+        raise _too_long(name)
     try:
         grammar, _ = load_grammar(text, "<string>", [], False)
     except RecursionError:
@@ -86,38 +97,41 @@ def _syntax_error(text: str, error: UnexpectedInput, message: str = "") -> Gramm
     return GrammarError(message, text, max(error.line, 0), max(error.column, 0))
 
 
-def terminal_pattern(definitions: Definitions, name: str) -> Pattern:
-    """The pattern of the terminal `name`, whose tree must not be None."""
-    tree = definitions.terminals[name]
-    if tree is None or _expanded_size(tree) > LONGEST_TERMINAL:
-        raise GrammarTooLargeError(
-            f"terminal {name!r} expands to more than {LONGEST_TERMINAL} characters"
-        )
+def terminal_pattern(tree: SyntaxTree, name: str, error: Complaint) -> Pattern:
+    """The pattern of the terminal `name` with the definition `tree`."""
+    if _expanded_size(tree) > LONGEST_TERMINAL:
+        raise _too_long(name)
     if not any(node.children for node in tree.find_data("expansion")):
-        raise definitions.error(f"terminal {name!r} is empty", name)
-    return literal_pattern(definitions, _copy(tree), name)
+        raise error("is empty")
+    return literal_pattern(_copy(tree), error)
 
 
-def literal_pattern(definitions: Definitions, tree: SyntaxTree, name: str) -> Pattern:
+def _too_long(name: str) -> GrammarTooLargeError:
+    return GrammarTooLargeError(
+        f"terminal {name!r} expands to more than {LONGEST_TERMINAL} characters"
+    )
+
+
+def literal_pattern(tree: SyntaxTree, error: Complaint) -> Pattern:
     """The pattern of a literal, a range or a terminal's whole tree (which is used up).
 
-    `name` is what an error points at.
+    `error` makes an error of what is wrong with it.
     """
     try:
         pattern = (PrepareLiterals() * TerminalTreeToPattern()).transform(tree)
-    except VisitError as error:
-        raise definitions.error(_reason(error.orig_exc), name) from None
-    except (LarkError, AssertionError, ValueError, SyntaxError) as error:
-        raise definitions.error(_reason(error), name) from None
+    except VisitError as reason:
+        raise error(_reason(reason.orig_exc)) from None
+    except (LarkError, AssertionError, ValueError, SyntaxError) as reason:
+        raise error(_reason(reason)) from None
     if not isinstance(pattern, Pattern):
-        raise definitions.error("a rule cannot be used inside a terminal", name)
+        raise error("uses a rule, which a terminal must not")
     return pattern
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, AssertionError):
-        return "a range must go from one character to another"
-    return f"invalid literal: {error}"
+        return "is not a range from one character to another"
+    return f"cannot be used: {str(error)[:1].lower()}{str(error)[1:]}"
 
 
 def _expanded_size(tree: SyntaxTree) -> int:

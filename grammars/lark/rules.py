@@ -13,7 +13,6 @@ from guided.errors import GrammarError, GrammarTooLargeError
 from guided.grammars.ir import Alt, Expr, Ref, Repeat, Seq
 from guided.grammars.lark.reader import Definitions, SyntaxTree
 
-DEEPEST = 150  # nested groups in one rule
 MOST_INSTANCES = 2_000  # of all templates together
 
 
@@ -33,14 +32,14 @@ class Terminals:
     """Where expressions for terminals come from: by name, or for an anonymous literal's tree."""
 
     named: Callable[[str], Expr]
-    literal: Callable[[SyntaxTree, str], Expr]
+    literal: Callable[[SyntaxTree], Expr]
 
 
 def translate(definitions: Definitions, start: str, terminals: Terminals) -> dict[str, Expr]:
     """The rules that `start` reaches.
 
-    Raises GrammarError for what is undefined or misused, GrammarTooLargeError for groups nested
-    more than `DEEPEST` deep and for templates that instantiate each other without end.
+    Raises GrammarError for what is undefined or misused, GrammarTooLargeError for templates that
+    instantiate each other without end, RecursionError for groups that are nested too deeply.
     """
     return _Translator(definitions, terminals).run(start)
 
@@ -50,7 +49,6 @@ class _Translator:
         self.definitions = definitions
         self.terminals = terminals
         self.rule = ""  # the one being translated
-        self.depth = 0
         self.pending: list[tuple[str, str, Environment]] = []  # rule, its definition, arguments
         self.seen: set[str] = set()
         self.instances = 0
@@ -80,12 +78,7 @@ class _Translator:
     def _expr(self, node: Any, environment: Environment) -> Expr:
         if not isinstance(node, Tree):
             return self._symbol(node, environment)
-        self.depth += 1
-        if self.depth > 4 * DEEPEST:  # a group is up to four nodes deep
-            raise GrammarTooLargeError(f"rule {self.rule!r} nests groups more than {DEEPEST} deep")
-        expr = _TRANSLATIONS[node.data](self, node, environment)
-        self.depth -= 1
-        return expr
+        return _TRANSLATIONS[node.data](self, node, environment)
 
     def _symbol(self, symbol: Symbol, environment: Environment) -> Expr:
         if argument := environment.get(symbol.name):
@@ -123,7 +116,7 @@ class _Translator:
         return Repeat(part, low, high)
 
     def _literal(self, node: SyntaxTree, environment: Environment) -> Expr:
-        return self.terminals.literal(node, self.rule)
+        return self.terminals.literal(node)
 
     def _template(self, node: SyntaxTree, environment: Environment) -> Expr:
         head, *values = node.children

@@ -54,7 +54,7 @@ def test_after_may_be_nested() -> None:
 
 
 def reference_between(text: str, *, required: bool, once: bool, inside: bool = False) -> bool:
-    free, found, rest = text.partition("(")
+    _, found, rest = text.partition("(")
     if not found:
         return inside or not required
     for position, character in enumerate(rest):
@@ -62,7 +62,9 @@ def reference_between(text: str, *, required: bool, once: bool, inside: bool = F
             remaining = rest[position + 1 :]
             if once and not remaining:
                 return True
-            if not once and reference_between(remaining, required=required, once=False, inside=True):
+            if not once and reference_between(
+                remaining, required=required, once=False, inside=True
+            ):
                 return True
     return False
 

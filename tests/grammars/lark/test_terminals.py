@@ -43,6 +43,7 @@ def assert_words_of(pattern: str) -> None:
 def test_random_patterns_have_the_words_that_re_matches() -> None:
     rng = random.Random(11)
     tested = 0
+    refusals = set()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         while tested < 200:
@@ -50,10 +51,11 @@ def test_random_patterns_have_the_words_that_re_matches() -> None:
             try:
                 terminal_dfa(pattern)
             except RegexError as error:
-                assert error.message == "look-behind at the start is not supported"
+                refusals.add(error.message)
                 continue
             assert_words_of(pattern)
             tested += 1
+    assert refusals <= {"look-behind at the start is not supported"}
 
 
 @pytest.mark.parametrize(
