@@ -126,8 +126,7 @@ class Decoder:
         began = time.perf_counter()
         # Branches of one prompt share its memory.
         prompts = list(dict.fromkeys(branch.prompt for branch in branches))
-        memory, logits = Memory.read(self.network, prompts)
-        self._count_pass(sum(map(len, prompts)))
+        memory, logits = Memory.read(self.network, self.usage, prompts)
         index = {prompt: row for row, prompt in enumerate(prompts)}
         for branch in branches:
             row = index[branch.prompt]
@@ -147,7 +146,6 @@ class Decoder:
             if len(staying) < len(growing):
                 memory, growing = memory.select(staying), [growing[i] for i in staying]
             logits = memory.append([branch.tokens[-1] for branch in growing])
-            self._count_pass(len(growing) if memory.cache is not None else memory.n_tokens)
             if until is not None:
                 growing, memory, logits = _pause(growing, memory, logits, until)
 
@@ -174,10 +172,6 @@ class Decoder:
                 self.usage.forced += 1
             self.usage.tokens += 1
             branch.push(int(row[0]), row[1], row[2], self.vocabulary.stop_ids)
-
-    def _count_pass(self, positions: int) -> None:
-        self.usage.passes += 1
-        self.usage.positions += positions
 
 
 def _pause(

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from guided.decoding.network import Network
+from guided.decoding.usage import Usage
 
 
 def _is_plain(cache: Any) -> bool:
@@ -40,8 +41,11 @@ def _padded(rows: Sequence[Sequence[int]], columns: int, device: torch.device) -
 class Memory:
     """A batch of rows that have been read by the model."""
 
-    def __init__(self, network: Network, rows: list[list[int]], cache: Any, columns: int) -> None:
+    def __init__(
+        self, network: Network, usage: Usage, rows: list[list[int]], cache: Any, columns: int
+    ) -> None:
         self.network = network
+        self.usage = usage
         self.rows = rows
         self.cache = cache
         self.columns = columns
@@ -51,15 +55,15 @@ class Memory:
         self._mask: Tensor | None = None
 
     @classmethod
-    def read(cls, network: Network, rows: Sequence[Sequence[int]]) -> tuple[Memory, Tensor]:
-        """The memory of `rows` and the logits `[n, V]` after them, in one pass."""
-        memory = cls(network, [list(row) for row in rows], None, max(map(len, rows)))
-        return memory, memory._read_all()
+    def read(
+        cls, network: Network, usage: Usage, rows: Sequence[Sequence[int]]
+    ) -> tuple[Memory, Tensor]:
+        """The memory of `rows` and the logits `[n, V]` after them, in one pass.
 
-    @property
-    def n_tokens(self) -> int:
-        """Tokens in all rows."""
-        return sum(map(len, self.rows))
+        This and all later passes are counted in `usage`.
+        """
+        memory = cls(network, usage, [list(row) for row in rows], None, max(map(len, rows)))
+        return memory, memory._read_all()
 
     def _mask_for(self, columns: int) -> Tensor | None:
         if not self._is_ragged:
@@ -76,7 +80,12 @@ class Memory:
         mask = self._mask_for(self.columns)
         positions = None if mask is None else (mask.cumsum(-1) - 1).clamp_(min=0)
         logits, self.cache = self.network.forward(ids, mask, positions, None)
+        self._count(sum(map(len, self.rows)))
         return logits
+
+    def _count(self, positions: int) -> None:
+        self.usage.passes += 1
+        self.usage.positions += positions
 
     def append(self, tokens: Sequence[int]) -> Tensor:
         """The logits after one more token on every row."""
@@ -90,33 +99,33 @@ class Memory:
         positions = self._lengths[:, None]
         ids = torch.tensor(tokens, device=self.network.device)[:, None]
         logits, self.cache = self.network.forward(ids, mask, positions, self.cache)
+        self._count(len(tokens))
         self.columns += 1
         self._lengths = self._lengths + 1
         return logits
 
     def snapshot(self) -> Memory:
         """This memory as it is now; later growth of either leaves the other alone."""
-        return Memory(
-            self.network, [list(row) for row in self.rows], _snapshot(self.cache), self.columns
-        )
+        return self._like([list(row) for row in self.rows], _snapshot(self.cache), self.columns)
+
+    def _like(self, rows: list[list[int]], cache: Any, columns: int) -> Memory:
+        return Memory(self.network, self.usage, rows, cache, columns)
 
     def select(self, indices: Sequence[int]) -> Memory:
-        """A memory of the rows at `indices`, which may repeat."""
-        chosen = [list(self.rows[index]) for index in indices]
-        cache = None
-        if self.cache is not None:
-            cache = _snapshot(self.cache)
-            cache.batch_select_indices(torch.tensor(indices, device=self.network.device))
-        return Memory(self.network, chosen, cache, self.columns)
+        """A memory of the rows at `indices`, which may repeat.
 
-    @property
-    def can_select(self) -> bool:
-        """Whether rows can be picked without reading them again."""
+        The rows are read again where the cache cannot pick rows.
+        """
+        chosen = [list(self.rows[index]) for index in indices]
         if self.cache is None:
-            return True
-        return isinstance(self.cache, Cache) and all(
-            hasattr(layer, "batch_select_indices") for layer in self.cache.layers
-        )
+            return self._like(chosen, None, self.columns)
+        if not isinstance(self.cache, Cache):
+            return Memory.read(self.network, self.usage, chosen)[0]
+        cache = _snapshot(self.cache)
+        order = torch.tensor(indices, device=self.network.device)
+        for layer in cache.layers:
+            layer.reorder_cache(order)
+        return self._like(chosen, cache, self.columns)
 
 
 def join(places: Sequence[tuple[Memory, int]]) -> Memory:
@@ -129,15 +138,14 @@ def join(places: Sequence[tuple[Memory, int]]) -> Memory:
     if all(memory is first for memory, _ in places):
         if indices == list(range(len(first.rows))):
             return first.snapshot()
-        if first.can_select:
-            return first.select(indices)
+        return first.select(indices)
     rows = [list(memory.rows[index]) for memory, index in places]
     if first.cache is not None and all(_is_plain(memory.cache) for memory, _ in places):
         columns = max(map(len, rows))
-        return Memory(first.network, rows, _joined(places, columns), columns)
+        return first._like(rows, _joined(places, columns), columns)
     if first.cache is None:
-        return Memory(first.network, rows, None, max(map(len, rows)))
-    return Memory.read(first.network, rows)[0]
+        return first._like(rows, None, max(map(len, rows)))
+    return Memory.read(first.network, first.usage, rows)[0]
 
 
 def _joined(places: Sequence[tuple[Memory, int]], columns: int) -> Any:
