@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from re import _constants as sre  # type: ignore[attr-defined]
+from re import _constants as sre
 from typing import Any
 
 from guided.grammars.regex.charsets import (
@@ -43,7 +43,7 @@ def char_set(operator: Any, argument: Any, flags: int) -> CharSet:
 @lru_cache(maxsize=2048)
 def _members(members: tuple[Any, ...], flags: int, ignoring_case: bool) -> CharSet:
     categories = [_CATEGORIES[which] for operator, which in members if operator is sre.CATEGORY]
-    explicit = union([[_range(*m)] for m in members if m[0] is not sre.CATEGORY])
+    explicit = union([(_range(*m),) for m in members if m[0] is not sre.CATEGORY])
     if ignoring_case:
         return python_ignoring_case(explicit, "".join(categories), flags)
     return union([explicit, *(python_class(category, flags) for category in categories)])

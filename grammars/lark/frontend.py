@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from lark.lexer import Pattern, PatternStr
 
@@ -97,7 +98,8 @@ class _Terminals:
 
     def literal(self, tree: SyntaxTree) -> Lex:
         """The anonymous terminal that a literal or a range stands for."""
-        error = partial(self.definitions.error_at, tree.children[0])
+        token: Any = tree.children[0]
+        error = partial(self.definitions.error_at, token)
         shown = "..".join(map(str, tree.children))
         return Lex(_words(literal_pattern(tree.copy(), error), error), shown)
 

@@ -56,7 +56,7 @@ class _Product:
             dfa.transitions[:, unique[number]].tolist() for number, dfa in enumerate(automata)
         ]
         self.accepting = [dfa.accepting.tolist() for dfa in automata]
-        self.goes_on = [(dfa.transitions >= 0).any(axis=1).tolist() for dfa in automata]
+        self.goes_on = [(dfa.transitions.max(axis=1) >= 0).tolist() for dfa in automata]
         self.n_classes = unique.shape[1]
         self.start = frozenset(self._begin(watches))
 

@@ -13,7 +13,7 @@ from typing import Any
 from lark import Tree
 from lark.exceptions import LarkError, UnexpectedInput, VisitError
 from lark.lexer import Pattern, Token
-from lark.load_grammar import PrepareLiterals, TerminalTreeToPattern, load_grammar
+from lark.load_grammar import GrammarBuilder, PrepareLiterals, TerminalTreeToPattern
 
 from guided.errors import GrammarError, GrammarTooLargeError
 from guided.grammars.lark.locate import complaint, locate, longest_expansion
@@ -72,7 +72,9 @@ def read(text: str) -> Definitions:
     if size > LONGEST_TERMINAL:  # Lark would expand it
         raise _too_long(name)
     try:
-        grammar, _ = load_grammar(text, "<string>", [], False)
+        builder = GrammarBuilder()
+        builder.load_grammar(text, "<string>")
+        grammar = builder.build()
     except RecursionError:
         raise GrammarTooLargeError("the grammar text is nested too deeply to be read") from None
     except UnexpectedInput as error:

@@ -119,10 +119,10 @@ class _Translator:
         return self.terminals.literal(node)
 
     def _template(self, node: SyntaxTree, environment: Environment) -> Expr:
-        head, *values = node.children
+        head: Any = node.children[0]
         bound = environment.get(head.name)
         name = bound.key if bound else head.name
-        arguments = [self._argument(value, environment) for value in values]
+        arguments = [self._argument(value, environment) for value in node.children[1:]]
         definition = self.definitions.rules.get(name)
         if definition is None or len(definition.parameters) != len(arguments):
             raise self._error(f"{name!r} is not a template with {len(arguments)} parameters")
