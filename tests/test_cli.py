@@ -282,7 +282,7 @@ def test_explain_json_is_machine_readable(schema: str, capsys: pytest.CaptureFix
     assert main(["explain", schema, "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)
     found = {(entry["pointer"], entry["keyword"]): entry["status"] for entry in entries}
-    assert found["/properties/age", "minimum"] == "enforced"
+    assert found["#/properties/age", "minimum"] == "enforced"
 
 
 def test_ctrl_c_has_the_status_of_a_shell(schema: str, monkeypatch: pytest.MonkeyPatch) -> None:
