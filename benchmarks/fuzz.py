@@ -17,8 +17,10 @@ A failure is printed with the constraint, the number of the draw and the text; `
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -134,6 +136,8 @@ def random_walks(
 def gather(options: argparse.Namespace, skipped: Counter[str]) -> list[Subject]:
     """The constraints of this run."""
     found = schemas(options.schemas, options.seed, skipped) + patterns()
+    # Mixed, so that a run that is cut short has seen every kind.
+    random.Random(options.seed).shuffle(found)
     return named(found, options.subject)
 
 
@@ -211,6 +215,8 @@ def main(given: Sequence[str]) -> int:
     if options.quick:
         options.runs, options.batches, options.walks, options.schemas = 200, 2, 50, 40
         options.seconds = options.seconds or 40
+    # re warns of classes such as [[a], which mean in ECMAScript what they say.
+    warnings.simplefilter("ignore", FutureWarning)
     report = run(options)
     report.finish(options.json)
     return int(any(figure.holds is False for figure in report.figures))

@@ -130,13 +130,20 @@ def serve(engine_name: str, clock: Clock, stdin: TextIO, stdout: TextIO) -> None
         report(answer(engine, json.loads(line), table.stop_id, clock, cost, report))
 
 
+def limit_memory(size: int) -> None:
+    """Lets allocations beyond so many bytes fail: an engine that explodes must not harm others."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    size = size if most == resource.RLIM_INFINITY else min(size, most)
+    resource.setrlimit(resource.RLIMIT_AS, (size, most))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("engine")
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu")
     parser.add_argument("--memory", type=int, default=12, help="GiB of address space")
     options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_AS, (options.memory << 30, options.memory << 30))
+    limit_memory(options.memory << 30)
     # What engines print must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
