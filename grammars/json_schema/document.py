@@ -234,29 +234,42 @@ class Document:
         return node.base, self._structure(node.raw)
 
     def _structure(self, raw: Any) -> int:
-        if not isinstance(raw, (dict, list)):
-            return self._intern((type(raw).__name__, raw))
-        known = self._keys.get(id(raw))
-        if known is not None:
-            return known
-        shape: tuple[object, ...]
-        if isinstance(raw, list):
-            shape = ("list", *map(self._structure, raw))
-        else:
-            shape = ("dict", *(part for k, v in raw.items() for part in self._entry(k, v)))
-        found = self._intern(shape)
-        self._keys[id(raw)] = found
-        return found
+        """A number that is equal for values written alike; without recursion, for deep schemas."""
+        stack = [raw]
+        while stack:
+            value = stack[-1]
+            if id(value) in self._keys or not isinstance(value, (dict, list)):
+                stack.pop()
+                continue
+            parts = list(_parts(value))
+            inner = [p for _, p in parts if isinstance(p, (dict, list)) and id(p) not in self._keys]
+            if inner:
+                stack.extend(inner)
+                continue
+            shape = tuple((keyword, self._number(part)) for keyword, part in parts)
+            self._keys[id(value)] = self._intern((type(value).__name__, shape))
+            stack.pop()
+        return self._number(raw)
 
-    def _entry(self, keyword: str, value: Any) -> tuple[object, ...]:
-        if keyword in ("enum", "const"):
-            return keyword, json.dumps(value)
-        if isinstance(value, str) and keyword in ("title", "description", "$comment"):
-            return ()
-        return keyword, self._structure(value)
+    def _number(self, value: Any) -> int:
+        if isinstance(value, (dict, list)):
+            return self._keys[id(value)]
+        return self._intern((type(value).__name__, value))
 
     def _intern(self, shape: object) -> int:
         return self._interned.setdefault(shape, len(self._interned))
+
+
+def _parts(value: Any) -> Iterator[tuple[object, Any]]:
+    """The entries of an object or array that matter to what a schema allows."""
+    if isinstance(value, list):
+        yield from enumerate(value)
+        return
+    for keyword, part in value.items():
+        if keyword in ("enum", "const"):
+            yield keyword, json.dumps(part)
+        elif not (isinstance(part, str) and keyword in ("title", "description", "$comment")):
+            yield keyword, part
 
 
 def check_nesting(schema: Any) -> None:

@@ -193,18 +193,26 @@ def _tests(shape: NumberShape, negative: bool) -> list[_Test] | None:
     return [test for test in found if isinstance(test, _Test)]
 
 
-def _fraction_limit(shape: NumberShape) -> int:
-    """How many digits after the point may be written."""
+def _limits(shape: NumberShape) -> tuple[int, int]:
+    """How many digits may be written before the point, and how many after."""
     if shape.integral:
-        return 0
-    limit = FRACTION_DIGITS
-    ends = [b.value for b in (shape.low, shape.high) if b is not None and not b.inclusive]
-    for value in [*ends, *shape.excluded, *shape.not_multiples]:
+        return INTEGER_DIGITS, 0
+    after = FRACTION_DIGITS
+    for value in _avoided(shape):
         if value:
-            limit = min(limit, max(_SAFE_DIGITS - len(str(int(abs(value)))), 0))
-    for step in shape.multiples:
-        limit = min(limit, max(_fraction_digits(step), 1))
-    return limit
+            after = min(after, max(_SAFE_DIGITS - len(str(int(abs(value)))), 0))
+    if shape.integral is None and not shape.multiples and not shape.not_multiples:
+        return INTEGER_DIGITS, after
+    # What a number is not depends on its last digit, so that no digit may be lost.
+    steps = max((_fraction_digits(step) for step in shape.multiples), default=_SAFE_DIGITS // 2)
+    after = min(after, max(steps, 1))
+    return max(_SAFE_DIGITS - after, 1), after
+
+
+def _avoided(shape: NumberShape) -> list[Fraction]:
+    """The numbers to which rounding must not lead."""
+    ends = [end.value for end in (shape.low, shape.high) if end is not None and not end.inclusive]
+    return [*ends, *shape.excluded]
 
 
 class _Writer:
@@ -255,10 +263,10 @@ class _Writer:
 
 
 @lru_cache(maxsize=64)
-def _digit_limit(fraction: int) -> Dfa:
-    """Decimals with a bounded number of digits before the point, and at most `fraction` after."""
-    point = rf"(\.[0-9]{{1,{fraction}}})?" if fraction else ""
-    return compile_regex(rf"-?[0-9]{{1,{INTEGER_DIGITS}}}{point}", "python")
+def _digit_limit(before: int, after: int) -> Dfa:
+    """Decimals with at most so many digits before and after the point."""
+    point = rf"(\.[0-9]{{1,{after}}})?" if after else ""
+    return compile_regex(rf"-?[0-9]{{1,{before}}}{point}", "python")
 
 
 def _plain(shape: NumberShape) -> Dfa:
@@ -267,7 +275,7 @@ def _plain(shape: NumberShape) -> Dfa:
     alphabet = b"-0123456789" if shape.integral else b"-.0123456789"
     try:
         every = explore(writer.start, alphabet, writer.step, writer.accepts)
-        return every & _digit_limit(_fraction_limit(shape))
+        return every & _digit_limit(*_limits(shape))
     except GrammarTooLargeError as error:
         raise InexpressibleError(f"the numbers need too large an automaton ({error})") from error
 

@@ -129,7 +129,8 @@ def _joined(a: tuple[Clause, ...], b: tuple[Clause, ...], terms: Terms) -> tuple
 
 def checked(shape: ObjectShape, terms: Terms) -> ObjectShape | None:
     """`shape`, or None where there is plainly no such object."""
-    if shape.most is not None and max(shape.least, len(shape.required)) > shape.most:
+    fewest = max(shape.least, len(shape.required), bool(shape.some))
+    if shape.most is not None and fewest > shape.most:
         return None
     if any(shape.member(name, terms) is terms.never for name in shape.required):
         return None
