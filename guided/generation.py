@@ -136,6 +136,78 @@ def generate(
     return _shaped([result.value for result in results], n, _is_many(prompt))
 
 
+@overload
+def run(  # type: ignore[overload-overlap]
+    model: Model,
+    prompt: One,
+    *,
+    schema: type[T],
+    n: Literal[1] = 1,
+    **options: Unpack[BatchOptions],
+) -> Result[T]: ...
+@overload
+def run(  # type: ignore[overload-overlap]
+    model: Model,
+    prompt: One,
+    *,
+    schema: Any = None,
+    n: Literal[1] = 1,
+    **options: Unpack[BatchOptions],
+) -> Result[Any]: ...
+@overload
+def run(
+    model: Model,
+    prompt: One,
+    *,
+    schema: type[T],
+    n: int,
+    **options: Unpack[BatchOptions],
+) -> list[Result[T]]: ...
+@overload
+def run(
+    model: Model,
+    prompt: One,
+    *,
+    schema: Any = None,
+    n: int,
+    **options: Unpack[BatchOptions],
+) -> list[Result[Any]]: ...
+@overload
+def run(  # type: ignore[overload-overlap]
+    model: Model,
+    prompt: Many,
+    *,
+    schema: type[T],
+    n: Literal[1] = 1,
+    **options: Unpack[BatchOptions],
+) -> list[Result[T]]: ...
+@overload
+def run(  # type: ignore[overload-overlap]
+    model: Model,
+    prompt: Many,
+    *,
+    schema: Any = None,
+    n: Literal[1] = 1,
+    **options: Unpack[BatchOptions],
+) -> list[Result[Any]]: ...
+@overload
+def run(
+    model: Model,
+    prompt: Many,
+    *,
+    schema: type[T],
+    n: int,
+    **options: Unpack[BatchOptions],
+) -> list[list[Result[T]]]: ...
+@overload
+def run(
+    model: Model,
+    prompt: Many,
+    *,
+    schema: Any = None,
+    n: int,
+    **options: Unpack[BatchOptions],
+) -> list[list[Result[Any]]]: ...
 def run(
     model: Model,
     prompt: One | Many,

@@ -104,9 +104,14 @@ class Row:
         return (len(text), text) if at < 0 else (at + len(trigger), text[:at])
 
     def _usage(self, branch: Branch, seconds: float, discarded: int) -> Usage:
-        drawn = len(branch.tokens)
-        read = max(0, drawn - 1)
-        return Usage(drawn, discarded, branch.forced, 1 + read, len(self.tokens) + read, seconds)
+        return Usage(
+            len(branch.tokens),
+            discarded,
+            branch.forced,
+            branch.passes,
+            branch.positions,
+            seconds,
+        )
 
 
 def make_rows(

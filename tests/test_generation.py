@@ -444,6 +444,41 @@ def test_logits_narrower_than_the_vocabulary_are_an_error() -> None:
         guided.Model(LlamaForCausalLM(config), byte_tokenizer())
 
 
+def test_a_tokenizer_without_byte_mapping_is_an_error() -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "##b": 2}, unk_token="[UNK]"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]")
+    with pytest.raises(VocabularyError):
+        guided.Model(tiny_model().hf_model, tokenizer)
+
+
+def test_a_choice_that_no_tokens_spell_is_an_error() -> None:
+    with pytest.raises(VocabularyError, match="spell"):
+        guided.generate(table_model(3), "a", choices=["xyz"])
+
+
+def test_a_tokenizer_that_ends_every_text_with_a_stop_token() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = byte_tokenizer()
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", 0)]
+    )
+    assert tokenizer("hi").input_ids[-1] == 0
+    model = fake_model("yes", tokenizer)
+    assert model.encode("hi")[-1] != 0
+    assert guided.generate(model, "hi") == "yes"
+
+
+def test_a_narrower_forward_than_promised_is_an_error() -> None:
+    model = table_model(4)
+    model.network.width = 5
+    with pytest.raises(VocabularyError, match="4 columns"):
+        guided.generate(model, "a")
+
+
 def test_ctrl_c_marks_results_and_raises_from_generate() -> None:
     model = fake_model("a" * 50)
     law = model.hf_model.law

@@ -20,6 +20,7 @@ class Temperature(Control):
 
     value: float
     stage: ClassVar[Stage] = Stage.LAW
+    spares_last: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (self.value > 0 and math.isfinite(self.value)):
@@ -49,6 +50,7 @@ class RepetitionPenalty(Control):
 
     value: float
     stage: ClassVar[Stage] = Stage.LAW
+    spares_last: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (self.value > 0 and math.isfinite(self.value)):
@@ -81,6 +83,7 @@ class LogitBias(Control):
 
     bias: tuple[tuple[int, float], ...]
     stage: ClassVar[Stage] = Stage.LAW
+    spares_last: ClassVar[bool] = True
     unique: ClassVar[bool] = False
 
     def __init__(self, bias: Mapping[int, float]) -> None:

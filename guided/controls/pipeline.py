@@ -43,6 +43,11 @@ class Pipeline:
         self.controls = tuple(sorted(given, key=lambda control: control.stage))
         self.group: Hashable = tuple(control.group for control in self.controls)
 
+    @property
+    def can_run_ahead(self) -> bool:
+        """Whether the token that one control leaves is sure to be left by all the others."""
+        return sum(not control.spares_last for control in self.controls) <= 1
+
     def begin(self, context: Context) -> States:
         """The states of all controls after the prompt."""
         return tuple(control.begin(context) for control in self.controls)

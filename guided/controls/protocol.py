@@ -50,6 +50,8 @@ class Control:
     stage: ClassVar[Stage]
     #: A node's law depends on how much its ancestors changed; applied level by level down a tree.
     sequential: ClassVar[bool] = False
+    #: Never takes away the only token that is left.
+    spares_last: ClassVar[bool] = False
     #: At most one of this kind makes sense on a sequence.
     unique: ClassVar[bool] = True
 

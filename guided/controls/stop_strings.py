@@ -50,6 +50,7 @@ class StopStrings(Control):
     stops: tuple[bytes, ...]
     skip: int = 0
     stage: ClassVar[Stage] = Stage.MASK
+    spares_last: ClassVar[bool] = True
 
     def __init__(self, stops: Iterable[str], skip: int = 0) -> None:
         encoded = tuple(stop.encode() for stop in stops)

@@ -20,6 +20,7 @@ class TopK(Control):
 
     value: int
     stage: ClassVar[Stage] = Stage.TRUNCATION
+    spares_last: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.value < 1:
@@ -40,6 +41,7 @@ class TopP(Control):
 
     value: float
     stage: ClassVar[Stage] = Stage.TRUNCATION
+    spares_last: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.value <= 1:
@@ -65,6 +67,7 @@ class MinP(Control):
 
     value: float
     stage: ClassVar[Stage] = Stage.TRUNCATION
+    spares_last: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.value <= 1:

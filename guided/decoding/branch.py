@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -33,6 +33,8 @@ class Branch:
         finish_reason: None while it can grow.
         logits: the raw logits after the last token, None once it is finished.
         forced: tokens that were the only legal one.
+        passes: forward passes that it took part in.
+        positions: of its tokens, prompt included, that those passes computed.
     """
 
     prompt: tuple[int, ...]
@@ -45,6 +47,8 @@ class Branch:
     log_p: list[float] = field(default_factory=list)
     log_q: list[float] = field(default_factory=list)
     forced: int = 0
+    passes: int = 0
+    positions: int = 0
     finish_reason: str | None = None
     logits: Tensor | None = None
     place: tuple[Memory, int] | None = None
@@ -53,6 +57,11 @@ class Branch:
     def stream(self) -> Stream:
         """Where the next token's random number comes from."""
         return Stream(self.seed, self.row, len(self.tokens))
+
+    def was_read(self, positions: int) -> None:
+        """Counts a pass over so many of its tokens."""
+        self.passes += 1
+        self.positions += positions
 
     def law(self) -> Tensor:
         """The controlled log-probabilities `[V]` of the next token; needs no forward pass."""
@@ -65,6 +74,19 @@ class Branch:
         """The entropy of `law()` in nats."""
         log_q = self.law()
         return float(-(log_q.exp() * torch.where(log_q.isfinite(), log_q, 0)).sum())
+
+    def run_ahead(self, stop_ids: frozenset[int]) -> list[int]:
+        """The tokens that must come next, as far as there is only one each time."""
+        tokens: list[int] = []
+        states = self.states
+        while self.pipeline.can_run_ahead and self.pipeline.finish(states) is None:
+            token = self.pipeline.forced(states)
+            is_full = self.limit is not None and len(self.tokens) + len(tokens) >= self.limit
+            if token is None or token in stop_ids or is_full:
+                break
+            tokens.append(token)
+            states = self.pipeline.step(states, token)
+        return tokens
 
     def push(self, token: int, log_p: float, log_q: float, stop_ids: frozenset[int]) -> None:
         """Adds a drawn token and finds out whether the branch ends with it."""
@@ -92,8 +114,10 @@ class Branch:
 
     def fork(self, row: int) -> Branch:
         """A branch that goes on from here by itself; it shares the memory until it grows."""
-        return Branch(
-            self.prompt, self.pipeline, self.states, row, self.seed, self.limit,
-            list(self.tokens), list(self.log_p), list(self.log_q), self.forced,
-            self.finish_reason, self.logits, self.place,
-        )  # fmt: skip
+        return replace(
+            self,
+            row=row,
+            tokens=list(self.tokens),
+            log_p=list(self.log_p),
+            log_q=list(self.log_q),
+        )

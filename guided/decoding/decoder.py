@@ -131,6 +131,7 @@ class Decoder:
         for branch in branches:
             row = index[branch.prompt]
             branch.place, branch.logits = (memory, row), logits[row]
+            branch.was_read(len(branch.prompt))
         self.usage.seconds += time.perf_counter() - began
 
     def _grow(self, growing: list[Branch], until: Until | None) -> None:
@@ -145,14 +146,40 @@ class Decoder:
                 return
             if len(staying) < len(growing):
                 memory, growing = memory.select(staying), [growing[i] for i in staying]
-            logits = memory.append([branch.tokens[-1] for branch in growing])
+            if len(growing) == 1 and until is None:
+                logits = self._run_ahead(growing[0], memory)
+                if growing[0].finish_reason is not None:
+                    return
+                continue
+            logits = memory.append([branch.tokens[-1:] for branch in growing])[:, -1]
+            for branch in growing:
+                branch.was_read(1)
             if until is not None:
                 growing, memory, logits = _pause(growing, memory, logits, until)
 
+    def _run_ahead(self, branch: Branch, memory: Memory) -> Tensor:
+        """The logits after the last token and all that must follow it, in one pass.
+
+        Tokens that are the only legal ones have probability one under the law drawn from; the pass
+        serves to know what the raw model thought of them.
+        """
+        ahead = branch.run_ahead(self.vocabulary.stop_ids)
+        raw = _full(memory.append([[branch.tokens[-1], *ahead]])[0])
+        branch.was_read(len(raw))
+        if ahead:
+            before = raw[: len(ahead)]
+            ids = torch.tensor(ahead, device=raw.device)[:, None]
+            total = log_total(before, before.softmax(dim=-1))
+            log_p = before.gather(1, ids)[:, 0] - total
+            told = torch.stack([log_p, total]).T.tolist()
+            for token, (value, row_total) in zip(ahead, told, strict=True):
+                _check_row(branch, row_total, 0.0)
+                self._push(branch, token, value, 0.0)
+        return raw[-1:]
+
     def _draw(self, branches: Sequence[Branch], raw: Tensor) -> None:
         """Adds one token to every branch."""
-        if raw.dtype in _HALF:
-            raw = raw.float()
+        raw = _full(raw)
         total = log_total(raw, raw.softmax(dim=-1))
         law, states = apply_all(
             [branch.pipeline for branch in branches],
@@ -167,11 +194,18 @@ class Decoder:
         for branch, state, row in zip(branches, states, told, strict=True):
             _check_row(branch, total=row[3], best=row[4])
             branch.states = state
-            if branch.pipeline.forced(state) is not None:
-                branch.forced += 1
-                self.usage.forced += 1
-            self.usage.tokens += 1
-            branch.push(int(row[0]), row[1], row[2], self.vocabulary.stop_ids)
+            self._push(branch, int(row[0]), row[1], row[2])
+
+    def _push(self, branch: Branch, token: int, log_p: float, log_q: float) -> None:
+        if branch.pipeline.forced(branch.states) is not None:
+            branch.forced += 1
+            self.usage.forced += 1
+        self.usage.tokens += 1
+        branch.push(token, log_p, log_q, self.vocabulary.stop_ids)
+
+
+def _full(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in _HALF else logits
 
 
 def _pause(

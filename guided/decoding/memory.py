@@ -63,7 +63,7 @@ class Memory:
         This and all later passes are counted in `usage`.
         """
         memory = cls(network, usage, [list(row) for row in rows], None, max(map(len, rows)))
-        return memory, memory._read_all()
+        return memory, memory._read_all()[:, -1]
 
     def _mask_for(self, columns: int) -> Tensor | None:
         if not self._is_ragged:
@@ -75,11 +75,11 @@ class Memory:
             self._mask = (at[None] >= pads[:, None]).long()
         return self._mask[:, :columns]
 
-    def _read_all(self) -> Tensor:
+    def _read_all(self, kept: int = 1) -> Tensor:
         ids = _padded(self.rows, self.columns, self.network.device)
         mask = self._mask_for(self.columns)
         positions = None if mask is None else (mask.cumsum(-1) - 1).clamp_(min=0)
-        logits, self.cache = self.network.forward(ids, mask, positions, None)
+        logits, self.cache = self.network.forward(ids, mask, positions, None, kept)
         self._count(sum(map(len, self.rows)))
         return logits
 
@@ -87,21 +87,22 @@ class Memory:
         self.usage.passes += 1
         self.usage.positions += positions
 
-    def append(self, tokens: Sequence[int]) -> Tensor:
-        """The logits after one more token on every row."""
-        for row, token in zip(self.rows, tokens, strict=True):
-            row.append(token)
+    def append(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """The logits `[n, q, V]` after each of q more tokens on every row."""
+        for row, more in zip(self.rows, tokens, strict=True):
+            row.extend(more)
+        count = len(tokens[0])
+        begin, self.columns = self.columns, self.columns + count
+        lengths, self._lengths = self._lengths, self._lengths + count
         if self.cache is None:
-            self.columns += 1
-            self._lengths = self._lengths + 1
-            return self._read_all()
-        mask = self._mask_for(self.columns + 1)
-        positions = self._lengths[:, None]
-        ids = torch.tensor(tokens, device=self.network.device)[:, None]
-        logits, self.cache = self.network.forward(ids, mask, positions, self.cache)
-        self._count(len(tokens))
-        self.columns += 1
-        self._lengths = self._lengths + 1
+            return self._read_all(count)
+        mask = self._mask_for(begin + count)
+        steps = torch.arange(count, device=self.network.device)
+        ids = torch.tensor(tokens, device=self.network.device)
+        logits, self.cache = self.network.forward(
+            ids, mask, lengths[:, None] + steps, self.cache, count
+        )
+        self._count(ids.numel())
         return logits
 
     def snapshot(self) -> Memory:

@@ -15,7 +15,7 @@ _ADVICE = "guided needs a decoder-only language model with a head (AutoModelForC
 
 
 class Pass(NamedTuple):
-    """Logits `[n, V]` after the last position, and the cache (None: the model has none)."""
+    """Logits `[n, kept, V]` after the last positions, and the cache (None: the model has none)."""
 
     logits: Tensor
     cache: Any
@@ -68,7 +68,7 @@ class Network:
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
         self._takes_positions = "position_ids" in names
         self._takes_mask = "attention_mask" in names or takes_any
-        self._keep = {"logits_to_keep": 1} if "logits_to_keep" in names else {}
+        self._takes_kept = "logits_to_keep" in names
         self.has_cache = "past_key_values" in names and "use_cache" in names
 
     @property
@@ -77,18 +77,24 @@ class Network:
         return torch.device(getattr(self.model, "device", "cpu"))
 
     def forward(
-        self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, cache: Any
+        self,
+        ids: Tensor,
+        mask: Tensor | None,
+        positions: Tensor | None,
+        cache: Any,
+        kept: int = 1,
     ) -> Pass:
         """One pass over `ids [n, q]` after what `cache` holds.
 
         Args:
             mask: `[n, cached + q]`, 1 where a column holds a token; None where all do.
             positions: `[n, q]`, None where they simply go on from the cache.
+            kept: how many of the last positions' logits are wanted.
 
         Raises:
             VocabularyError: the logits are not as wide as the vocabulary.
         """
-        given: dict[str, Any] = dict(self._keep)
+        given: dict[str, Any] = {"logits_to_keep": kept} if self._takes_kept else {}
         if mask is not None and self._takes_mask:
             given["attention_mask"] = mask
         if positions is not None and self._takes_positions:
@@ -97,7 +103,7 @@ class Network:
             given.update(past_key_values=cache, use_cache=True)
         with torch.no_grad():
             output = self.model(input_ids=ids, **given)
-        logits = output.logits[:, -1]
+        logits = output.logits[:, -kept:]
         if logits.shape[-1] != self.width:
             raise VocabularyError(
                 f"the model's logits have {logits.shape[-1]} columns, the vocabulary {self.width}"

@@ -90,6 +90,6 @@ def enumerate_sequences(
 def _law(
     model: Model, pipeline: Pipeline, prefix: Sequence[int], states: States
 ) -> tuple[Tensor, States]:
-    raw = model.network.forward(torch.tensor([list(prefix)]), None, None, None).logits
+    raw = model.network.forward(torch.tensor([list(prefix)]), None, None, None).logits[:, -1]
     logits, after = pipeline.apply(raw.double().clone(), [states])
     return logits[0].softmax(-1), after[0]

@@ -184,6 +184,32 @@ def test_forced_tokens_are_counted() -> None:
     assert sum(branch.log_q) == pytest.approx(0)
 
 
+def test_what_is_forced_runs_ahead_in_one_pass_and_has_its_raw_log_p() -> None:
+    model = table_model(4)
+    words = WordGrammar([b"abcabcab", b"abcbbbca"])
+    single = Decoder(model.network, model.vocabulary)
+    (step,) = single.open([[1]], [[GrammarMask(words), Temperature(0.7)]], max_new_tokens=9)
+    single.extend([step], until=lambda _: False)
+    ahead = Decoder(model.network, model.vocabulary)
+    (run,) = ahead.open([[1]], [[GrammarMask(words), Temperature(0.7)]], max_new_tokens=9)
+    ahead.extend([run])
+    assert (run.tokens, run.finish_reason) == (step.tokens, step.finish_reason)
+    assert run.log_p == pytest.approx(step.log_p, abs=1e-12)
+    assert run.log_q == pytest.approx(step.log_q, abs=1e-12)
+    assert (run.forced, ahead.usage.forced) == (step.forced, 7)
+    assert single.usage.passes == 8
+    assert ahead.usage.passes == 3
+
+
+def test_nothing_runs_ahead_of_a_control_that_may_forbid_it() -> None:
+    model = table_model(4)
+    decoder = Decoder(model.network, model.vocabulary)
+    controls = [GrammarMask(WordGrammar([b"abcabc"])), BanTokens([3])]
+    (branch,) = decoder.open([[1]], [controls], max_new_tokens=9)
+    with pytest.raises(DeadEndError, match="position 2"):
+        decoder.extend([branch])
+
+
 def test_finish_reasons() -> None:
     model = table_model(4)
     decoder = Decoder(model.network, model.vocabulary)

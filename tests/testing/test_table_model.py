@@ -77,7 +77,7 @@ def test_a_tree_mask_shows_every_branch_its_own_prefix() -> None:
         torch.tensor([[1, 2, 3]]), attention_mask=sees, position_ids=positions
     ).logits[0]
     for node, prefix in ((0, [1]), (1, [1, 2]), (2, [1, 3])):
-        alone = network.forward(torch.tensor([prefix]), None, None, None).logits[0]
+        alone = network.forward(torch.tensor([prefix]), None, None, None).logits[0, -1]
         assert torch.equal(tree[node], alone)
 
 
