@@ -6,9 +6,9 @@ python examples/per_row_schemas.py
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 from pydantic import BaseModel
+from typing_extensions import TypedDict  # typing's own, from Python 3.12
 
 import guided
 

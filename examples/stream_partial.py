@@ -29,7 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     model = guided.load(options.model)
     shown = None
-    for event in guided.stream(model, TEXT, schema=Person, describe="fields"):
+    events = guided.stream(model, TEXT, schema=Person, describe="fields", max_new_tokens=80)
+    for event in events:
         if event.value is not None and event.value != shown:
             shown = event.value
             print(repr(shown))

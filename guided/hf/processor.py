@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -129,22 +130,37 @@ class GuidedLogitsProcessor(LogitsProcessor):
         states: Sequence[Any],
         position: int,
     ) -> torch.Tensor:
-        # A new tensor: prompt lookup hands the same scores over again for its next position.
-        result = torch.full_like(scores, -torch.inf)
-        size = self.vocabulary.size
         legal = [row for row, state in enumerate(states) if not isinstance(state, Ended)]
         going = [row for row in legal if caches[row].pipeline.finish(states[row]) is None]
-        if going:
-            # Advanced indexing copies, so the controls may write in place.
-            logits = scores[going][:, :size].contiguous()
-            pipelines = [caches[row].pipeline for row in going]
-            law, _ = apply_all(pipelines, logits, [states[row] for row in going])
-            result[going, :size] = law
+        # A new tensor: prompt lookup hands the same scores over again for its next position.
+        result = self._law(scores, caches, states, going)
         if stopping := sorted(set(range(len(states))) - set(going)):
             stops = torch.tensor(sorted(self.vocabulary.stop_ids), device=scores.device)
             rows = torch.tensor(stopping, device=scores.device)[:, None]
             result[rows, stops] = scores[rows, stops]
         _check_law(result, legal, position)
+        return result
+
+    def _law(
+        self,
+        scores: torch.Tensor,
+        caches: Sequence[PrefixStates],
+        states: Sequence[Any],
+        going: Sequence[int],
+    ) -> torch.Tensor:
+        """A new tensor: the controlled law in the rows `going`, minus infinity elsewhere."""
+        size = self.vocabulary.size
+        is_whole = len(going) == len(states) and size == scores.shape[1]
+        if not going:
+            return torch.full_like(scores, -torch.inf)
+        # Controls may write in place, so they get a copy.
+        logits = scores.clone() if is_whole else scores[list(going)][:, :size].contiguous()
+        pipelines = [caches[row].pipeline for row in going]
+        law, _ = apply_all(pipelines, logits, [states[row] for row in going])
+        if is_whole:
+            return law
+        result = torch.full_like(scores, -torch.inf)
+        result[list(going), :size] = law
         return result
 
     def _row_caches(self, prompts: NDArray[np.int64]) -> list[PrefixStates]:
@@ -233,10 +249,11 @@ def _check_budget(pipeline: Pipeline, context: Context) -> None:
 
 def _check_law(scores: torch.Tensor, rows: Sequence[int], position: int) -> None:
     """Refuse scores from which only a wrong token could be chosen in one of `rows`."""
-    if bool(scores[rows].isnan().any()):
-        raise LogitsError(f"a score is NaN at generated token {position}")
-    for row, is_open in enumerate((scores > -torch.inf).any(dim=-1).tolist()):
-        if not is_open and row in rows:
+    best = scores.amax(dim=-1).tolist()
+    for row in rows:
+        if math.isnan(best[row]):
+            raise LogitsError(f"row {row}: a score is NaN at generated token {position}")
+        if best[row] == -math.inf:
             raise DeadEndError(
                 f"row {row}: every token allowed at generated token {position} is forbidden by "
                 "another processor or by the model (min_new_tokens, bad_words_ids, "
