@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo install test lint types ci train-json train-math bench fuzz clean
+.PHONY: help demo install test outputs lint types ci train-json train-math bench fuzz clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 14
@@ -20,6 +20,9 @@ install: $(VENV)/.base  ## create the environment and install the package into i
 
 test: $(VENV)/.test  ## install what the tests need and run them
 	$(BIN)/python -m pytest
+
+outputs: $(VENV)/.test  ## write what the snippets of README and docs print into the pages
+	$(BIN)/python tests/test_examples.py
 
 lint: $(VENV)/.dev  ## ruff, on everything
 	$(BIN)/python -m ruff check .

@@ -1,4 +1,7 @@
-"""Every example runs, and every marked snippet of the README and the docs prints what it says."""
+"""Every example runs, and every marked snippet of the README and the docs prints what it says.
+
+`make outputs` runs this file as a program, which writes what the snippets print into the pages.
+"""
 
 import contextlib
 import doctest
@@ -6,6 +9,7 @@ import io
 import re
 import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +43,17 @@ def snippets(page: Path) -> list[Snippet]:
     return found
 
 
+def run(page: Path) -> Iterator[tuple[Snippet, str]]:
+    """Every snippet of a page with what it prints; one program, as a reader would type it."""
+    space: dict[str, object] = {"__name__": page.stem}
+    for snippet in snippets(page):
+        printed = io.StringIO()
+        code = compile("\n" * snippet.line + snippet.code, str(page), "exec")
+        with contextlib.redirect_stdout(printed):
+            exec(code, space)
+        yield snippet, printed.getvalue()
+
+
 @pytest.fixture(autouse=True)
 def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
@@ -62,20 +77,12 @@ def test_example_runs_and_prints_something(
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_the_snippets_of_a_page_print_what_it_says(page: Path) -> None:
-    # The blocks of a page are one program, as a reader would type them.
-    space: dict[str, object] = {"__name__": page.stem}
     checker = doctest.OutputChecker()
-    for snippet in snippets(page):
-        printed = io.StringIO()
-        code = compile("\n" * snippet.line + snippet.code, str(page), "exec")
-        with contextlib.redirect_stdout(printed):
-            exec(code, space)
-        if snippet.output is not None and not checker.check_output(
-            snippet.output, printed.getvalue(), _FLAGS
-        ):
+    for snippet, printed in run(page):
+        if snippet.output is not None and not checker.check_output(snippet.output, printed, _FLAGS):
             pytest.fail(
-                f"{page.name}:{snippet.line} says\n{snippet.output}\nbut prints\n"
-                f"{printed.getvalue()}"
+                f"{page.name}:{snippet.line} says\n{snippet.output}\nbut prints\n{printed}\n"
+                "(make outputs writes what is printed into the pages)"
             )
 
 
@@ -83,3 +90,22 @@ def test_the_snippets_of_a_page_print_what_it_says(page: Path) -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def write_outputs(page: Path) -> None:
+    """Put what the snippets print into the output blocks that follow them."""
+    printed = iter([text for snippet, text in run(page) if snippet.output is not None])
+
+    def written(block: re.Match[str]) -> str:
+        if block["kind"] == "python run":
+            return block[0]
+        return f"```text output\n{next(printed).rstrip()}\n```"
+
+    page.write_text(_BLOCK.sub(written, page.read_text()))
+
+
+if __name__ == "__main__":
+    with contextlib.chdir(ROOT):
+        for each in PAGES:
+            print(each.name)
+            write_outputs(each)
