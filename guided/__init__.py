@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from guided.result import Result as Result
     from guided.streaming import stream as stream
 
+#: Parts that are there as attributes without an import of their own.
+_PARTS = frozenset({"controls", "decoding", "errors", "grammars", "rewards", "search", "testing"})
+
 #: Public names and where they live; nothing heavy is imported before it is asked for.
 _HOMES = {
     "GuidedLogitsProcessor": "guided.hf",
@@ -40,6 +43,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return import_module(f"guided.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'guided' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -6,10 +6,11 @@ import dataclasses
 import types
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
+from typing_extensions import is_typeddict
 
 
 def partial_value(kind: Any, text: str) -> Any:
@@ -38,6 +39,10 @@ def _built(kind: Any, data: Any) -> Any:
         return _model(kind, data)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(data, Mapping):
         return _dataclass(kind, data)
+    if is_typeddict(kind) and isinstance(data, Mapping):
+        return _typed_dict(kind, data)
+    if origin is Annotated:
+        return _built(arguments[0], data)
     if origin in (Union, types.UnionType):
         tried = (_built(argument, data) for argument in arguments)
         return next((value for value in tried if value is not None), None)
@@ -72,6 +77,12 @@ def _model(kind: type[BaseModel], data: Mapping[str, Any]) -> BaseModel:
         elif info.is_required():
             values[name] = None
     return kind.model_construct(_fields_set={k for k in values if values[k] is not None}, **values)
+
+
+def _typed_dict(kind: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    pairs = ((name, _built(hints[name], data[name])) for name in hints if name in data)
+    return {name: value for name, value in pairs if value is not None}
 
 
 def _dataclass(kind: type, data: Mapping[str, Any]) -> Any:

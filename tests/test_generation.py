@@ -317,6 +317,18 @@ def test_a_thinking_budget_forces_the_trigger() -> None:
     assert isinstance(result.value, int)
 
 
+def test_a_trigger_may_be_a_special_token() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<answer>"]})
+    special = tokenizer.convert_tokens_to_ids("<answer>")
+    model = fake_model("It is <answer> 7", tokenizer)
+    result = guided.run(model, "x", schema=int, after="<answer>", thinking_budget=6)
+    assert special in result.tokens
+    assert result.thinking == "It is "
+    assert isinstance(result.value, int)
+    assert result.fields[""].text == str(result.value)
+
+
 def test_a_prompt_that_ends_inside_a_token_is_healed() -> None:
     tokenizer = byte_tokenizer(["go to elephants"] * 9, 300)
     model = fake_model(" elephants are big", tokenizer)
@@ -477,6 +489,29 @@ def test_a_narrower_forward_than_promised_is_an_error() -> None:
     model.network.width = 5
     with pytest.raises(VocabularyError, match="4 columns"):
         guided.generate(model, "a")
+
+
+def test_a_wrapped_model_keeps_its_cache_and_positions() -> None:
+    import torch
+
+    class Adapter(torch.nn.Module):
+        def __init__(self, model: Any) -> None:
+            super().__init__()
+            self.model, self.config, self.device = model, model.config, model.device
+            self.generation_config = model.generation_config
+
+        def get_base_model(self) -> Any:
+            return self.model
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            return self.model(*args, **kwargs)
+
+    tiny = tiny_model()
+    wrapped = guided.Model(Adapter(tiny.hf_model), tiny.tokenizer, vocabulary=tiny.vocabulary)
+    options: dict[str, Any] = {"max_new_tokens": 8}
+    prompts = ["x", "a longer one"]
+    assert guided.generate(wrapped, prompts, **options) == guided.generate(tiny, prompts, **options)
+    assert wrapped.network.has_cache
 
 
 def test_ctrl_c_marks_results_and_raises_from_generate() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from annotated_types import Len
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 import guided
 from guided.errors import BudgetError
@@ -30,6 +32,11 @@ class Point:
     x: int
     y: int = 7
     tags: list[str] = field(default_factory=list)
+
+
+class Film(TypedDict):
+    title: str
+    year: int
 
 
 TEXT = '{"name": "Åsa", "age": 31, "pets": [{"kind": "dog", "legs": 3}]}'
@@ -106,6 +113,8 @@ def test_arguments_are_checked_before_the_first_event() -> None:
         (dict[str, int], '{"a": 1, "b": "x', {"a": 1}),
         (list[Pet], '[{"kind": "cat"}, {"le', [Pet(kind="cat"), Pet.model_construct(kind=None)]),
         (Pet | None, '{"kind": "c', Pet(kind="c")),
+        (Film, '{"title": "He', {"title": "He"}),
+        (Annotated[list[Pet], Len(1)], "[", []),
         (Owner, "", None),
         (Owner, '{"name": "A", "pets": [{"legs": 2', None),
         (int, '"x', None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -34,9 +34,10 @@ class Temperature(Control):
 
 @dataclass(frozen=True)
 class Seen:
-    """Distinct tokens so far: those of the prompt, and those that came after."""
+    """Distinct tokens so far: those of the prompt (also as a tensor), those that came after."""
 
     prompt: frozenset[int]
+    ids: Tensor
     added: tuple[int, ...] = ()
 
 
@@ -57,7 +58,8 @@ class RepetitionPenalty(Control):
             raise ControlError(f"repetition penalty must be a positive number, not {self.value}")
 
     def begin(self, context: Context) -> Seen:
-        return Seen(frozenset(context.prompt))
+        prompt = frozenset(context.prompt)
+        return Seen(prompt, torch.tensor(sorted(prompt), dtype=torch.long))
 
     def apply(
         self, logits: Tensor, states: Sequence[Seen], aux: Auxiliary = NO_AUXILIARY
@@ -65,16 +67,16 @@ class RepetitionPenalty(Control):
         if self.value == 1:
             return logits, states
         for row, seen in zip(logits, states, strict=True):
-            ids = torch.tensor([*seen.prompt, *seen.added], device=logits.device)
-            if len(ids):
-                old = row[ids]
-                row[ids] = torch.where(old > 0, old / self.value, old * self.value)
+            added = torch.tensor(seen.added, dtype=torch.long)
+            ids = torch.cat([seen.ids, added]).to(logits.device)
+            old = row[ids]
+            row[ids] = torch.where(old > 0, old / self.value, old * self.value)
         return logits, states
 
     def step(self, state: Seen, token: int) -> Seen:
         if token in state.prompt or token in state.added:
             return state
-        return Seen(state.prompt, (*state.added, token))
+        return replace(state, added=(*state.added, token))
 
 
 @dataclass(frozen=True)

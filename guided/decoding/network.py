@@ -57,6 +57,15 @@ def context_length(model: Any) -> int | None:
     return None
 
 
+def _parameters(model: Any) -> set[str]:
+    """Names that the model's forward takes; those of the model inside of a wrapper count too."""
+    names = set(inspect.signature(model.forward).parameters)
+    inner = getattr(model, "_orig_mod", None)  # torch.compile
+    if inner is None and callable(getattr(model, "get_base_model", None)):  # adapters
+        inner = model.get_base_model()
+    return names | _parameters(inner) if inner is not None and inner is not model else names
+
+
 class Network:
     """Calls the model's public forward with what its signature takes."""
 
@@ -64,10 +73,9 @@ class Network:
         check_model(model)
         self.model = model
         self.width = width
-        names = inspect.signature(model.forward).parameters
-        takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
+        names = _parameters(model)
         self._takes_positions = "position_ids" in names
-        self._takes_mask = "attention_mask" in names or takes_any
+        self._takes_mask = "attention_mask" in names
         self._takes_kept = "logits_to_keep" in names
         self.has_cache = "past_key_values" in names and "use_cache" in names
 
