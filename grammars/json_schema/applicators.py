@@ -56,15 +56,13 @@ def _const(node: Node, form: Normal, context: Context) -> Normal:
 
 
 def _ref(node: Node, form: Normal, context: Context) -> Normal:
-    reference = keywords.text(node, "$ref")
-    assert reference is not None
-    target = context.term(context.document.resolve(node, reference))
+    found = context.document.resolve(node, keywords.reference(node, "$ref"))
+    target = context.term(found)
     return context.algebra.meet(form, context.normal(target))
 
 
 def _dynamic_ref(node: Node, form: Normal, context: Context) -> Normal:
-    reference = keywords.text(node, "$dynamicRef")
-    assert reference is not None
+    reference = keywords.reference(node, "$dynamicRef")
     target = context.document.resolve_dynamic(node, reference)
     if target is None:
         raise InexpressibleError("its target depends on the path by which it is reached")

@@ -70,6 +70,14 @@ def text(node: Node, keyword: str) -> str | None:
     return value
 
 
+def reference(node: Node, keyword: str) -> str:
+    """The reference that `keyword`, which is there, gives."""
+    value = node.raw[keyword]
+    if not isinstance(value, str):
+        wrong(node, keyword, "a string")
+    return value
+
+
 def names(node: Node, keyword: str) -> list[str]:
     """The list of strings that `keyword` gives, empty where it is missing."""
     value = node.raw.get(keyword, [])

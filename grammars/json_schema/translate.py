@@ -87,8 +87,7 @@ class Translator:
             return algebra.consts([term.value], term.hint)
         if term.kind == "or":
             return algebra.join(map(self.normal, term.parts))
-        if term.kind == "at":
-            assert term.node is not None
+        if term.node is not None:
             return self._schema(term.node)
         return self._conjunction(term)
 

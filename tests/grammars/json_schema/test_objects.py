@@ -1,0 +1,160 @@
+"""Members: names, order, counts, patterns, dependencies."""
+
+from __future__ import annotations
+
+from tests.grammars.json_schema.checking import check
+
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name"],
+}
+
+
+def test_required_members_must_be_there_and_others_may() -> None:
+    check(
+        PERSON,
+        [{"name": "x"}, {"name": "x", "age": 3}, {"name": "x", "zip": [1]}],
+        [{}, {"age": 3}, {"name": 1}, {"name": "x", "age": "3"}],
+    )
+
+
+def test_members_come_in_the_order_of_the_schema() -> None:
+    check(PERSON, [b'{"name":"x","age":1}'], [b'{"age":1,"name":"x"}', b'{"z":1,"name":"x"}'])
+
+
+def test_any_order_is_allowed_on_request_and_each_name_once() -> None:
+    check(
+        PERSON,
+        [b'{"age":1,"name":"x"}', b'{"z":1,"name":"x"}'],
+        [b'{"age":1}', b'{"name":"x","name":"y"}'],
+        property_order="any",
+    )
+
+
+def test_names_given_by_several_schemas_have_no_order() -> None:
+    schema = {
+        "allOf": [
+            {"properties": {"a": {"type": "integer"}}, "required": ["a"]},
+            {"properties": {"b": {"type": "string"}}, "required": ["b"]},
+        ]
+    }
+    check(schema, [b'{"a":1,"b":"x"}', b'{"b":"x","a":1}'], [b'{"a":1}', b'{"a":"x","b":"x"}'])
+
+
+def test_additional_properties_have_their_schema_and_never_a_known_name() -> None:
+    schema = PERSON | {"additionalProperties": {"type": "boolean"}}
+    check(
+        schema,
+        [{"name": "x", "nam": True, "names": False}],
+        [{"name": "x", "z": 1}, b'{"name":"x","name":true}', b'{"name":"x","n\\u0061me":true}'],
+    )
+    check(PERSON | {"additionalProperties": False}, [{"name": "x"}], [{"name": "x", "z": 1}])
+
+
+def test_required_names_without_properties_are_members_too() -> None:
+    check(
+        {"type": "object", "required": ["b", "a"], "additionalProperties": {"type": "integer"}},
+        [{"b": 1, "a": 2}, {"a": 2, "b": 1}, {"c": 0, "a": 1, "b": 2}],
+        [{"a": 1}, {"a": 1, "b": "x"}],
+    )
+
+
+def test_patterns_divide_the_names() -> None:
+    schema = {
+        "type": "object",
+        "patternProperties": {"^x": {"type": "integer"}, "y$": {"minimum": 5}},
+        "additionalProperties": {"type": "null"},
+    }
+    check(
+        schema,
+        [{"x": 1, "xy": 7, "zy": 6, "z": None}, {"zy": "s"}],
+        [{"x": "1"}, {"xy": 3}, {"zy": 1}, {"z": 1}],
+    )
+
+
+def test_patterns_also_hold_for_named_members() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"foo": {"minimum": 3}},
+        "patternProperties": {"f.o": {"type": "integer", "maximum": 5}},
+        "additionalProperties": False,
+    }
+    check(schema, [{"foo": 4}, {"fzo": 1}], [{"foo": 2}, {"foo": 6}, {"foo": 3.5}, {"bar": 1}])
+
+
+def test_property_names_restrict_known_and_unknown_names() -> None:
+    schema = {
+        "type": "object",
+        "propertyNames": {"maxLength": 2},
+        "properties": {"abc": {}, "ab": {}},
+    }
+    check(schema, [{"ab": 1}, {"x": 1}, {}], [{"abc": 1}, {"wxyz": 1}])
+
+
+def test_members_are_counted() -> None:
+    named = {"a": {"type": "integer"}, "b": {"type": "integer"}, "c": {"type": "integer"}}
+    check(
+        {"type": "object", "properties": named, "additionalProperties": False, "minProperties": 2},
+        [{"a": 1, "c": 1}],
+        [{}, {"b": 1}],
+    )
+    check({"type": "object", "maxProperties": 1}, [{}, {"x": 1}], [{"x": 1, "y": 2}])
+    check({"type": "object", "minProperties": 1}, [{"x": 1}], [{}])
+
+
+def test_a_repeated_name_does_not_count_twice() -> None:
+    schema = {"type": "object", "properties": {"a": {}}, "minProperties": 2}
+    check(schema, [{"a": 1, "x": 2}], [b'{"x":1,"x":2}', {"a": 1}])
+
+
+def test_dependent_members_follow_their_trigger() -> None:
+    for keyword in ("dependentRequired", "dependencies"):
+        check(
+            {"type": "object", "properties": {"a": {}, "b": {}}, keyword: {"a": ["b"]}},
+            [{}, {"b": 1}, {"a": 1, "b": 2}],
+            [{"a": 1}],
+        )
+    for keyword in ("dependentSchemas", "dependencies"):
+        check(
+            {
+                "type": "object",
+                "properties": {"a": {}, "b": {}},
+                keyword: {"a": {"properties": {"b": {"type": "integer"}}}},
+            },
+            [{"b": "x"}, {"a": 1}, {"a": 1, "b": 2}],
+            [{"a": 1, "b": "x"}],
+        )
+
+
+def test_unevaluated_properties_are_those_that_no_chosen_branch_names() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {}},
+        "anyOf": [
+            {"properties": {"b": {"const": 1}}, "required": ["b"]},
+            {"properties": {"c": {"const": 1}}, "required": ["c"]},
+        ],
+        "unevaluatedProperties": False,
+    }
+    check(
+        schema,
+        [{"a": 0, "b": 1}, {"c": 1}, {"b": 1, "c": 1}],
+        [{"b": 1, "x": 1}, {"b": 1, "c": 2}, {}],
+    )
+
+
+def test_names_are_written_with_the_escapes_that_json_needs() -> None:
+    check(
+        {"type": "object", "properties": {'q"\\\n': {"const": 1}}, "additionalProperties": False},
+        [{'q"\\\n': 1}],
+        [b'{"q":1}'],
+    )
+
+
+def test_a_list_of_objects_as_enum() -> None:
+    check(
+        {"enum": [{"a": 1}, {"a": 2, "b": []}]},
+        [{"a": 1}, {"a": 2, "b": []}],
+        [{"a": 2}, {"a": 1, "b": []}],
+    )
