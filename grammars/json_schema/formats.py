@@ -55,13 +55,53 @@ def _local_part(atom: str) -> str:
 # -- URI (RFC 3986) and IRI (RFC 3987) ----------------------------------------------------
 def _uri(wide: str, reference: bool) -> str:
     """A URI, or an IRI where `wide` adds characters; with or without relative references."""
-    # What both ECMA-262 and Python's `re` take.
+    escape = r"%[0-9A-Fa-f]{2}"
+    unreserved, sub = rf"A-Za-z0-9\-._~{wide}", r"!$&'()*+,;="
+    pchar = rf"([{unreserved}{sub}:@]|{escape})"
+    first = rf"([{unreserved}{sub}@]|{escape})"
+    segments = rf"(/{pchar}*)*"
+    private = r"\ue000-\uf8ff" if wide else ""
+    query, fragment = rf"(\?({pchar}|[/?{private}])*)?", rf"(#({pchar}|[/?])*)?"
+    user = rf"(([{unreserved}{sub}:]|{escape})*@)?"
+    future = rf"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~{sub}:]+"
+    host = rf"(\[({_IPV6}|{future})\]|([{unreserved}{sub}]|{escape})*)"
+    authority = rf"//{user}{host}(:[0-9]*)?{segments}"
+    absolute = rf"/({pchar}+{segments})?"
+    full = (
+        rf"[A-Za-z][A-Za-z0-9+.\-]*:({authority}|{absolute}|{pchar}+{segments}|){query}{fragment}"
+    )
+    if not reference:
+        return full
+    return rf"({full}|({authority}|{absolute}|{first}+{segments}|){query}{fragment})"
+
+
+_UCS = r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef\U00010000-\U0001fffd\U00020000-\U0002fffd"
+_VARIABLE = (
+    r"([A-Za-z0-9_]|%[0-9A-Fa-f]{2})(\.?([A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*(:[1-9][0-9]{0,3}|\*)?"
+)
+_TEMPLATE = (
+    r"([!#$&(-;=?-\[\]_a-z~\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]|%[0-9A-Fa-f]{2}"
+    rf"|\{{[+#./;?&=,!@|]?{_VARIABLE}(,{_VARIABLE})*\}})*"
+)
+
+# -- pointers -----------------------------------------------------------------------------
+_POINTER = r"(/([^~/]|~[01])*)*"
+_RELATIVE_POINTER = rf"(0|[1-9][0-9]*)(#|{_POINTER})"
+
+
+def _ranges(letters: str) -> str:
+    """Ranges of a character class whose ends are among `letters`, which are in order."""
+    return "|".join(rf"{low}-[{low}-{letters[-1]}]" for low in letters)
+
+
+def _regular_expression(depth: int) -> str:
+    """Regular expressions, as both ECMA-262 and Python take them, with groups `depth` deep."""
     common = r"[dDwWsSfnrtv]|[.*+?^$(){}|\[\]/\\-]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}"
     escape = rf"\\([bB]|{common})"
     letter = r"[^\\\[\](){}|.*+?^$\n\r\u2028\u2029]"
     inside = rf"([^\\\]\[\n\r\u2028\u2029-]|\\({common}))"
     ranges = "|".join(map(_ranges, (ascii_lowercase, ascii_uppercase, digits)))
-    klass = rf"\[\^?-?({ranges}|{inside})*-?\]"
+    klass = rf"\[\^?-?({ranges}|{inside})+-?\]"
     quantifier = r"([*+?]|\{[0-9]{1,3},?\})\??"
     atom = rf"({letter}|\.|{escape}|{klass})"
     text = rf"([\^$]|{atom}({quantifier})?)*"
