@@ -56,9 +56,10 @@ def test_every_import_is_of_a_declared_dependency() -> None:
     }
     optional = {"jsonschema", "mistral_common"}
     allowed = declared | optional | set(sys.stdlib_module_names) | {"guided"}
-    # Both come with a declared dependency: numba cannot be installed without llvmlite, and
-    # transformers not without these.
+    # These come with a declared dependency: numba, transformers and pydantic cannot be installed
+    # without them.
     allowed |= {"llvmlite", "tokenizers", "huggingface_hub", "safetensors"}
+    allowed |= {"pydantic_core", "typing_extensions"}
     unknown = set()
     for name, path in python_files().items():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -94,11 +95,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_every_product_file_and_nothing_else(wheel: Path) -> None:
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]
     data = {
         f"{package.replace('.', '/')}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, package in FOLDERS.items()
-        for pattern in ("py.typed", "*.lark")
-        for path in (ROOT / folder).rglob(pattern)
+        for pattern in patterns.get(package, [])
+        for path in (ROOT / folder).rglob(pattern.removeprefix("**/"))
     }
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
