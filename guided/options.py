@@ -66,7 +66,8 @@ class Settings:
         thinking_budget: most tokens of that free text before the trigger is forced.
         chat_options: further arguments for the chat template.
 
-    How it is drawn — what is None follows the model's generation config:
+    How it is drawn — what is None follows the model's generation config (where that has no top_k,
+    none is applied, while transformers falls back to 50):
 
     Args:
         temperature: 0 is greedy, and so is None where the config does not sample.
