@@ -39,7 +39,7 @@ def stream(
 ) -> Iterator[Event]:
     """Events while the model writes; the last one carries the result.
 
-    Takes the options of `generate` for one prompt; arguments are checked before the first event.
+    Takes the options of `generate` for one prompt. The call checks them and reads the prompt.
 
     Raises:
         see `generate`.
@@ -57,10 +57,7 @@ def stream(
     (output,) = settings.outputs(1, is_list=False)
     sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
     (row,) = make_rows(model, [prompt], [output], settings, [*settings.controls, *controls])
-    return _events(Decoder(model.network, model.vocabulary, sampler), row, settings)
-
-
-def _events(decoder: Decoder, row: Row, settings: Settings) -> Iterator[Event]:
+    decoder = Decoder(model.network, model.vocabulary, sampler)
     began = time.perf_counter()
     (branch,) = decoder.open(
         [row.tokens],
@@ -69,6 +66,10 @@ def _events(decoder: Decoder, row: Row, settings: Settings) -> Iterator[Event]:
         max_new_tokens=row.limit,
         rows=[row.stream(settings.seed, 0)],
     )
+    return _events(decoder, row, branch, began)
+
+
+def _events(decoder: Decoder, row: Row, branch: Branch, began: float) -> Iterator[Event]:
     reader, shown = _Reader(row), ""
     while branch.finish_reason is None:
         decoder.extend([branch], until=lambda _: True)

@@ -98,12 +98,11 @@ def test_thinking_is_streamed_as_text_and_has_no_value() -> None:
     assert [1] in [event.value for event in events]
 
 
-def test_arguments_are_checked_before_the_first_event() -> None:
+def test_arguments_are_checked_when_stream_is_called() -> None:
     with pytest.raises(TypeError):
         guided.stream(tiny_model(), "x", n=2)  # type: ignore[call-arg]
-    events = guided.stream(tiny_model(), "x", schema=Owner, max_new_tokens=2)
     with pytest.raises(BudgetError):
-        next(events)
+        guided.stream(tiny_model(), "x", schema=Owner, max_new_tokens=2)
 
 
 @pytest.mark.parametrize(
