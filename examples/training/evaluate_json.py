@@ -46,16 +46,14 @@ def constrained(model: Any, tokenizer: Any) -> Answer:
     wrapped = guided.Model(model, tokenizer)
 
     def answer(examples: list[Example]) -> list[str]:
-        values = [
-            guided.generate(
-                wrapped,
-                example.prompt(),
-                schema=object_schema(example.fields or ""),
-                temperature=0.0,
-                max_new_tokens=256,
-            )
-            for example in examples
-        ]
+        values = guided.generate(
+            wrapped,
+            [example.prompt() for example in examples],
+            schema=[object_schema(example.fields or "") for example in examples],
+            whitespace="spaced",
+            temperature=0.0,
+            max_new_tokens=256,
+        )
         return [json.dumps(value) for value in values]
 
     return answer
@@ -90,7 +88,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=EXAMPLES / "models" / "tiny-lm")
-    parser.add_argument("--count", type=int, default=500, help="generated examples per set")
+    parser.add_argument("--count", type=int, default=300, help="generated examples per set")
     parser.add_argument("--guided", action="store_true", help="also decode with the SDK")
     options = parser.parse_args()
     torch.set_num_threads(1)
