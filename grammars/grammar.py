@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
 
-from guided.errors import VocabularyError
+from guided.errors import EmptyGrammarError, VocabularyError
 from guided.grammars.automata import literal
 from guided.grammars.ir import (
     Alt,
@@ -24,7 +24,7 @@ from guided.grammars.ir import (
 )
 from guided.grammars.memo import Parser
 from guided.grammars.states import GrammarState
-from guided.grammars.tables import compile_tables
+from guided.grammars.tables import build_rules, compile_tables
 from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 
@@ -49,7 +49,8 @@ class Grammar:
         self.spec = spec
         self.source = source
         self._lock = threading.Lock()
-        self._rules, self._builder = compile_tables(spec)
+        self._builder = build_rules(spec)
+        self._rules = compile_tables(self._builder)
         self._parser: Parser | None = None
         self._engines: OrderedDict[Vocabulary, TokenEngine] = OrderedDict()
 
@@ -69,11 +70,24 @@ class Grammar:
             engine = self._engines.get(vocabulary)
             if engine is None or engine.parser.full:
                 self._check_specials(vocabulary)
-                engine = TokenEngine(self._open_parser(), vocabulary)
+                engine = TokenEngine(self._parser_over(vocabulary), vocabulary)
                 self._engines[vocabulary] = engine
                 while len(self._engines) > _ENGINES:
                     self._engines.popitem(last=False)
             return engine
+
+    def _parser_over(self, vocabulary: Vocabulary) -> Parser:
+        """The parser of the texts that the tokens can spell, where single bytes tell which."""
+        parser = self._open_parser()
+        alphabet = vocabulary.single_bytes | {0xFF}
+        if parser.used_bytes <= alphabet or not vocabulary.is_closed:
+            return parser
+        try:
+            return Parser(compile_tables(self._builder, alphabet), self._builder)
+        except EmptyGrammarError as error:
+            raise VocabularyError(
+                "no sequence of tokens of this vocabulary spells a text of the grammar"
+            ) from error
 
     def _open_parser(self) -> Parser:
         if self._parser is None or self._parser.full:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,8 @@ _GROWING: dict[str, int] = {
     "thread": memo_arrays.N_THREADS,
 }
 _FIRST_ROOM = 512
+# A call must finish before the memo is started afresh; it may take this many times the limit.
+_ROOM = 4
 
 
 def _new_memo(rules: Rules) -> Memo:
@@ -101,6 +104,13 @@ class Parser:
             self.limit *= 2
             self.full = self.n_bytes > self.limit
 
+    @cached_property
+    def used_bytes(self) -> frozenset[int]:
+        """Bytes that some terminal of the grammar uses."""
+        live = np.bitwise_or.reduce(self.rules.live, axis=0, initial=np.uint64(0))
+        bits = np.unpackbits(live.view(np.uint8), bitorder="little")
+        return frozenset(np.flatnonzero(bits).tolist())
+
     def walk(self, config: int, data: bytes) -> tuple[int, int]:
         """(configuration after `data`, bytes taken); configuration 0 where a byte is illegal."""
         with self.lock:
@@ -147,6 +157,11 @@ class Parser:
 
     def _grow(self) -> None:
         memo = self.memo
+        if self.n_bytes > _ROOM * self.limit:
+            raise GrammarTooLargeError(
+                f"reading a single token needs more than {_ROOM * self.limit >> 20} MB of memo: "
+                "the grammar is too ambiguous"
+            )
         filling = [
             name
             for name, counter in _GROWING.items()

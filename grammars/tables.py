@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.errors import EmptyGrammarError
-from guided.grammars.automata import Dfa
-from guided.grammars.counted import string_automaton
 from guided.grammars.ir import GrammarSpec
 from guided.grammars.rule_builder import RuleBuilder
+from guided.grammars.terminal_tables import Automaton, restricted, terminal_tables
 from guided.kernels.liveness import fill_live, fill_survival, relax_distances
 from guided.kernels.masking import REACH
 from guided.kernels.memo_arrays import (
@@ -40,52 +39,6 @@ from guided.kernels.memo_arrays import (
 )
 
 
-class Automaton:
-    """Tables of one terminal's automaton, ready to be pooled."""
-
-    __slots__ = ("accepting", "classes", "distance", "transitions")
-
-    def __init__(
-        self,
-        transitions: NDArray[np.int32],
-        classes: NDArray[np.uint8],
-        accepting: NDArray[np.bool_],
-        distance: NDArray[np.int32],
-    ) -> None:
-        self.transitions = transitions
-        self.classes = classes
-        self.accepting = accepting
-        self.distance = distance
-
-
-@cache
-def _string_tables() -> Automaton:
-    dense, accepting, distance = string_automaton()
-    columns, classes = np.unique(dense, axis=1, return_inverse=True)
-    return Automaton(
-        np.ascontiguousarray(columns), classes.reshape(-1).astype(np.uint8), accepting, distance
-    )
-
-
-def _tables_of(dfa: Dfa | None) -> Automaton:
-    """The automaton of a terminal, without the empty string (rules take care of that)."""
-    if dfa is None:
-        return _string_tables()
-    if not dfa.accepting[0]:
-        return Automaton(dfa.transitions, dfa.classes, dfa.accepting, dfa.distance)
-    first = dfa.transitions[0]
-    shifted = np.where(dfa.transitions >= 0, dfa.transitions + 1, -1).astype(np.int32)
-    row = np.where(first >= 0, first + 1, -1).astype(np.int32)
-    onward = dfa.distance[first[first >= 0]]
-    nearest = int(onward.min()) + 1 if len(onward) else FAR
-    return Automaton(
-        np.vstack([row[None], shifted]),
-        dfa.classes,
-        np.concatenate([[False], dfa.accepting]),
-        np.concatenate([[nearest], dfa.distance]).astype(np.int32),
-    )
-
-
 @cache
 def _charsets() -> NDArray[np.uint8]:
     """Single-byte charsets of the slices: word characters, plain JSON string characters."""
@@ -97,16 +50,24 @@ def _charsets() -> NDArray[np.uint8]:
     return marks
 
 
-def compile_tables(spec: GrammarSpec) -> tuple[Rules, RuleBuilder]:
-    """The flat form of `spec`, rules that cannot end left out.
+def build_rules(spec: GrammarSpec) -> RuleBuilder:
+    """The rule automata of `spec`; raises what RuleBuilder raises."""
+    builder = RuleBuilder(spec)
+    builder.build()
+    return builder
+
+
+def compile_tables(builder: RuleBuilder, alphabet: frozenset[int] | None = None) -> Rules:
+    """The flat form of a grammar, rules that cannot end left out.
+
+    With an `alphabet` only the texts over these bytes are kept.
 
     Raises:
         EmptyGrammarError: the start rule derives no text.
-        GrammarError, GrammarTooLargeError: see RuleBuilder.
     """
-    builder = RuleBuilder(spec)
-    builder.build()
-    automata = [_tables_of(dfa) for dfa, _, _ in builder.lexemes]
+    automata = [terminal_tables(dfa) for dfa, _, _ in builder.lexemes]
+    if alphabet is not None:
+        automata = [restricted(automaton, alphabet) for automaton in automata]
     lexemes = _lexeme_arrays(builder, automata)
     shortest = _shortest(builder, automata)
     state, edge = _edges_by_source(builder)
@@ -114,10 +75,11 @@ def compile_tables(spec: GrammarSpec) -> tuple[Rules, RuleBuilder]:
     rule[:, START] = builder.rule_start
     relax_distances(state, edge, rule, shortest)
     if state[rule[0, START], DIST] >= FAR:
-        raise EmptyGrammarError(f"rule {spec.start!r} derives no text: every way on is endless")
+        start = builder.rule_names[0]
+        raise EmptyGrammarError(f"rule {start!r} derives no text: every way on is endless")
     edge = _drop_endless(state, edge, rule, shortest)
     state[list(builder.any_order), BEGIN] = -1
-    return Rules(state, edge, rule, **lexemes), builder
+    return Rules(state, edge, rule, **lexemes)
 
 
 def _edges_by_source(builder: RuleBuilder) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

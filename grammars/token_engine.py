@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ MASK_LIMIT = 128 << 20
 #: Entries of the step table by tokens before it is started afresh.
 _STEP_LIMIT = 1 << 20
 #: Configurations looked at before a search for a completion gives up.
-_SEARCH_LIMIT = 20_000
+_SEARCH_LIMIT = 2_000
 _LENGTHS = np.array(SLICE_LENGTHS, np.int64)
 
 Mask = NDArray[np.int32]
@@ -38,7 +38,8 @@ class TokenEngine:
     """A parser seen through the tokens of one vocabulary. Thread-safe.
 
     Where some byte that the grammar may need is no token by itself, a legal prefix might have no
-    spelling to the end; then every token is checked for a completion before it is allowed.
+    spelling to the end; then every token is checked for a completion before it is allowed (by a
+    bounded search: what it cannot complete is masked).
     """
 
     def __init__(self, parser: Parser, vocabulary: Vocabulary, limit: int = MASK_LIMIT) -> None:
@@ -55,7 +56,7 @@ class TokenEngine:
         self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
         self._stop_mask = _stop_mask(vocabulary)
         self._lock = threading.RLock()
-        self.careful = not _used_bytes(parser) <= vocabulary.single_bytes | {0xFF}
+        self.careful = not parser.used_bytes <= vocabulary.single_bytes | {0xFF}
         if self.careful and not self._completable(parser.start):
             raise VocabularyError(
                 "no sequence of tokens of this vocabulary spells a text of the grammar"
@@ -117,8 +118,7 @@ class TokenEngine:
         mask = np.empty(self.vocabulary.n_words, np.int32)
         if self.careful:
             tokens, targets = self.successors(config)
-            keep = [self._completable(int(target)) for target in targets]
-            mask = pack_tokens(tokens[np.array(keep, bool)], self.vocabulary.n_words)
+            mask = pack_tokens(tokens[self._select(targets, self._completable)], len(mask))
             if self.parser.is_accepting(config):
                 mask |= self._stop_mask
             far = max((self.parser.distance(int(t)) for t in targets), default=0)
@@ -150,6 +150,13 @@ class TokenEngine:
         if self.parser.is_accepting(config) and budget >= 1:
             limited |= self._stop_mask
         return limited
+
+    @staticmethod
+    def _select(targets: NDArray[np.int32], test: Callable[[int], bool]) -> NDArray[np.bool_]:
+        """For every target whether it passes `test`, which each different one takes once."""
+        different, place = np.unique(targets, return_inverse=True)
+        passed = np.array([test(target) for target in different.tolist()], np.bool_)
+        return passed[place.reshape(-1)]
 
     def _counter_slack(self, config: int) -> int:
         # A clamped counter hides how many characters a lower bound still asks for.
@@ -257,10 +264,3 @@ def _stop_mask(vocabulary: Vocabulary) -> Mask:
     mask = pack_tokens(sorted(vocabulary.stop_ids), vocabulary.n_words)
     mask.flags.writeable = False
     return mask
-
-
-def _used_bytes(parser: Parser) -> frozenset[int]:
-    """Bytes that some terminal of the grammar uses."""
-    live = np.bitwise_or.reduce(parser.rules.live, axis=0, initial=np.uint64(0))
-    bits = np.unpackbits(live.view(np.uint8), bitorder="little")
-    return frozenset(np.flatnonzero(bits).tolist())

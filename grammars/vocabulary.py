@@ -172,6 +172,15 @@ class Vocabulary:
         return frozenset(data[0] for data in self.spellings if len(data) == 1)
 
     @cached_property
+    def is_closed(self) -> bool:
+        """Whether every byte of every token is a token by itself."""
+        used: set[int] = set()
+        for text in self.spellings:
+            if not text.startswith(b"\xff"):
+                used.update(text)
+        return used <= self.single_bytes
+
+    @cached_property
     def longest(self) -> int:
         """Length in bytes of the longest token."""
         return max(len(data) for data in self._grammar_bytes if data is not None)

@@ -195,6 +195,17 @@ def test_prefixes_without_a_spelling_to_the_end_are_masked() -> None:
     )
 
 
+def test_a_vocabulary_of_few_letters_restricts_the_language_to_them() -> None:
+    # Closed under bytes, but no accents and no escapes: masks are exact without any search.
+    vocabulary = Vocabulary.from_tokens([b'"', b"a", b"aa", b'a"', b"\\", None], [5])
+    grammar = one_rule(CountedString(2, 3))
+    assert not grammar.engine(vocabulary).careful
+    words = [b'"' + b"a" * n + b'"' for n in (2, 3)]
+    check_grammar_laws(grammar, vocabulary, [*words, b'"\\\\a"'], [b'"a"', b'"aaaa"'])
+    with pytest.raises(VocabularyError, match="no sequence of tokens"):
+        grammar.start(Vocabulary.from_tokens([b"a", b"b", None], [2]))
+
+
 def test_special_tokens_are_terminals_of_their_own() -> None:
     grammar = one_rule(Seq((text(b"a"), Lex(literal(special_bytes("<tool>"))), text(b"b"))))
     tokens = [b"a", b"b", b"<", b"tool", b">", b"<tool>", None]
