@@ -20,6 +20,7 @@ from guided.grammars.json_schema import json_schema
 from guided.grammars.lark import lark
 from guided.grammars.regex import regex as regex_grammar
 from guided.partial_values import partial_value
+from guided.type_schemas import TypeJsonSchema
 
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, partial)
 
@@ -158,7 +159,7 @@ def _adapter(kind: Any) -> tuple[TypeAdapter[Any], Any]:
 def _made_adapter(kind: Any) -> tuple[TypeAdapter[Any], Any]:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
-        return adapter, adapter.json_schema(mode="validation")
+        return adapter, adapter.json_schema(mode="validation", schema_generator=TypeJsonSchema)
     except PydanticUserError as error:
         raise InputError(f"{kind!r} cannot be an output type: {error}") from error
 
