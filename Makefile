@@ -39,9 +39,8 @@ train-json: $(VENV)/.base  ## train examples/models/tiny-lm again
 train-math: $(VENV)/.base  ## train examples/models/tiny-math again
 	$(BIN)/python examples/training/train_math.py
 
-bench: $(VENV)/.bench  ## run the benchmarks beside the peers
-	$(BIN)/python benchmarks/maskbench.py
-	$(BIN)/python benchmarks/end_to_end.py
+bench: $(VENV)/.bench  ## run all benchmarks beside the peers, write RESULTS.md
+	$(BIN)/python benchmarks/run_all.py
 
 fuzz: $(VENV)/.test  ## generate under random schemas, regexes and grammars; validate every output
 	$(BIN)/python benchmarks/fuzz.py
