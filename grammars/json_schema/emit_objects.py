@@ -194,31 +194,41 @@ def _any_key(layout: Layout) -> Dfa:
 def _name_classes(shape: ObjectShape, writer: Writer) -> list[tuple[StringShape, Term]]:
     """The names outside `known()`, split by what a member of that name must be."""
     terms = writer.translator.terms
-    known = shape.known()
-    classes = [objects.outside(known)]
+    classes = [objects.outside(shape.known())]
     for term in shape.names:
         pieces = [strings.meet(a, b) for a in classes for b in writer.form(term).strings]
         classes = [piece for piece in pieces if piece is not None and not strings.is_empty(piece)]
     if any(clause.rest is terms.never and not clause.patterns for clause in shape.clauses):
         return []
     atoms = list(dict.fromkeys(a for clause in shape.clauses for a, _ in clause.patterns))
-    for atom in atoms:
-        classes = _split(classes, atom)
+    if atoms:
+        classes = [part for names in classes for part in _split(names, atoms, writer)]
     return [(names, _member_of_class(names, shape, writer)) for names in classes]
 
 
-def _split(classes: list[StringShape], atom: Atom) -> list[StringShape]:
-    found = []
-    for names in classes:
-        for side in (atom, atom.negated()):
-            piece = strings.meet(names, StringShape(atoms=frozenset({side})))
-            if piece is not None and not strings.is_empty(piece):
-                found.append(piece)
-    if len(found) > _MOST_CLASSES:
-        raise InexpressibleError(
-            f"the patterns of names divide them into more than {_MOST_CLASSES} classes"
-        )
-    return found
+def _split(names: StringShape, atoms: list[Atom], writer: Writer) -> list[StringShape]:
+    """`names` divided by which of the patterns they match."""
+    if names.words is not None:
+        return [StringShape(words=(word,)) for word in names.words]
+    # Each class goes with its automaton, so that one more pattern costs one product.
+    found = [(names, strings.language(names))]
+    for atom in atoms:
+        writer.translator.budget.spend(4 * len(found))
+        parts = []
+        for one, dfa in found:
+            if atom in one.atoms or atom.negated() in one.atoms:
+                parts.append((one, dfa))
+                continue
+            for side in (atom, atom.negated()):
+                part = dfa & side.positive() if side.holds else dfa - side.positive()
+                if not part.is_empty():
+                    parts.append((replace(one, atoms=one.atoms | {side}), part))
+        found = parts
+        if len(found) > _MOST_CLASSES:
+            raise InexpressibleError(
+                f"the patterns of names divide them into more than {_MOST_CLASSES} classes"
+            )
+    return [one for one, _ in found]
 
 
 def _member_of_class(names: StringShape, shape: ObjectShape, writer: Writer) -> Term:

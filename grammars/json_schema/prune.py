@@ -19,7 +19,7 @@ def prune(spec: GrammarSpec) -> GrammarSpec:
     queue = [spec.start]
     for name in queue:
         if name not in rules:
-            rules[name] = _alive(spec.rules[name], productive)
+            rules[name] = _alive(spec.rules[name], productive) or NEVER
             queue.extend(references(rules[name]))
     return GrammarSpec(rules, spec.start)
 
@@ -90,31 +90,41 @@ def _members_have_word(expr: Members, productive: set[str]) -> bool:
     return sum(alive) >= expr.least
 
 
-def _alive(expr: Expr, productive: set[str]) -> Expr:
-    """`expr` without its dead alternatives."""
-    if isinstance(expr, Alt):
-        parts = [_alive(p, productive) for p in expr.parts if _has_word(p, productive)]
-        return parts[0] if len(parts) == 1 else Alt(tuple(parts))
+def _alive(expr: Expr, productive: set[str]) -> Expr | None:
+    """`expr` without its dead alternatives; None where nothing is left."""
+    if isinstance(expr, Ref):
+        return expr if expr.name in productive else None
+    if isinstance(expr, Lex):
+        return None if expr.dfa.is_empty() else expr
     if isinstance(expr, Seq):
-        return Seq(tuple(_alive(part, productive) for part in expr.parts))
+        parts = [_alive(part, productive) for part in expr.parts]
+        whole = [part for part in parts if part is not None]
+        return Seq(tuple(whole)) if len(whole) == len(parts) else None
+    if isinstance(expr, Alt):
+        found = [_alive(part, productive) for part in expr.parts]
+        kept = [part for part in found if part is not None]
+        return Alt(tuple(kept)) if len(kept) > 1 else kept[0] if kept else None
     if isinstance(expr, Repeat):
-        if not _has_word(expr.part, productive):
-            return Seq(())
-        return replace(expr, part=_alive(expr.part, productive))
-    if isinstance(expr, Members):
-        return _alive_members(expr, productive)
-    return expr
+        repeated = _alive(expr.part, productive)
+        if repeated is None:
+            return None if expr.least else Seq(())
+        return replace(expr, part=repeated)
+    return _alive_members(expr, productive) if isinstance(expr, Members) else expr
 
 
-def _alive_members(expr: Members, productive: set[str]) -> Expr:
-    members = tuple(
-        Member(_alive(member.expr, productive), member.required)
-        for member in expr.members
-        if _has_word(member.expr, productive)
-    )
-    extra = expr.extra
-    if extra is not None:
-        extra = _alive(extra, productive) if _has_word(extra, productive) else None
+def _alive_members(expr: Members, productive: set[str]) -> Expr | None:
+    members = []
+    for member in expr.members:
+        inner = _alive(member.expr, productive)
+        if inner is not None:
+            members.append(Member(inner, member.required))
+        elif member.required:
+            return None
+    extra = None if expr.extra is None else _alive(expr.extra, productive)
+    if extra is None and len(members) < expr.least:
+        return None
+    if expr.most is not None and sum(member.required for member in members) > expr.most:
+        return None
     if not members and extra is None:
         return Seq(())
-    return replace(expr, members=members, extra=extra)
+    return replace(expr, members=tuple(members), extra=extra)
