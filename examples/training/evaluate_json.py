@@ -88,7 +88,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=EXAMPLES / "models" / "tiny-lm")
-    parser.add_argument("--count", type=int, default=300, help="generated examples per set")
+    parser.add_argument("--count", type=int, default=200, help="generated examples per set")
     parser.add_argument("--guided", action="store_true", help="also decode with the SDK")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from recipe.training import Plan, printer, train
 FOLDER = Path(__file__).resolve().parents[1] / "models" / "tiny-lm"
 SHAPE = Shape(layers=4, width=160, heads=5, inner=432)
 VOCABULARY = 2048
-CONSTANT = 1700 / 2550  # share of the run before the rates fall
+CONSTANT = 2 / 3  # share of the run before the rates fall
 
 
 def main() -> None:
