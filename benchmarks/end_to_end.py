@@ -22,6 +22,7 @@ import torch
 from harness import data, models
 from harness.figures import Figure, Report, Table, number
 from harness.processors import PEERS, Arguments
+from tqdm import tqdm
 
 import guided
 from guided.grammars.grammar import Grammar
@@ -30,8 +31,24 @@ from guided.grammars.json_schema import json_schema
 SCHEMAS = ("flat_person", "nested_order", "tool_call", "survey", "wide_object", "refs_shared")
 PROMPT = "Extract the fields of this text as JSON. Ada Lovelace, 36, ordered two of AB-0001.\n"
 EMBEDDED = data.ROOT / "examples" / "models" / "tiny-lm"
-# Writes one batch: (schema, rows, seed) -> number of tokens.
-Way = Callable[[str, int, int], int]
+# Short enough not to cost much, long enough for every schema here.
+WARM_UP = 32
+# Left out by --quick: they take long to take in a large vocabulary.
+SLOW = ("outlines-core", "lm-format-enforcer")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is to be written: so many rows of one schema, each of at most `budget` tokens."""
+
+    schema: str
+    rows: int
+    budget: int
+    seed: int
+
+
+# Writes a batch and returns the number of its tokens.
+Way = Callable[[Batch], int]
 
 
 @dataclass(frozen=True)
@@ -63,18 +80,18 @@ def schemas(count: int) -> dict[str, str]:
     return {name: cases[name].schema for name in SCHEMAS[:count]}
 
 
-def written(model: guided.Model, rows: int, seed: int, budget: int, extra: Arguments) -> int:
+def written(model: guided.Model, batch: Batch, extra: Arguments) -> int:
     """Tokens that Hugging Face `generate` writes, the first stop token of a row included."""
     tokenizer = model.tokenizer
-    inputs = tokenizer([PROMPT] * rows, return_tensors="pt").to(model.device)
-    torch.manual_seed(seed)
+    inputs = tokenizer([PROMPT] * batch.rows, return_tensors="pt").to(model.device)
+    torch.manual_seed(batch.seed)
     out = model.hf_model.generate(
         **{key: inputs[key] for key in ("input_ids", "attention_mask")},
         do_sample=True,
         temperature=1.0,
         top_k=0,
         top_p=1.0,
-        max_new_tokens=budget,
+        max_new_tokens=batch.budget,
         pad_token_id=tokenizer.pad_token_id,
         **extra,
     )
@@ -85,77 +102,84 @@ def written(model: guided.Model, rows: int, seed: int, budget: int, extra: Argum
     return total
 
 
-def ways(model: guided.Model, budget: int, report: Report, where: str) -> dict[str, Way]:
-    """Every way of decoding that can be had, by name."""
-
+def own_ways(model: guided.Model) -> dict[str, Way]:
+    """Unconstrained decoding, and guided's two ways."""
     grammars: dict[str, Grammar] = {}
 
-    def guided_run(schema: str, rows: int, seed: int) -> int:
+    def unconstrained(batch: Batch) -> int:
+        return written(model, batch, {"min_new_tokens": batch.budget})
+
+    def guided_run(batch: Batch) -> int:
         results = guided.run(
             model,
-            [PROMPT] * rows,
-            schema=schema,
-            max_new_tokens=budget,
+            [PROMPT] * batch.rows,
+            schema=batch.schema,
+            max_new_tokens=batch.budget,
             temperature=1.0,
             top_k=0,
             top_p=1.0,
-            seed=seed,
+            seed=batch.seed,
         )
         return sum(len(result.tokens) for result in results)
 
-    def guided_processor(schema: str, rows: int, seed: int) -> int:
-        if schema not in grammars:
-            grammars[schema] = json_schema(schema)
-        processor = guided.GuidedLogitsProcessor(grammars[schema], model, max_new_tokens=budget)
-        return written(model, rows, seed, budget, {"logits_processor": [processor]})
+    def guided_processor(batch: Batch) -> int:
+        if batch.schema not in grammars:
+            grammars[batch.schema] = json_schema(batch.schema)
+        processor = guided.GuidedLogitsProcessor(
+            grammars[batch.schema], model, max_new_tokens=batch.budget
+        )
+        return written(model, batch, {"logits_processor": [processor]})
 
-    def unconstrained(schema: str, rows: int, seed: int) -> int:
-        return written(model, rows, seed, budget, {"min_new_tokens": budget})
-
-    found: dict[str, Way] = {
+    return {
         "unconstrained model.generate": unconstrained,
         "guided.run": guided_run,
         "guided in model.generate": guided_processor,
     }
-    for name, build in PEERS.items():
+
+
+def ways(subject: Subject, peers: Sequence[str], report: Report) -> dict[str, Way]:
+    """Every way of decoding that can be had, by name."""
+    found = own_ways(subject.model)
+    for name in peers:
         try:
-            arguments = build(model.tokenizer)
+            arguments = PEERS[name](subject.model.tokenizer)
         except Exception as error:
-            report.notes.append(f"{name} on {where}: not run, {type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {str(error)[:160]}"
+            report.notes.append(f"{name} on {subject.name}: not run, {reason}")
             continue
-        found[name] = _peer(model, budget, arguments)
+        found[name] = _peer(subject.model, arguments)
     return found
 
 
-def _peer(model: guided.Model, budget: int, arguments: Callable[[str], Arguments]) -> Way:
-    return lambda schema, rows, seed: written(model, rows, seed, budget, arguments(schema))
+def _peer(model: guided.Model, arguments: Callable[[str], Arguments]) -> Way:
+    return lambda batch: written(model, batch, arguments(batch.schema))
 
 
-def speed(way: Way, schema: str, rows: int, times: int) -> float:
-    """Tokens per second: the median of some calls, after one that is not counted."""
-    way(schema, rows, 0)
+def speed(way: Way, schema: str, rows: int, options: argparse.Namespace) -> float:
+    """Tokens per second: the median of some calls, after a short one that is not counted."""
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    way(Batch(schema, rows, min(WARM_UP, options.budget), 0))
     found = []
-    for seed in range(1, times + 1):
-        start = time.perf_counter()
-        tokens = way(schema, rows, seed)
-        found.append(tokens / (time.perf_counter() - start))
+    for seed in range(1, options.times + 1):
+        start = clock()
+        tokens = way(Batch(schema, rows, options.budget, seed))
+        found.append(tokens / (clock() - start))
     return statistics.median(found)
 
 
 def measure(
-    subject: Subject, rows: int, options: argparse.Namespace, report: Report
+    subject: Subject, rows: int, found: dict[str, Way], options: argparse.Namespace, report: Report
 ) -> dict[str, float]:
     """Tokens per second of every way: the geometric mean over the schemas that it can do."""
-    found: dict[str, list[float]] = {}
-    chosen = schemas(options.schemas)
-    for name, way in ways(subject.model, options.budget, report, subject.name).items():
-        for title, schema in chosen.items():
+    speeds: dict[str, list[float]] = {}
+    for name, way in tqdm(found.items(), f"{subject.name}, {rows}", disable=None, leave=False):
+        for title, schema in schemas(options.schemas).items():
             try:
-                found.setdefault(name, []).append(speed(way, schema, rows, options.times))
+                speeds.setdefault(name, []).append(speed(way, schema, rows, options))
             except Exception as error:
                 reason = f"{type(error).__name__}: {str(error)[:160]}"
                 report.notes.append(f"{name} on {subject.name}, {title}, batch {rows}: {reason}")
-    return {n: statistics.geometric_mean(speeds) for n, speeds in found.items() if speeds}
+    return {n: statistics.geometric_mean(values) for n, values in speeds.items() if values}
 
 
 def run(options: argparse.Namespace) -> Report:
@@ -165,8 +189,9 @@ def run(options: argparse.Namespace) -> Report:
     table = Table(columns)
     report.tables.append(table)
     for subject in subjects(options.models):
+        found = ways(subject, options.peers, report)
         for rows in options.batch:
-            speeds = measure(subject, rows, options, report)
+            speeds = measure(subject, rows, found, options, report)
             free, ours = speeds["unconstrained model.generate"], speeds["guided.run"]
             for name, value in speeds.items():
                 ratios = [number(value / free), number(ours / value)]
@@ -178,8 +203,8 @@ def run(options: argparse.Namespace) -> Report:
             report.figures.append(Figure(f"speed_to_best_peer_{label}", best, "x"))
     report.notes.append(
         f"geometric mean over {options.schemas} schemas, median of {options.times} calls each, "
-        f"budget {options.budget} tokens, temperature 1, {options.threads} torch thread(s), wall "
-        "time; only guided closes every document within the budget"
+        f"budget {options.budget} tokens, temperature 1, {options.threads} torch thread(s), "
+        f"{options.clock} time; only guided closes every document within the budget"
     )
     return report
 
@@ -192,11 +217,15 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--schemas", type=int, default=len(SCHEMAS), help="how many")
     parser.add_argument("--times", type=int, default=3, help="calls per schema")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
-    parser.add_argument("--quick", action="store_true", help="two schemas, one call, 32 tokens")
+    gpu = torch.cuda.is_available()
+    parser.add_argument("--clock", choices=["cpu", "wall"], default="wall" if gpu else "cpu")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), help="which to run")
+    parser.add_argument("--quick", action="store_true", help="one schema, one call, 24 tokens")
     parser.add_argument("--json", help="write figures and tables to this file")
     options = parser.parse_args(given)
     if options.quick:
-        options.schemas, options.times, options.budget = 2, 1, 96
+        options.schemas, options.times, options.budget = 1, 1, 24
+        options.peers = [name for name in options.peers if name not in SLOW]
     torch.set_num_threads(options.threads)
     run(options).finish(options.json)
 
