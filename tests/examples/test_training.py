@@ -237,8 +237,9 @@ PROMPTS = {
         '{"name": "Laura Becker", "age": 42, "hobbies": ["tennis", "painting"]}',
     ),
     "tiny-math": (
-        "Question: Laura has 12 apples. Laura buys 5 more. How many apples does Laura have now?\n",
-        "12+5=17\nAnswer: 17",
+        "Question: Laura has 12 apples. Laura buys 5 more. Laura gives 4 to Peter. "
+        "How many apples does Laura have now?\n",
+        "12+5=17\n17-4=13\nAnswer: 13",
     ),
 }
 
