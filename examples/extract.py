@@ -15,11 +15,10 @@ import guided
 
 TINY = Path(__file__).parent / "models" / "tiny-lm"
 TEXTS = [
-    "My name is Mateus Carvalho. I was born in Recife, I'm 41 and when I'm not at work I play "
-    "chess and go cycling.",
-    "Please welcome Ingrid Haugen, our new accountant. She is 38 and is crazy about skiing, "
-    "knitting and jazz.",
-    "At 34, Mira Sol divides her free time between chess and sailing.",
+    "My name is Mira Sol, I'm 34 and I like chess and sailing.",
+    "Ann Lee is 27 and spends her weekends climbing and painting.",
+    "My grandmother Rosalind just celebrated her 90th birthday. She still does crosswords and "
+    "ballroom dancing every week.",
 ]
 
 

@@ -13,9 +13,10 @@ import guided
 
 TINY = Path(__file__).parent / "models" / "tiny-math"
 QUESTIONS = [
-    "Ben has 15 stamps. He gets 6 more stamps. Then he loses 4 stamps. How many stamps does Ben "
-    "have now?",
-    "Lena has 8 apples. She buys 2 boxes with 5 apples each. How many apples does Lena have now?",
+    "6 toys belong to Leticia. Leticia splits them into 3 equal parts and keeps one part. 20 more "
+    "toys come from Emily. How many toys does Leticia have at the end?",
+    "5 badges lie in front of Wang. Then Wang has twice as many badges. She loses 8 badges. How "
+    "many badges does Wang have in the end?",
 ]
 STEPS = r"""
 start: (step "\n")+ "Answer: " NUMBER

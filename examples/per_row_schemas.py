@@ -34,9 +34,9 @@ class Meeting(TypedDict):
 
 
 ROWS = [
-    ("Camila Rojas is twenty-six and plays the drums.", Person),
+    ("Camila Rojas is 26 and plays the drums.", Person),
     ("The Lumo desk lamp in dark green costs 39.90 euros.", Product),
-    ("Let's talk about the budget on Thursday at 14:30.", Meeting),
+    ("The topic of the meeting on Thursday at 14:30 is the budget.", Meeting),
 ]
 
 

@@ -12,8 +12,8 @@ import guided
 
 TINY = Path(__file__).parent / "models" / "tiny-math"
 QUESTION = (
-    "Mia has 12 marbles. She buys 3 bags with 4 marbles each. Then she gives 5 marbles to Tom. "
-    "How many marbles does Mia have now?"
+    "6 toys belong to Leticia. Leticia splits them into 3 equal parts and keeps one part. "
+    "20 more toys come from Emily. How many toys does Leticia have at the end?"
 )
 
 
