@@ -19,7 +19,8 @@ from guided.grammars.json_schema.numbers import NumberShape
 from guided.grammars.json_schema.objects import ALL_OBJECTS, ObjectShape
 from guided.grammars.json_schema.prune import prune
 from guided.grammars.json_schema.quoting import quoted, quoted_word
-from guided.grammars.json_schema.strings import InexpressibleError, StringShape, language
+from guided.grammars.json_schema.readings import written
+from guided.grammars.json_schema.strings import InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term
 
 NEVER = Alt(())
@@ -137,7 +138,7 @@ def string_expr(shape: StringShape) -> Expr:
     """How a string in `shape` is written."""
     if not shape.atoms and shape.words is None:
         return CountedString(shape.least, shape.most)
-    return Lex(quoted(language(shape)), "string")
+    return Lex(quoted(written(shape)), "string")
 
 
 def number_expr(shape: NumberShape) -> Expr:

@@ -13,6 +13,7 @@ from guided.grammars.json_schema.context import Writer
 from guided.grammars.json_schema.layout import Layout
 from guided.grammars.json_schema.objects import ObjectShape
 from guided.grammars.json_schema.quoting import plain_strings, quoted, quoted_except, quoted_word
+from guided.grammars.json_schema.readings import written
 from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term, Terms
 
@@ -166,7 +167,7 @@ def _keys(names: StringShape, layout: Layout) -> Dfa:
     """The keys in `names` with the colon after them."""
     excluded = _excluded(names)
     if excluded is None:
-        return quoted(strings.language(names)) + layout.colon
+        return quoted(written(names)) + layout.colon
     if layout.colons is None or any(min(name, default="a") < " " for name in excluded):
         return quoted_except(frozenset(excluded)) + layout.colon
     texts = [quoted_word(name) + colon for name in excluded for colon in layout.colons]

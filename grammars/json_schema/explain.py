@@ -32,7 +32,7 @@ _HOW = {
     "multipleOf": "automaton of remainders, in exact decimals",
     "minLength": "code points are counted",
     "maxLength": "code points are counted",
-    "pattern": "automaton of the strings that hold a match (ECMA-262)",
+    "pattern": "automaton of the strings that hold a match (ECMA-262, and Python's re as well)",
     "items": "one rule for every item",
     "additionalItems": "one rule for every item after the leading ones",
     "prefixItems": "one rule for each leading item",

@@ -214,3 +214,18 @@ def test_a_format_and_a_length_hold_together() -> None:
         ["a.example"],
         ["abc.example.org"],
     )
+
+
+def test_strings_about_which_readers_of_patterns_disagree_are_not_written() -> None:
+    check({"type": "string", "pattern": r"^[\w\s]+$"}, ["a b", "a\u00a0b"], ["a\ufeffb", "é"])
+    check({"type": "string", "pattern": r"^\W+$"}, ["-+"], ["é", "a"])
+    check({"type": "string", "pattern": r"^[^\s]+$"}, ["é", "名"], ["a b"])
+    check(
+        {
+            "type": "object",
+            "patternProperties": {r"^\w+$": {"type": "integer"}},
+            "additionalProperties": {"type": "string"},
+        },
+        [{"a": 1}, {"-": "x"}],
+        [{"é": 1}, {"é": "x"}, {"a": "x"}, {"-\n": "x"}],
+    )

@@ -1,0 +1,51 @@
+"""Strings about which readers of `pattern` do not disagree.
+
+The standard means ECMA-262; validators in Python use `re`, which differs on a few characters:
+what `\\s`, `\\w` and `\\d` hold beyond ASCII, and what `.` and `$` do at the ends of lines. What
+is written satisfies both.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from guided.grammars import automata
+from guided.grammars.automata import Dfa
+from guided.grammars.json_schema.strings import StringShape, language
+
+# `\s` in one of the two only; ends of lines in ECMA-262 only.
+_DISPUTED = (0x1C, 0x1D, 0x1E, 0x1F, 0x85, 0x2028, 0x2029, 0xFEFF)
+_LINE_ENDS = (0x0A, 0x0D)
+_CLASSES = re.compile(r"\\[wWdDbB]")
+# What holds fewer strings where word characters are more.
+_OPPOSITES = re.compile(r"\\[WDbB]|\[\^[^\]]*\\[wd]")
+
+
+@lru_cache(maxsize=2048)
+def written(shape: StringShape) -> Dfa:
+    """The strings of `shape` that are written, as UTF-8; raises InexpressibleError."""
+    dfa = language(shape)
+    patterns = [atom for atom in shape.atoms if atom.kind == "pattern"]
+    if not patterns or shape.words is not None:
+        return dfa
+    fails = not all(atom.holds for atom in patterns)
+    ascii_only = any(
+        _CLASSES.search(str(atom.value)) and (not atom.holds or _OPPOSITES.search(str(atom.value)))
+        for atom in patterns
+    )
+    agreed = dfa & _without(_DISPUTED + _LINE_ENDS * fails, 0x7F if ascii_only else 0x10FFFF)
+    return dfa if agreed.is_empty() else agreed
+
+
+@lru_cache(maxsize=8)
+def _without(excluded: tuple[int, ...], last: int) -> Dfa:
+    """The strings of code points up to `last` without those excluded."""
+    ranges, low = [], 0
+    for point in sorted(point for point in excluded if point <= last):
+        if low < point:
+            ranges.append((low, point - 1))
+        low = point + 1
+    if low <= last:
+        ranges.append((low, last))
+    return automata.code_points(ranges).repeat()
