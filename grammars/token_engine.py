@@ -28,7 +28,7 @@ MASK_LIMIT = 128 << 20
 #: Entries of the step table by tokens before it is started afresh.
 _STEP_LIMIT = 1 << 20
 #: Configurations looked at before a search for a completion gives up.
-_SEARCH_LIMIT = 2_000
+_SEARCH_LIMIT = 300
 _LENGTHS = np.array(SLICE_LENGTHS, np.int64)
 
 Mask = NDArray[np.int32]
@@ -59,7 +59,7 @@ class TokenEngine:
         self.careful = not parser.used_bytes <= vocabulary.single_bytes | {0xFF}
         if self.careful and not self._completable(parser.start):
             raise VocabularyError(
-                "no sequence of tokens of this vocabulary spells a text of the grammar"
+                "no sequence of tokens of this vocabulary was found to spell a text of the grammar"
             )
 
     @property

@@ -205,10 +205,10 @@ def shortest_path(rules, memo, config, out):  # type: ignore[no-untyped-def]
             thread = memo.thread[i]
             group = thread >> 32
             lex = memo.group[group, LEXEME]
-            distance = np.int64(memo.group[group, TAIL]) + lexeme_distance(
-                rules, lex, thread & 0xFFFFFFFF
-            )
-            if distance == 0 or distance < best:
+            inside = np.int64(lexeme_distance(rules, lex, thread & 0xFFFFFFFF))
+            distance = np.int64(memo.group[group, TAIL]) + inside
+            # A terminal that may end here has a thread of what follows it, just as near.
+            if inside > 0 and distance < best:
                 best = distance
                 chosen = thread
         if chosen < 0:

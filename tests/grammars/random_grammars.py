@@ -34,7 +34,10 @@ def random_spec(rng: random.Random) -> GrammarSpec:
 def _expression(rng: random.Random, names: list[str], depth: int) -> Expr:
     kind = rng.random()
     if depth == 0 or kind < 0.3:
-        return text(bytes(rng.choice(b"abc") for _ in range(rng.choice([0, 1, 1, 2]))))
+        word = bytes(rng.choice(b"abc") for _ in range(rng.choice([0, 1, 1, 2])))
+        if rng.random() < 0.75:
+            return text(word)
+        return Lex((literal(word) | literal(rng.choice([b"b", b"ca"]))).repeat(rng.choice([0, 1])))
     if kind < 0.5:
         return Ref(rng.choice(names))
 
@@ -72,7 +75,7 @@ def _joined(left: Words, right: Words, longest: int) -> Words:
 
 def _words(expr: Expr, language: dict[str, Words], longest: int) -> Words:
     if isinstance(expr, Lex):
-        return {word for word in expr.dfa.words(50) if len(word) <= longest}
+        return {word for word in expr.dfa.words(4000) if len(word) <= longest}
     if isinstance(expr, Ref):
         return language[expr.name]
     if isinstance(expr, Alt):
