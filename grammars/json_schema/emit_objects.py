@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
+from guided.errors import GrammarTooLargeError
 from guided.grammars import automata
 from guided.grammars.automata import Dfa
 from guided.grammars.ir import Alt, Expr, Lex, Member, Members, Seq
@@ -221,7 +222,7 @@ def _split(names: StringShape, atoms: list[Atom], writer: Writer) -> list[String
                 parts.append((one, dfa))
                 continue
             for side in (atom, atom.negated()):
-                part = dfa & side.positive() if side.holds else dfa - side.positive()
+                part = _part(dfa, side)
                 if not part.is_empty():
                     parts.append((replace(one, atoms=one.atoms | {side}), part))
         found = parts
@@ -230,6 +231,13 @@ def _split(names: StringShape, atoms: list[Atom], writer: Writer) -> list[String
                 f"the patterns of names divide them into more than {_MOST_CLASSES} classes"
             )
     return [one for one, _ in found]
+
+
+def _part(dfa: Dfa, side: Atom) -> Dfa:
+    try:
+        return dfa & side.positive() if side.holds else dfa - side.positive()
+    except GrammarTooLargeError as error:
+        raise InexpressibleError(f"the patterns of names are too large ({error})") from error
 
 
 def _member_of_class(names: StringShape, shape: ObjectShape, writer: Writer) -> Term:

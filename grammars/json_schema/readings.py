@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from guided.errors import GrammarTooLargeError
 from guided.grammars import automata
 from guided.grammars.automata import Dfa
-from guided.grammars.json_schema.strings import StringShape, language
+from guided.grammars.json_schema.strings import InexpressibleError, StringShape, language
 
 # `\s` in one of the two only; ends of lines in ECMA-262 only.
 _DISPUTED = (0x1C, 0x1D, 0x1E, 0x1F, 0x85, 0x2028, 0x2029, 0xFEFF)
@@ -34,7 +35,11 @@ def written(shape: StringShape) -> Dfa:
         _CLASSES.search(str(atom.value)) and (not atom.holds or _OPPOSITES.search(str(atom.value)))
         for atom in patterns
     )
-    agreed = dfa & _without(_DISPUTED + _LINE_ENDS * fails, 0x7F if ascii_only else 0x10FFFF)
+    last = 0x7F if ascii_only else 0x10FFFF
+    try:
+        agreed = dfa & _without(_DISPUTED + _LINE_ENDS * fails, last)
+    except GrammarTooLargeError as error:
+        raise InexpressibleError(f"the strings need too large an automaton ({error})") from error
     return dfa if agreed.is_empty() else agreed
 
 
