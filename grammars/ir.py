@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from guided.grammars.automata import Dfa
 
-
 #: Name of the terminals that hold free text before a trigger (see `GrammarState.in_free_text`).
 FREE_TEXT = "free text"
 

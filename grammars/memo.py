@@ -98,6 +98,11 @@ class Parser:
         """Bytes that the memo takes."""
         return sum(array.nbytes for array in self.memo)
 
+    @property
+    def n_configs(self) -> int:
+        """Number that every configuration made so far is below."""
+        return int(self.memo.size[memo_arrays.N_CONFIGS])
+
     def make_room(self) -> None:
         """Raises the limit if this text alone has filled the memo."""
         while self.full:

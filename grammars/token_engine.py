@@ -29,7 +29,8 @@ MASK_LIMIT = 128 << 20
 _STEP_LIMIT = 1 << 20
 #: Configurations looked at before a search for a completion gives up.
 _SEARCH_LIMIT = 300
-_LENGTHS = np.array(SLICE_LENGTHS, np.int64)
+#: Bytes of a shortest way that are laid out to find its first token.
+_LOOK_AHEAD = 24
 
 Mask = NDArray[np.int32]
 
@@ -51,6 +52,7 @@ class TokenEngine:
         self._steps: dict[tuple[int, int], int] = {}
         self._first: dict[int, int] = {}
         self._bounds: dict[int, int] = {}
+        self._longest_rest: dict[int, int] = {}
         self._hopeless: set[int] = set()
         self._lengths = np.array(SLICE_LENGTHS, np.int64)
         self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
@@ -143,20 +145,41 @@ class TokenEngine:
         # One token now, at most one a byte for the rest, one to stop.
         if far + self._counter_slack(config) + 2 <= budget:
             return mask
+        # The same in tokens instead of bytes, which is nearer but has to be worked out.
+        longest = self._longest_rest.get(config)
+        if longest is not None and longest + 1 <= budget:
+            return mask
         tokens, targets = self.successors(config)
-        fits = {int(target): self._fits(int(target), budget - 1) for target in np.unique(targets)}
-        keep = np.array([fits[int(target)] for target in targets], bool)
+        if longest is None:
+            self._longest_rest[config] = self._rest_after(targets)
+            return self.mask_within(config, budget)
+        keep = self._select(targets, lambda target: self._fits(target, budget - 1))
         limited = pack_tokens(tokens[keep], self.vocabulary.n_words)
         if self.parser.is_accepting(config) and budget >= 1:
             limited |= self._stop_mask
         return limited
 
-    @staticmethod
-    def _select(targets: NDArray[np.int32], test: Callable[[int], bool]) -> NDArray[np.bool_]:
+    def _rest_after(self, targets: NDArray[np.int32]) -> int:
+        """The most tokens that any of `targets` needs to the end, the stop token included."""
+        if len(self._longest_rest) >= _STEP_LIMIT:
+            self._longest_rest.clear()
+        different = self._different(targets).tolist()
+        if self.careful:
+            different = [target for target in different if self._completable(target)]
+        return max((self.bound(target) for target in different), default=1)
+
+    def _different(self, targets: NDArray[np.int32]) -> NDArray[np.intp]:
+        present = np.zeros(self.parser.n_configs, np.bool_)
+        present[targets] = True
+        return np.flatnonzero(present)
+
+    def _select(self, targets: NDArray[np.int32], test: Callable[[int], bool]) -> NDArray[np.bool_]:
         """For every target whether it passes `test`, which each different one takes once."""
-        different, place = np.unique(targets, return_inverse=True)
-        passed = np.array([test(target) for target in different.tolist()], np.bool_)
-        return passed[place.reshape(-1)]
+        different = self._different(targets)
+        passed = [target for target in different.tolist() if test(target)]
+        table = np.zeros(self.parser.n_configs, np.bool_)
+        table[passed] = True
+        return table[targets]
 
     def _counter_slack(self, config: int) -> int:
         # A clamped counter hides how many characters a lower bound still asks for.
@@ -201,7 +224,7 @@ class TokenEngine:
             if not self._completable(config):
                 raise VocabularyError("no sequence of tokens spells a completion")
             return self._first[config]
-        buffer = np.empty(self.vocabulary.longest, np.uint8)
+        buffer = np.empty(min(self.vocabulary.longest, _LOOK_AHEAD), np.uint8)
         _, count = self.parser.call(shortest_path, config, buffer)
         trie = self.vocabulary.whole_trie
         token, _ = longest_token(buffer[:count], trie.node, trie.root)
