@@ -19,7 +19,7 @@ from guided.grammars.vocabulary import Vocabulary
 from guided.testing import allowed_tokens, check_grammar_laws
 from tests.grammars.random_grammars import random_spec, text, words_of
 
-LONGEST = 6
+LONGEST = 5
 TEXTS = [bytes(t) for n in range(5) for t in itertools.product(b"abc,", repeat=n)]
 
 
