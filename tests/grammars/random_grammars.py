@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
-from guided.grammars.automata import literal
+from guided.grammars.automata import Dfa, byte_class, literal
 from guided.grammars.ir import (
     Alt,
     Expr,
@@ -69,13 +70,19 @@ def words_of(spec: GrammarSpec, longest: int) -> Words:
         language = grown
 
 
+@cache
+def _short_words(dfa: Dfa, longest: int) -> Words:
+    short = dfa & byte_class(set(b"abc,")).repeat(0, longest)
+    return set(short.words(5000))
+
+
 def _joined(left: Words, right: Words, longest: int) -> Words:
     return {a + b for a in left for b in right if len(a + b) <= longest}
 
 
 def _words(expr: Expr, language: dict[str, Words], longest: int) -> Words:
     if isinstance(expr, Lex):
-        return {word for word in expr.dfa.words(4000) if len(word) <= longest}
+        return _short_words(expr.dfa, longest)
     if isinstance(expr, Ref):
         return language[expr.name]
     if isinstance(expr, Alt):
