@@ -34,11 +34,12 @@ def main() -> None:
     parser.add_argument("--text", action="append", help="your own sentence (may be repeated)")
     options = parser.parse_args()
     model = guided.load(options.model)
+    texts = options.text or TEXTS
     # The first call compiles the grammar and the machine code of the engine: not timed below.
-    guided.generate(model, "Nobody.", schema=Person, describe="fields")
+    guided.generate(model, texts[0], schema=Person, describe="fields")
 
     tokens, forced, seconds = 0, 0, 0.0
-    for text in options.text or TEXTS:
+    for text in texts:
         # describe= writes the fields into the prompt; without it the prompt is left alone.
         result = guided.run(model, text, schema=Person, describe="fields")
         print(f"prompt  {text}")
