@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,8 @@ def _drop_endless(
     kept = np.concatenate([[0], np.cumsum(keep)]).astype(np.int32)
     state[:, BEGIN] = kept[state[:, BEGIN]]
     state[:, END] = kept[state[:, END]]
-    return edge[keep]
+    kept_edges: NDArray[np.int32] = edge[keep]
+    return kept_edges
 
 
 def _shortest(builder: RuleBuilder, automata: list[Automaton]) -> NDArray[np.int32]:
@@ -124,7 +126,7 @@ def _shortest(builder: RuleBuilder, automata: list[Automaton]) -> NDArray[np.int
     return np.array(shortest, np.int32)
 
 
-def _lexeme_arrays(builder: RuleBuilder, automata: list[Automaton]) -> dict[str, NDArray]:
+def _lexeme_arrays(builder: RuleBuilder, automata: list[Automaton]) -> dict[str, NDArray[Any]]:
     pool: dict[int, int] = {}
     distinct: list[Automaton] = []
     lex_dfa = np.zeros(len(automata), np.int32)

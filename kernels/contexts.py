@@ -84,7 +84,7 @@ def update_distance(rules, memo, context):  # type: ignore[no-untyped-def]
     for i in range(memo.context[context, BEGIN], memo.context[context, END]):
         q = memo.waiting[i, ITEM_STATE]
         if q == ROOT:
-            best = 0
+            best = np.int64(0)
         else:
             best = min(
                 best,

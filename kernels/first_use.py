@@ -18,7 +18,7 @@ def _probe(value):  # type: ignore[no-untyped-def]
 
 def is_compiled() -> bool:
     """Whether the compiled kernels are in numba's cache on disk."""
-    path = Path(_probe.stats.cache_path)
+    path = Path(_probe.stats.cache_path or ".")
     return any(path.glob(_LAST))
 
 

@@ -116,12 +116,10 @@ def _safe(  # type: ignore[no-untyped-def]
         node = offset + stack_state[top] * width
         kind = stack_kind[top]
         low, high, onward = _continuation(kind)
-        last = -1
         for byte in range(low, high):
-            column = np.int64(classes[byte])
-            if column == last:
+            column = classes[byte]
+            if byte > low and column == classes[byte - 1]:
                 continue
-            last = column
             target = trans[node + column]
             if target < 0:
                 return False

@@ -180,7 +180,7 @@ def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
                 continue
             k = np.int64(memo.stamp[rule]) - 1
             if k < 0:
-                k = n_predicted
+                k = np.int64(n_predicted)
                 if k >= len(predicted):
                     predicted = grown(predicted)
                 predicted[k] = rule
@@ -196,8 +196,8 @@ def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
                     waits, n_waits = _add_pair(waits, n_waits, k, _waiting_item(memo, i))
             elif -1 - context != k:
                 links, n_links = _add_pair(links, n_links, k, -1 - context)
-    for k in range(n_predicted):
-        memo.stamp[predicted[k]] = 0
+    for i in range(n_predicted):
+        memo.stamp[predicted[i]] = 0
     if unexpanded >= 0:
         memo.scratch[0] = unexpanded
         return np.int64(EXPAND)
