@@ -30,11 +30,12 @@ def generic_share(step: int) -> float:
     return GENERIC_END + (GENERIC_START - GENERIC_END) * left
 
 
-def extraction_rows(tokenizer: PreTrainedTokenizerFast) -> MakeRow:
-    """Makes training rows of the extraction task."""
+def extraction_rows(tokenizer: PreTrainedTokenizerFast, begun: bool = False) -> MakeRow:
+    """Makes training rows of the extraction task; `begun` skips the loose rows of the beginning."""
+    skipped = GENERIC_STEPS if begun else 0
 
     def make(rng: random.Random, step: int) -> Row:
-        example = Extraction(rng, "train").example(generic=generic_share(step))
+        example = Extraction(rng, "train").example(generic=generic_share(step + skipped))
         answer = example.answer()
         if rng.random() < MESSY_SHARE:
             answer = messy(rng, answer)
