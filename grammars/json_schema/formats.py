@@ -15,11 +15,19 @@ from guided.grammars.automata import Dfa
 from guided.grammars.regex import compile_regex
 
 # -- dates and times (RFC 3339) -----------------------------------------------------------
-_LEAP = r"(([0-9]{2}(0[48]|[2468][048]|[13579][26]))|(0[048]|[2468][048]|[13579][26])00)"
-_DATE = (
-    r"([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
-    rf"|02-(0[1-9]|1[0-9]|2[0-8]))|{_LEAP}-02-29)"
-)
+_LEAP = r"[0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00"
+
+
+def _date(year: str, leap_year: str) -> str:
+    return (
+        rf"(({year})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+        rf"|02-(0[1-9]|1[0-9]|2[0-8]))|({leap_year})-02-29)"
+    )
+
+
+_ANY_DATE = _date("[0-9]{4}", rf"{_LEAP}|0000")
+# The calendar of most programs begins with the year 1: what is written has no year 0.
+_DATE = _date("[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000", _LEAP)
 _OFFSET = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _FRACTION = r"(\.[0-9]+)?"
 _TIME = (
@@ -139,7 +147,8 @@ _BROADER = {
     "idn-email": r".+@.+",
     "regex": r"[\s\S]*",
     "time": rf"[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{_FRACTION}{_OFFSET}",
-    "date-time": rf"{_DATE}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{_FRACTION}{_OFFSET}",
+    "date": _ANY_DATE,
+    "date-time": rf"{_ANY_DATE}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{_FRACTION}{_OFFSET}",
 }
 NARROWED = frozenset(_BROADER)
 """Formats of which only a part is written: the rest is not regular, or of no use."""
