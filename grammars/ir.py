@@ -2,7 +2,8 @@
 
 A grammar is a context-free grammar over *bytes* whose terminals are regular languages. There is no
 lexer that decides by itself: a terminal may end wherever its automaton accepts, and every reading
-is followed. (This is what Lark's Earley parser with the dynamic_complete lexer accepts.)
+is followed. (A front-end whose terminals mean less than that, as Lark's do, says so in the
+language that it hands over.)
 
 Special tokens are terminals of their own: `special_bytes(text)` is a byte string that no text can
 contain, and the vocabulary stores special tokens under it.
