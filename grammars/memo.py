@@ -143,10 +143,6 @@ class Parser:
         groups = self.memo.thread[begin:end] >> 32
         return not self._free_text.isdisjoint(self.memo.group[groups, LEXEME].tolist())
 
-    def live_bytes(self, config: int) -> NDArray[np.uint64]:
-        """256 bits: the bytes that may follow."""
-        return self.memo.live[config]  # type: ignore[no-any-return]
-
     def _repeat(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
         while True:
             result = kernel(self.rules, self.memo, *arguments)

@@ -143,6 +143,8 @@ def _row(
     limit = token_limit(
         settings.max_new_tokens, model.generation_config, model.context_length, tokens
     )
+    # What was taken back of the prompt has to be drawn again on top of the limit.
+    longer = len(model.vocabulary.encode(prefix)) if prefix else 0
     own = list(controls)
     if settings.stops:
         own.append(StopStrings(settings.stops, skip=len(prefix)))
@@ -152,12 +154,14 @@ def _row(
             is_special = settings.after in model.vocabulary.specials
             grammar = _after(settings.after, grammar, is_special)
         own.append(
-            GrammarMask(_prefixed(grammar, prefix), thinking_budget=settings.thinking_budget)
+            GrammarMask(
+                _prefixed(grammar, prefix),
+                thinking_budget=settings.thinking_budget,
+                redrawn=longer,
+            )
         )
     elif prefix:
         own.append(PrefixMask(prefix))
-    # What was taken back of the prompt has to be drawn again on top of the limit.
-    longer = len(model.vocabulary.encode(prefix)) if prefix else 0
     return Row(
         model, tuple(tokens), prefix, output, tuple(own), limit + longer, 0,
         settings.after, settings.stops,

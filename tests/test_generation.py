@@ -342,6 +342,20 @@ def test_a_prompt_that_ends_inside_a_token_is_healed() -> None:
     assert (regex.text, tokenizer.decode(regex.tokens[:1])) == ("ants are", " elephants")
 
 
+def test_a_budget_error_counts_as_the_user_did_where_the_prompt_is_healed() -> None:
+    tokenizer = byte_tokenizer(["go to elephants"] * 9, 300)
+    model = fake_model(" elephants are big", tokenizer)
+    assert len(tokenizer(" elephants").input_ids) == 1
+    with pytest.raises(BudgetError, match="max_new_tokens=1 is too few") as caught:
+        guided.generate(model, "See the eleph", choices=["ants are big"], max_new_tokens=1)
+    needed = caught.value.needed
+    text = guided.generate(
+        model, "See the eleph", choices=["ants are big"], max_new_tokens=needed
+    )
+    assert text == "ants are big"
+
+
+
 def test_healing_changes_nothing_where_nothing_extends_the_end() -> None:
     model = table_model(4)
     plain = guided.run(model, "abc", heal=False, temperature=1.0, max_new_tokens=5)

@@ -102,6 +102,8 @@ class GrammarMask(Control):
             the sequence was opened with.
         thinking_budget: for a grammar made by `after`, the most tokens of free text before only
             the way to the trigger is allowed.
+        redrawn: tokens of the limit that go into drawing a healed prompt end again; errors count
+            without them, as the user did.
     """
 
     stage: ClassVar[Stage] = Stage.MASK
@@ -112,12 +114,14 @@ class GrammarMask(Control):
         *,
         within_budget: bool = True,
         thinking_budget: int | None = None,
+        redrawn: int = 0,
     ) -> None:
         if thinking_budget is not None and thinking_budget < 0:
             raise ControlError(f"thinking_budget must not be negative, not {thinking_budget}")
         self.grammar = grammar
         self.within_budget = within_budget
         self.thinking_budget = thinking_budget
+        self.redrawn = redrawn
 
     @property
     def group(self) -> Hashable:
@@ -134,7 +138,7 @@ class GrammarMask(Control):
         left = context.max_new_tokens if self.within_budget else None
         start = self.grammar.start(vocabulary)
         if left is not None:
-            _check_budget(start, left)
+            _check_budget(start, left, self.redrawn)
         return MaskState(start, _stop_mask(vocabulary), left, self.thinking_budget)
 
     def apply(
@@ -157,11 +161,12 @@ class GrammarMask(Control):
         return only_token(state.mask)
 
 
-def _check_budget(start: GrammarState, left: int) -> None:
+def _check_budget(start: GrammarState, left: int, redrawn: int) -> None:
     try:
         start.mask_within(left)
     except BudgetError as error:
+        needed = error.needed - redrawn
         raise BudgetError(
-            f"max_new_tokens={left} is too few for any valid output: {error.needed} suffice",
-            error.needed,
+            f"max_new_tokens={left - redrawn} is too few for any valid output: {needed} suffice",
+            needed,
         ) from error
