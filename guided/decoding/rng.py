@@ -16,6 +16,9 @@ class Purpose(IntEnum):
     TOKEN = 1
     ROW = 2
     RETRY = 3
+    DRAFT = 4
+    ACCEPT = 5
+    RESIDUAL = 6
 
 
 def _mix(value: int) -> int:

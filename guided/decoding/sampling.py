@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from guided.decoding.rng import uniform
+from guided.decoding.rng import Purpose, uniform
 
 _BLOCK = 256
 
@@ -19,6 +19,7 @@ class Stream(NamedTuple):
     seed: int
     row: int
     position: int
+    purpose: Purpose = Purpose.TOKEN
 
 
 class Sampler(Protocol):

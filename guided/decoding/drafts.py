@@ -1,0 +1,90 @@
+"""Guessed continuations of one branch, as a tree of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+#: The parent of a draft's first nodes: the branch's last token.
+ROOT = -1
+
+
+@dataclass(slots=True)
+class Draft:
+    """A tree of guessed tokens after the last token of a branch.
+
+    Node i is the token `tokens[i]` after node `parents[i]` (`ROOT`: after the branch's last
+    token). Parents come before their children; siblings have different tokens.
+
+    Attributes:
+        chances: for every node the drafter's estimate in [0, 1] that its token is drawn, given
+            that its parent's was. Calibrated later: only its order within one drafter matters.
+        sources: which drafter each node comes from.
+        laws: log-probabilities `[nodes, V]`; row i is the law, everything that the drafter looked
+            at considered, from which node i was drawn at random. None where the tokens were not
+            drawn but chosen. Only a chain can have laws.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    chances: list[float] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    laws: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def add(self, token: int, parent: int, chance: float, source: str) -> int:
+        """Adds a node and returns its index."""
+        self.tokens.append(token)
+        self.parents.append(parent)
+        self.chances.append(chance)
+        self.sources.append(source)
+        return len(self.tokens) - 1
+
+    @classmethod
+    def chain(
+        cls,
+        tokens: Sequence[int],
+        chances: Sequence[float] | float,
+        source: str,
+        laws: Tensor | None = None,
+    ) -> Draft:
+        """One token after the other; `chances` for each, or one for all."""
+        each = [chances] * len(tokens) if isinstance(chances, int | float) else list(chances)
+        parents = list(range(ROOT, len(tokens) - 1))
+        return cls(list(tokens), parents, each, [source] * len(tokens), laws)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether every node follows the one before it."""
+        return self.parents == list(range(ROOT, len(self) - 1))
+
+    def depths(self) -> list[int]:
+        """How many drafted tokens stand before each node."""
+        found: list[int] = []
+        for parent in self.parents:
+            found.append(0 if parent == ROOT else found[parent] + 1)
+        return found
+
+    def path(self, node: int) -> list[int]:
+        """The nodes from the first to `node`."""
+        nodes: list[int] = []
+        while node != ROOT:
+            nodes.append(node)
+            node = self.parents[node]
+        return nodes[::-1]
+
+    def keep(self, nodes: Iterable[int]) -> Draft:
+        """The draft of some nodes (in this order), among which are the parents of all."""
+        chosen = list(nodes)
+        place = {ROOT: ROOT} | {node: index for index, node in enumerate(chosen)}
+        return Draft(
+            [self.tokens[node] for node in chosen],
+            [place[self.parents[node]] for node in chosen],
+            [self.chances[node] for node in chosen],
+            [self.sources[node] for node in chosen],
+            None if self.laws is None else self.laws[chosen],
+        )
