@@ -31,11 +31,11 @@ def small_tokenizer(size: int = 512) -> PreTrainedTokenizerFast:
 
 
 @functools.cache
-def tekken_tokenizer() -> PreTrainedTokenizerFast:
-    """The 131,072-token vocabulary as a Hugging Face tokenizer."""
+def tekken_tokenizer(size: int | None = None) -> PreTrainedTokenizerFast:
+    """The 131,072-token vocabulary, or its first `size` tokens, as a Hugging Face tokenizer."""
     table = tekken.table()
     shown = _byte_characters()
-    ids = {token: i for i, token in enumerate(table.tokens) if token is not None}
+    ids = {token: i for i, token in enumerate(table.tokens[:size]) if token is not None}
     spelled = {token: "".join(map(shown.__getitem__, token)) for token in ids}
     merges = [
         (spelled[left], spelled[right])

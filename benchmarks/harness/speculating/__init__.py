@@ -1,0 +1,1 @@
+"""What the benchmark of the speculative backend needs: a copying model, texts, ways of decoding."""

@@ -1,0 +1,143 @@
+"""The texts that are decoded: sentences to extract from, word problems, code to copy."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..data import ROOT, rows
+
+HANDWRITTEN = ROOT / "examples" / "data" / "handwritten.jsonl"
+PROBLEMS = ROOT / "benchmarks" / "data" / "word_problems.txt"
+SNIPPETS = ROOT / "benchmarks" / "data" / "snippets.txt"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A prompt and what a good model would answer."""
+
+    prompt: str
+    answer: str
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+STRING, INTEGER, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
+PERSON = json.dumps(
+    _object(name=STRING, age=INTEGER, hobbies={"type": "array", "items": STRING})
+)
+COMPLAINT = json.dumps(
+    _object(
+        customer=STRING,
+        city=STRING,
+        order=STRING,
+        placed=STRING,
+        items={"type": "array", "items": _object(name=STRING, quantity=INTEGER)},
+        total=NUMBER,
+        email=STRING,
+        problem=STRING,
+    )
+)
+
+
+def people(count: int) -> list[str]:
+    """Prompts of the embedded model: hand-written sentences, asked for `PERSON`."""
+    told = [row["text"] for row in rows(HANDWRITTEN) if row["fields"].startswith("name")]
+    fields = "Fields: name (string), age (integer), hobbies (list of strings)"
+    return [f"{text}\n{fields}\nJSON: " for text in told[:count]]
+
+
+def word_problems(count: int) -> list[str]:
+    """Prompts of the embedded model for word problems."""
+    lines = PROBLEMS.read_text(encoding="utf-8").splitlines()
+    return [f"Question: {line}\n" for line in lines[:count]]
+
+
+NAMES = ("Marguerite Olafsson", "Tobias Brandl", "Ifeoma Adeyemi", "Lucía Fernández", "Pavel Novák",
+         "Saoirse Gallagher", "Henrik Lindqvist", "Amara Nwosu")  # fmt: skip
+CITIES = ("Rotterdam", "Thessaloniki", "Aberdeen", "Valparaíso", "Gdańsk", "Ljubljana")
+GOODS = ("espresso grinder", "linen tablecloth", "folding bicycle", "walnut cutting board",
+         "ceramic teapot", "hiking lantern", "cast-iron pan")  # fmt: skip
+PROBLEM = (
+    "nothing has arrived although the tracking page says delivered",
+    "one of the boxes was crushed and the content is broken",
+    "the colour is not the one that was shown on your page",
+    "I was charged twice for the same order",
+    "the instructions are missing and two screws do not fit",
+)
+MONTHS = ("January", "March", "April", "June", "September", "November")
+NUMBERS = ("one", "two", "three", "four", "five", "six")
+LETTERS = (
+    "Good morning, my name is {customer} and I am writing from {city}. On {day} {month} I ordered "
+    "{first} and {second} (order {order}), {total} euros in all. Unfortunately {problem}. Please "
+    "answer to {email} as soon as you can, I have already called twice this week.",
+    "Regarding {order}: placed on {day} {month}, {first} plus {second}, and I paid {total} euros. "
+    "The trouble is that {problem}. You can write to {email}. Kind regards, {customer}, {city}",
+    "Dear support, {problem}. It is about order {order} of {day} {month}: {first}, {second}. The "
+    "bill says {total} euros. I live in {city}, my address for mail is {email}, and I would like "
+    "to have this solved before the holidays. {customer}",
+)
+
+
+def complaints(count: int, seed: int = 7) -> list[Copy]:
+    """Letters and what they say as JSON of the schema `COMPLAINT`; dates and counts normalised."""
+    rng = random.Random(seed)
+    return [_complaint(rng) for _ in range(count)]
+
+
+def _complaint(rng: random.Random) -> Copy:
+    name, city = rng.choice(NAMES), rng.choice(CITIES)
+    goods, counts = rng.sample(GOODS, 2), [rng.randrange(2, 6), rng.randrange(2, 6)]
+    day, month = rng.randrange(1, 28), rng.randrange(len(MONTHS))
+    numbers = (1, 3, 4, 6, 9, 11)
+    fields = {
+        "customer": name,
+        "city": city,
+        "order": f"{rng.choice('ABCDEFG')}{rng.choice('KLMN')}-{rng.randrange(10_000, 99_999)}",
+        "placed": f"2026-{numbers[month]:02}-{day:02}",
+        "items": [{"name": n, "quantity": q} for n, q in zip(goods, counts, strict=True)],
+        "total": rng.randrange(2_000, 90_000) / 100,
+        "email": f"{name.split()[0].lower()}{rng.randrange(10, 99)}@post.example",
+        "problem": rng.choice(PROBLEM),
+    }
+    listed = [f"{NUMBERS[q - 1]} {n}s" for n, q in zip(goods, counts, strict=True)]
+    told = {**fields, "day": day, "month": MONTHS[month], "first": listed[0], "second": listed[1]}
+    text = rng.choice(LETTERS).format(**told)
+    fields_asked = ", ".join(fields)
+    return Copy(f"{text}\nAs JSON ({fields_asked}):\n", json.dumps(fields, ensure_ascii=False))
+
+
+def renamings(count: int) -> list[Copy]:
+    """Functions that are to be written again with one name changed."""
+    blocks = SNIPPETS.read_text(encoding="utf-8").split("\n== ")[1:]
+    return [_renaming(block) for block in blocks[:count]]
+
+
+def _renaming(block: str) -> Copy:
+    head, _, code = block.partition("\n")
+    old, new = head.split()
+    code = code.strip("\n")
+    prompt = f"Rename {old} to {new} in this code.\n\n{code}\n\nThe renamed code:\n"
+    return Copy(prompt, code.replace(old, new) + "\n")
+
+
+def sequences(
+    copies: Sequence[Copy], marks: Sequence[str], encode: Any, stop_id: int
+) -> tuple[list[str], list[list[int]]]:
+    """The prompts, each after its mark, and the whole token sequences that a model is taught."""
+    prompts = [mark + copy.prompt for mark, copy in zip(marks, copies, strict=True)]
+    told = [
+        [*encode(prompt), *encode(copy.answer), stop_id]
+        for prompt, copy in zip(prompts, copies, strict=True)
+    ]
+    return prompts, told
