@@ -135,6 +135,12 @@ class Parser:
         """Fewest bytes that complete the text."""
         return int(self.memo.config[config, REST])
 
+    def live_bytes(self, config: int) -> list[int]:
+        """The bytes that may come next."""
+        bits = np.unpackbits(self.memo.live[config].view(np.uint8), bitorder="little")
+        found: list[int] = np.flatnonzero(bits).tolist()
+        return found
+
     def in_free_text(self, config: int) -> bool:
         """Whether some reading of the text is inside of a free-text terminal."""
         if not self._free_text:

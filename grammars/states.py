@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from guided.errors import BudgetError
+from guided.grammars.spacing import Spacing
 from guided.grammars.token_engine import Mask, TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 
@@ -132,6 +133,16 @@ class GrammarState:
     def forced(self) -> bytes:
         """Bytes with which every completion continues; empty where there is a choice or an end."""
         return b"" if self._config == _FINISHED else self._engine.forced(self._config)
+
+    def likely_texts(self, spacing: Spacing, most: int = 1) -> tuple[bytes, ...]:
+        """At most `most` texts, none the beginning of another, one of which is likely to come next.
+
+        All are legal. They hold what is forced, with the white space of `spacing` where the grammar
+        leaves it open, and divide where only a few bytes are possible; empty where many are.
+        """
+        if self._config == _FINISHED:
+            return (b"",)
+        return self._engine.likely_texts(self._config, spacing, most)
 
     def completion(self) -> list[int]:
         """Tokens of a short completion, the stop token left out."""

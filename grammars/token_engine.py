@@ -5,13 +5,15 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from guided.errors import VocabularyError
+from guided.grammars.likely import likely_texts
 from guided.grammars.memo import Parser
+from guided.grammars.spacing import Spacing
 from guided.grammars.vocabulary import SLICE_LENGTHS, Vocabulary
 from guided.kernels.masking import (
     clamp_config,
@@ -27,6 +29,8 @@ from guided.kernels.trie import longest_token
 MASK_LIMIT = 128 << 20
 #: Entries of the step table by tokens before it is started afresh.
 _STEP_LIMIT = 1 << 20
+#: Places in texts whose likely texts are kept.
+_TEXT_LIMIT = 1 << 14
 #: Configurations looked at before a search for a completion gives up.
 _SEARCH_LIMIT = 300
 #: Bytes of a shortest way that are laid out to find its first token.
@@ -50,6 +54,7 @@ class TokenEngine:
         self._masks: OrderedDict[int, tuple[Mask, int]] = OrderedDict()
         self._clamped: dict[int, int] = {}
         self._steps: dict[tuple[int, int], int] = {}
+        self._texts: dict[Hashable, tuple[bytes, ...]] = {}
         self._first: dict[int, int] = {}
         self._bounds: dict[int, int] = {}
         self._longest_rest: dict[int, int] = {}
@@ -273,6 +278,17 @@ class TokenEngine:
         buffer = np.empty(256, np.uint8)
         _, count = self.parser.call(forced_bytes, config, buffer)
         return bytes(buffer[:count])
+
+    def likely_texts(self, config: int, spacing: Spacing, most: int) -> tuple[bytes, ...]:
+        """Up to `most` texts, one of which is likely to come next."""
+        key = (config, spacing.key, most)
+        found = self._texts.get(key)
+        if found is None:
+            found = tuple(likely_texts(self.parser, config, spacing, most))
+            if len(self._texts) >= _TEXT_LIMIT:
+                self._texts.clear()
+            self._texts[key] = found
+        return found
 
 
 def pack_tokens(tokens: NDArray[np.int32] | Sequence[int], n_words: int) -> Mask:

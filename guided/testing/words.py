@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.errors import BudgetError
+from guided.grammars.spacing import Spacing
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.mask_apply import pack_tokens
 
@@ -102,6 +103,10 @@ class WordState:
         while not all(rest.startswith(common) for rest in rests):
             common = common[:-1]
         return common
+
+    def likely_texts(self, spacing: Spacing, most: int = 1) -> tuple[bytes, ...]:
+        rests = {w[len(self.text) :] for w in self.grammar.words if w.startswith(self.text)}
+        return tuple(sorted(rests)) if len(rests) <= most else (self.forced(),)
 
     def completion(self) -> list[int]:
         if self.is_finished:

@@ -25,7 +25,8 @@ class Lookup(Drafter):
     """Copies from the prompt and from the branch's own tokens.
 
     The last n tokens are looked for, the longest n first, the latest place first. A copy that was
-    under way goes on after a token that differed (input-guided aggressive decoding, Ge et al. 2022).
+    under way goes on after a token that differed (input-guided aggressive
+    decoding, Ge et al. 2022).
     No model, no training; right for output that repeats its input: extraction, editing, code.
 
     Args:

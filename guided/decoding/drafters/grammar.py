@@ -1,0 +1,261 @@
+"""What the grammar forces: keys, punctuation and literals, in the layout used so far."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.controls.grammar_mask import MaskState
+from guided.decoding.branch import Branch
+from guided.decoding.drafters.protocol import Drafter, Observation, Request
+from guided.decoding.drafters.spelling import Spell, Speller
+from guided.decoding.drafts import ROOT, Draft
+from guided.grammars.spacing import Spacing
+from guided.grammars.states import GrammarState
+from guided.grammars.vocabulary import Vocabulary
+from guided.kernels.mask_apply import only_token
+
+#: Tokens before the draft with which its first tokens might be merged.
+_CONTEXT = 3
+#: That the model spells forced text as the tokenizer does.
+_CANONICAL = 0.95
+#: How much likelier a literal is that stands in the text so far.
+_SEEN = 8.0
+_WORDS = re.compile(rb"\w[\w .-]*\w|\w")
+
+
+class _Text:
+    """The bytes of a branch, prompt included, and the spacing of its structured part.
+
+    `state` is the grammar's after the `count` tokens that have been read.
+    """
+
+    def __init__(self, data: bytes, state: GrammarState) -> None:
+        self.data = bytearray(data)
+        self.state = state
+        self.spacing = Spacing()
+        self.count = 0
+
+    def copy(self) -> _Text:
+        twin = _Text(bytes(self.data), self.state)
+        twin.spacing, twin.count = self.spacing.copy(), self.count
+        return twin
+
+    def read(self, tokens: Sequence[int], state: GrammarState, vocabulary: Vocabulary) -> None:
+        """Takes in new tokens, after which the grammar is in `state`."""
+        begin = 0
+        before: GrammarState | None = self.state
+        while before is not None and before.in_free_text and begin < len(tokens):
+            before = before.advance(tokens[begin])
+            begin += 1
+            self.spacing = Spacing()
+        self.spacing.feed(vocabulary.decode(tokens[begin:]))
+        self.data += vocabulary.decode(tokens)
+        self.count += len(tokens)
+        self.state = state
+
+
+class GrammarText(Drafter):
+    """Drafts the text that a `GrammarMask` leaves no choice about, in canonical tokens.
+
+    White space follows the layout that the output has used so far, at first that of `json.dumps`.
+    Where only a few literals are possible (enums, truth values, the end of a list or one more
+    item) each is a branch of the tree, those first that the prompt or the output contain.
+
+    Args:
+        vocabulary: of the model.
+        spell: how the tokenizer writes a text (`spell_as`); the longest tokens if not given,
+            which most models find odd.
+        literals: most branches of a tree; 1: stop at every choice.
+    """
+
+    name: ClassVar[str] = "grammar"
+
+    def __init__(
+        self, vocabulary: Vocabulary, spell: Spell | None = None, *, literals: int = 6
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.literals = literals
+        self._speller = Speller(vocabulary, spell)
+        self._texts: WeakKeyDictionary[Branch, _Text] = WeakKeyDictionary()
+        self._ends = _Ends(vocabulary)
+
+    def propose(self, request: Request) -> list[Draft]:
+        """A tree of literals; where laws are to be kept the likeliest alone."""
+        most = 1 if request.keeps_laws else self.literals
+        return [
+            self._guess(branch, room, most) if room > 0 else Draft()
+            for branch, room in zip(request.branches, request.room, strict=True)
+        ]
+
+    def observe(self, observations: Sequence[Observation]) -> None:
+        """Learns how often tokens at the end of forced text were the right ones."""
+        for seen in observations:
+            self._ends.settle(seen.branch)
+
+    def fork(self, branch: Branch, child: Branch) -> None:
+        text = self._texts.get(branch)
+        if text is not None:
+            self._texts[child] = text.copy()
+
+    def _guess(self, branch: Branch, room: int, most: int) -> Draft:
+        draft = Draft()
+        state = grammar_state(branch)
+        if state is None or state.is_finished:
+            return draft
+        text = self._text(branch, state)
+        likely = [found for found in state.likely_texts(text.spacing, self.literals) if found]
+        if not likely:
+            return draft
+        weights = _weights(likely, text.data)
+        order = sorted(range(len(likely)), key=lambda index: -weights[index])[:most]
+        chosen = [(likely[index], weights[index] / sum(weights)) for index in order]
+        return self._tree(draft, branch, state, chosen, room)
+
+    def _tree(
+        self,
+        draft: Draft,
+        branch: Branch,
+        state: GrammarState,
+        chosen: list[tuple[bytes, float]],
+        room: int,
+    ) -> Draft:
+        before = self._before(branch)
+        nodes: dict[tuple[int, int], int] = {}
+        shares: list[float] = []
+        for text, share in chosen:
+            parent, at = ROOT, state
+            tokens = self._speller.after(before, text)
+            for index, token in enumerate(tokens):
+                following = at.advance(token)
+                if following is None:
+                    break
+                node = nodes.get((parent, token))
+                if node is None:
+                    if len(draft) >= room:
+                        break
+                    is_last = index == len(tokens) - 1
+                    chance = self._chance(branch, draft, parent, at, token, is_last)
+                    node = nodes[parent, token] = draft.add(token, parent, chance, self.name)
+                    shares.append(0.0)
+                shares[node] += share
+                parent, at = node, following
+        for node, parent in enumerate(draft.parents):
+            draft.chances[node] *= shares[node] / (shares[parent] if parent != ROOT else 1.0)
+        return draft
+
+    def _chance(
+        self,
+        branch: Branch,
+        draft: Draft,
+        parent: int,
+        state: GrammarState,
+        token: int,
+        is_last: bool,
+    ) -> float:
+        """How likely the token is, given that its text comes."""
+        data = self.vocabulary.grammar_bytes(token) or b""
+        may_be_alone = len(data) == 1 or data[0] not in self.vocabulary.single_bytes
+        if may_be_alone and only_token(state.mask()) == token:
+            return 1.0
+        if is_last and self._ends.may_go_on(state, token):
+            # What follows is a choice, with which the end of the text may be one token.
+            path = [draft.tokens[node] for node in draft.path(parent)]
+            return self._ends.chance(branch, path, token)
+        return _CANONICAL
+
+    def _before(self, branch: Branch) -> bytes:
+        last = branch.tokens[-_CONTEXT:]
+        if len(last) < _CONTEXT:
+            last = [*branch.prompt[len(last) - _CONTEXT :], *last]
+        return b"".join(self.vocabulary.tokens[token] or b"" for token in last)
+
+    def _text(self, branch: Branch, state: GrammarState) -> _Text:
+        text = self._texts.get(branch)
+        if text is None:
+            start = state.grammar.start(self.vocabulary)
+            text = self._texts[branch] = _Text(self.vocabulary.decode(branch.prompt), start)
+        if new := branch.tokens[text.count :]:
+            text.read(new, state, self.vocabulary)
+        return text
+
+
+class _Ends:
+    """How often the last token of a text was right where a longer one was legal, for each token."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._longer: dict[int, NDArray[np.int64]] = {}
+        self._right: dict[int, int] = {}
+        self._tried: dict[int, int] = {}
+        #: For each branch how many tokens it had, the tokens drafted, and the one in question.
+        self._open: WeakKeyDictionary[Branch, list[tuple[int, list[int], int]]] = (
+            WeakKeyDictionary()
+        )
+
+    def may_go_on(self, state: GrammarState, token: int) -> bool:
+        """Whether a longer token that begins like `token` is legal."""
+        longer = self._longer.get(token)
+        if longer is None:
+            data = self._vocabulary.grammar_bytes(token) or b""
+            ids = [i for text, i in self._vocabulary.spellings.items() if text.startswith(data)]
+            longer = self._longer[token] = np.array([i for i in ids if i != token], np.int64)
+        mask = state.mask()
+        return bool(((mask[longer >> 5] >> (longer & 31)) & 1).any())
+
+    def chance(self, branch: Branch, path: list[int], token: int) -> float:
+        """The share of times that `token` was right, and a note to see whether it will be now."""
+        note = (len(branch.tokens), path, token)
+        notes = self._open.setdefault(branch, [])
+        if note not in notes:
+            notes.append(note)
+        return (self._right.get(token, 0) + 1) / (self._tried.get(token, 0) + 2)
+
+    def settle(self, branch: Branch) -> None:
+        """Counts what has become of the notes on `branch`."""
+        for begin, path, token in self._open.pop(branch, []):
+            said = branch.tokens[begin : begin + len(path) + 1]
+            if len(said) > len(path) and said[:-1] == path:
+                self._tried[token] = self._tried.get(token, 0) + 1
+                self._right[token] = self._right.get(token, 0) + (said[-1] == token)
+
+
+def grammar_state(branch: Branch) -> GrammarState | None:
+    """Where the branch stands in its grammar, None if it has none."""
+    for state in branch.states:
+        if isinstance(state, MaskState):
+            return state.grammar
+    return None
+
+
+def _weights(texts: list[bytes], said: bytearray) -> list[float]:
+    """How likely each text is beside the others: more so if its words were said before."""
+    if len(texts) == 1:
+        return [1.0]
+    shared = min(_common(texts[0], other) for other in texts[1:])
+    weights = []
+    for text in texts:
+        # The word in which the texts divide.
+        begin = shared
+        while begin > 0 and _WORDS.fullmatch(text[begin - 1 : begin]):
+            begin -= 1
+        words = _WORDS.search(text, begin)
+        is_near = words is not None and words.start() <= shared + 2
+        was_said = is_near and words is not None and words.group() in said
+        weights.append(_SEEN if was_said else 1.0)
+    return weights
+
+
+def _common(left: bytes, right: bytes) -> int:
+    """Length of the common beginning."""
+    count = 0
+    for one, other in zip(left, right, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
