@@ -13,7 +13,7 @@ _BLOCK = 64
 
 
 def top_k_torch(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """(values, ids), both `[n, k]`: the k greatest of each row, greatest first, ties by lower id."""
+    """(values, ids), both `[n, k]`: the k greatest of each row in order, ties by lower id."""
     values, ids = rows.sort(dim=-1, descending=True, stable=True)
     return values[:, :k], ids[:, :k]
 
