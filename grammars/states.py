@@ -120,6 +120,12 @@ class GrammarState:
             return self.is_accepting
         return self._config != _FINISHED and self._engine.after(self._config, token) != 0
 
+    def accepts_within(self, token: int, budget: int) -> bool:
+        """Whether `mask_within(budget)` has `token`; no mask is made."""
+        if token in self._engine.vocabulary.stop_ids:
+            return self.is_accepting and budget >= 1
+        return self._config != _FINISHED and self._engine.fits_after(self._config, token, budget)
+
     def accept_many(self, tokens: Sequence[int]) -> int:
         """How many of `tokens` can be taken one after the other."""
         state: GrammarState = self

@@ -192,6 +192,11 @@ class TokenEngine:
             return 0
         return self.parser.distance(config)
 
+    def fits_after(self, config: int, token: int, budget: int) -> bool:
+        """Whether `token` may come, and a completion with its stop token fits into the rest."""
+        target = self.after(config, token)
+        return target != 0 and self._fits(target, budget - 1)
+
     def _fits(self, config: int, budget: int) -> bool:
         if self.careful and not self._completable(config):
             return False

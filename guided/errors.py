@@ -17,7 +17,8 @@
     │   └── ControlError                   controls that contradict each other or their host
     ├── DecodingError                      something went wrong after decoding began
     │   ├── DeadEndError                   no token is allowed; carries the position
-    │   └── LogitsError                    NaN in the logits
+    │   ├── LogitsError                    NaN in the logits
+    │   └── OutOfMemoryError               no room for further keys and values
     └── ValidationFailedError (ValueError) the text is in the grammar, a validator refused it
 """
 
@@ -132,6 +133,10 @@ class DeadEndError(DecodingError):
 
 class LogitsError(DecodingError):
     """The model produced NaN logits."""
+
+
+class OutOfMemoryError(DecodingError):
+    """There was no room for further keys and values."""
 
 
 class ValidationFailedError(GuidedError, ValueError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from guided.decoding import Decoder, Sampler
-from guided.errors import InputError
+from guided.drafting import speculation
+from guided.errors import InputError, OutOfMemoryError
 from guided.model import Message, Model, Prompt
 from guided.options import Options, Settings
 from guided.result import Result
@@ -121,7 +122,7 @@ def generate(
             RegexError, GrammarError, BudgetError (max_new_tokens too few; says how many
             suffice), ControlError, VocabularyError.
         ValidationFailedError: a validator refused the value, `retries` times again.
-        DecodingError: the controls left no token, or the model gave NaN.
+        DecodingError: the controls left no token, the model gave NaN, or memory ran out.
         KeyboardInterrupt: Ctrl-C; `run` returns what there is instead.
 
     Example:
@@ -133,6 +134,11 @@ def generate(
     results = _results(model, prompt, Settings(schema=schema, n=n, **options))
     if any(result.finish_reason == "interrupt" for result in results):
         raise KeyboardInterrupt
+    if any(result.finish_reason == "memory" for result in results):
+        raise OutOfMemoryError(
+            "memory ran out while decoding; `run` returns what there is. Lower batch_size or "
+            "max_new_tokens, or set kv_limit"
+        )
     return _shaped([result.value for result in results], n, _is_many(prompt))
 
 
@@ -218,7 +224,8 @@ def run(
 ) -> Any:
     """What `generate` does, as a `Result` (in the same lists), which has value, text, tokens, ….
 
-    Ctrl-C gives the results so far; what was cut short has finish reason "interrupt".
+    Ctrl-C gives the results so far; what was cut short has finish reason "interrupt", and
+    "memory" where memory ran out.
     """
     results = _results(model, prompt, Settings(schema=schema, n=n, **options))
     return _shaped(results, n, _is_many(prompt))
@@ -231,7 +238,13 @@ def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Resul
     sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
     _check_draws(sampler, settings)
     rows = make_rows(model, prompts, outputs, settings, [*settings.controls, *controls])
-    decoder = Decoder(model.network, model.vocabulary, sampler)
+    decoder = Decoder(
+        model.network,
+        model.vocabulary,
+        sampler,
+        speculation=speculation(model, settings.draft),
+        kv_limit=settings.kv_limit,
+    )
     return RowDecoder(decoder, rows, settings).run()
 
 

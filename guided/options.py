@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from guided.controls.protocol import Control
+from guided.drafting import Draft
 from guided.errors import InputError
 from guided.grammars.grammar import Grammar
 from guided.outputs import FREE_TEXT, JsonForm, Output, output_of
@@ -37,6 +38,8 @@ class Options(TypedDict, total=False):
     thinking_budget: int | None
     heal: bool
     chat_options: Mapping[str, Any] | None
+    draft: Draft
+    kv_limit: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,11 @@ class Settings:
             is complete within it.
         stop: strings that end the text; they are not part of it. Not with schema or choices.
         controls: further controls on every sequence.
+        draft: where guesses at coming tokens come from, which save passes and change no output:
+            "auto" (the grammar, the prompt, earlier text; as far as they pay), a small
+            `guided.Model` with the same vocabulary besides, a drafter, a `Speculation`, or None
+            for one token a pass.
+        kv_limit: most bytes of keys and values; fewer sequences are decoded at a time then.
         heal: whether the last token of a text prompt may grow into a longer one.
         retries: how often to decode again where a validator refuses the value (needs sampling).
         batch_size: most sequences decoded at a time.
@@ -104,6 +112,8 @@ class Settings:
     thinking_budget: int | None = None
     heal: bool = True
     chat_options: Mapping[str, Any] | None = None
+    draft: Draft = "auto"
+    kv_limit: int | None = None
     retries: int = 0
     batch_size: int = 32
     stops: tuple[str, ...] = field(init=False, default=())
@@ -112,6 +122,8 @@ class Settings:
         for name, least in (("n", 1), ("retries", 0), ("batch_size", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.kv_limit is not None and self.kv_limit < 1:
+            raise InputError(f"kv_limit must be a number of bytes, not {self.kv_limit}")
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         object.__setattr__(self, "stops", stops)
         if stops and (self.schema is not None or self.choices is not None):

@@ -37,13 +37,13 @@ class Result(Generic[T]):
     Attributes:
         text: what was generated: thinking included, healed prompt end and stop strings not.
         value: the parsed and validated object; the text where nothing is to be parsed; None
-            where decoding was interrupted.
+            where decoding was interrupted or ran out of memory.
         tokens: all tokens drawn, healed prompt end and stop token included.
         log_p: of every token under the raw model, before any edit.
         log_q: of every token under the law it was drawn from (0 for greedy choices).
         finish_reason: "stop" (a stop token), "complete" (the grammar can only stop), "budget"
             (closed to fit into max_new_tokens), "stop_string", "length" (free text at
-            max_new_tokens), "interrupt" (Ctrl-C).
+            max_new_tokens), "interrupt" (Ctrl-C), "memory" (it ran out).
         usage: what this sequence has cost; `seconds` is the wall time of the whole call.
         thinking: the free text before the structure, trigger not included.
         token_ends: for every token, the offset in UTF-8 bytes of `text` where it ends.

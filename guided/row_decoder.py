@@ -1,22 +1,23 @@
-"""Rows decoded in batches, again where a validator refuses, to results."""
+"""Rows decoded as there is room, again where a validator refuses, to results."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from guided.controls.pipeline import Pipeline
 from guided.decoding import Branch, Decoder, Usage
+from guided.decoding.loop import Loop
 from guided.errors import ValidationFailedError
 from guided.options import Settings
 from guided.result import Result
 from guided.rows import Row
 
-_NOT_BEGUN: Result[Any] = Result("", None, (), (), (), "interrupt", Usage())
-
 
 class RowDecoder:
-    """Decodes all rows; Ctrl-C keeps what there is."""
+    """Decodes all rows, so many at a time; new ones enter as others end. Ctrl-C keeps what is."""
 
     def __init__(self, decoder: Decoder, rows: Sequence[Row], settings: Settings) -> None:
         self.decoder = decoder
@@ -24,7 +25,10 @@ class RowDecoder:
         self.settings = settings
         self.results: dict[int, Result[Any]] = {}
         self.discarded = [0] * len(rows)
-        self.is_interrupted = False
+        self.attempts = [0] * len(rows)
+        self.growing: dict[int, tuple[Branch, float]] = {}
+        #: Why decoding stopped early: "interrupt" or "memory".
+        self.stopped = ""
 
     def run(self) -> list[Result[Any]]:
         """The results of all rows in their order.
@@ -32,53 +36,69 @@ class RowDecoder:
         Raises:
             ValidationFailedError: a validator has refused a value once more than `retries`.
         """
-        waiting = list(range(len(self.rows)))
-        for attempt in range(self.settings.retries + 1):
-            waiting = self._attempt(waiting, attempt)
-        return [self.results.get(index, _NOT_BEGUN) for index in range(len(self.rows))]
+        waiting = deque(range(len(self.rows)))
+        models = Pipeline(self.rows[0].controls).models if self.rows else {}
+        loop = self.decoder.loop(models=models)
+        while (waiting or self.growing) and not self.stopped:
+            self._admit(loop, waiting)
+            if not self.stopped:
+                self.stopped = self.decoder.run(loop, steps=1)
+            self._collect(waiting)
+        missing: Result[Any] = Result("", None, (), (), (), self.stopped, Usage())
+        return [self.results.get(index, missing) for index in range(len(self.rows))]
 
-    def _attempt(self, waiting: Sequence[int], attempt: int) -> list[int]:
-        """Decodes the waiting rows; those that were refused and may try again."""
-        refused: list[int] = []
-        size = self.settings.batch_size
-        for at in range(0, len(waiting), size):
-            if self.is_interrupted:
-                break
-            chunk = waiting[at : at + size]
-            began = time.perf_counter()
-            branches = self._grow(chunk, attempt)
-            seconds = time.perf_counter() - began
-            for index, branch in zip(chunk, branches, strict=False):
-                if not self._settle(index, branch, seconds, attempt):
-                    refused.append(index)
-        return refused
-
-    def _grow(self, chunk: Sequence[int], attempt: int) -> list[Branch]:
-        """The finished branches of some rows; none if Ctrl-C came while the prompts were read."""
+    def _admit(self, loop: Loop, waiting: deque[int]) -> None:
+        """Opens rows where there is room for several, so that their prompts are read together."""
+        most = self._most()
+        free = most - len(self.growing)
+        if not waiting or (self.growing and free < min(len(waiting), max(1, most // 4))):
+            return
+        chunk = [waiting.popleft() for _ in range(min(free, len(waiting)))]
         rows = [self.rows[index] for index in chunk]
-        seed = self.settings.seed
+        seed, began = self.settings.seed, time.perf_counter()
         try:
             branches = self.decoder.open(
                 [row.tokens for row in rows],
                 [row.controls for row in rows],
                 seed,
                 max_new_tokens=[row.limit for row in rows],
-                rows=[row.stream(seed, attempt) for row in rows],
+                rows=[
+                    row.stream(seed, self.attempts[i]) for i, row in zip(chunk, rows, strict=True)
+                ],
             )
         except KeyboardInterrupt:
-            self.is_interrupted = True
-            return []
-        self.decoder.extend(branches)
-        self.is_interrupted = any(branch.finish_reason == "interrupt" for branch in branches)
-        return branches
+            self.stopped = "interrupt"
+            branches = []
+        self.growing |= {i: (branch, began) for i, branch in zip(chunk, branches, strict=False)}
+        if branches and not self.stopped:
+            self.stopped = self.decoder.run(loop, branches, steps=0)
 
-    def _settle(self, index: int, branch: Branch, seconds: float, attempt: int) -> bool:
+    def _most(self) -> int:
+        """Rows that are decoded at a time."""
+        limit = self.settings.kv_limit
+        if limit is None:
+            return self.settings.batch_size
+        longest = max(len(row.tokens) + row.limit for row in self.rows)
+        need = max(1, longest * self.decoder.network.bytes_per_token)
+        return max(1, min(self.settings.batch_size, limit // need))
+
+    def _collect(self, waiting: deque[int]) -> None:
+        for index, (branch, began) in list(self.growing.items()):
+            if branch.finish_reason is not None:
+                del self.growing[index]
+                if not self._settle(index, branch, time.perf_counter() - began):
+                    waiting.append(index)
+
+    def _settle(self, index: int, branch: Branch, seconds: float) -> bool:
         """Keeps the result of a branch; False if its value was refused and may be tried again."""
         try:
-            self.results[index] = self.rows[index].result(branch, seconds, self.discarded[index])
+            self.results[index] = self.rows[index].result(
+                branch, seconds, self.discarded[index], self.decoder.usage.kv_bytes_peak
+            )
         except ValidationFailedError:
-            if attempt == self.settings.retries:
+            if self.attempts[index] == self.settings.retries:
                 raise
+            self.attempts[index] += 1
             self.discarded[index] += len(branch.tokens)
             return False
         return True

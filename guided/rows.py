@@ -52,8 +52,13 @@ class Row:
         """The name of the row's random stream."""
         return stream(seed, self.tokens, self.copy, attempt)
 
-    def result(self, branch: Branch, seconds: float, discarded: int = 0) -> Result[Any]:
+    def result(
+        self, branch: Branch, seconds: float, discarded: int = 0, kv_bytes_peak: int = 0
+    ) -> Result[Any]:
         """The finished branch as a result.
+
+        Args:
+            seconds: wall time of its call; `kv_bytes_peak`: bytes of keys and values in it.
 
         Raises:
             ValidationFailedError: the text is in the grammar, its parser refused it.
@@ -63,7 +68,7 @@ class Row:
         text = self.text(texts, branch.finish_reason)
         begin, thinking = self.body(branch.tokens, texts, text)
         value: Any = None
-        if branch.finish_reason != "interrupt":
+        if branch.finish_reason not in ("interrupt", "memory"):
             value = self.output.parse(text[begin:].decode(errors="replace"))
         return Result(
             text.decode(errors="replace"),
@@ -72,7 +77,7 @@ class Row:
             tuple(branch.log_p),
             tuple(branch.log_q),
             branch.finish_reason or "interrupt",
-            self._usage(branch, seconds, discarded),
+            self._usage(branch, seconds, discarded, kv_bytes_peak),
             thinking.decode(errors="replace"),
             ends,
             begin,
@@ -103,14 +108,17 @@ class Row:
         at = text.find(trigger)
         return (len(text), text) if at < 0 else (at + len(trigger), text[:at])
 
-    def _usage(self, branch: Branch, seconds: float, discarded: int) -> Usage:
+    def _usage(self, branch: Branch, seconds: float, discarded: int, kv_bytes_peak: int) -> Usage:
         return Usage(
-            len(branch.tokens),
-            discarded,
-            branch.forced,
-            branch.passes,
-            branch.positions,
-            seconds,
+            tokens=len(branch.tokens),
+            discarded=discarded,
+            forced=branch.forced,
+            passes=branch.passes,
+            positions=branch.positions,
+            drafted=branch.drafted,
+            accepted=branch.accepted,
+            kv_bytes_peak=kv_bytes_peak,
+            seconds=seconds,
         )
 
 

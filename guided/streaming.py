@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
 from guided.controls.stop_strings import held_back
 from guided.controls.token_index import token_index
 from guided.decoding import Branch, Decoder
+from guided.drafting import speculation
 from guided.generation import One
 from guided.model import Model
 from guided.options import Options, Settings
@@ -57,7 +58,13 @@ def stream(
     (output,) = settings.outputs(1, is_list=False)
     sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
     (row,) = make_rows(model, [prompt], [output], settings, [*settings.controls, *controls])
-    decoder = Decoder(model.network, model.vocabulary, sampler)
+    decoder = Decoder(
+        model.network,
+        model.vocabulary,
+        sampler,
+        speculation=speculation(model, settings.draft),
+        kv_limit=settings.kv_limit,
+    )
     began = time.perf_counter()
     (branch,) = decoder.open(
         [row.tokens],
@@ -71,13 +78,24 @@ def stream(
 
 def _events(decoder: Decoder, row: Row, branch: Branch, began: float) -> Iterator[Event]:
     reader, shown = _Reader(row), ""
-    while branch.finish_reason is None:
-        decoder.extend([branch], until=lambda _: True)
-        text, value = reader.read(branch)
-        if text != shown and branch.finish_reason is None:
-            yield Event(text[len(shown) :], text, value)
-            shown = text
-    result = row.result(branch, time.perf_counter() - began)
+    loop = decoder.loop(models=branch.pipeline.models)
+    decoder.run(loop, [branch], steps=0)
+    read = 0
+    while True:
+        # A round may bring several tokens; each is shown by itself.
+        for read in range(read + 1, len(branch.tokens) + 1):
+            is_last = read == len(branch.tokens) and branch.finish_reason is not None
+            text, value = reader.read(
+                branch.tokens[:read], branch.finish_reason if is_last else None
+            )
+            if text != shown and not is_last:
+                yield Event(text[len(shown) :], text, value)
+                shown = text
+        if branch.finish_reason is not None:
+            break
+        decoder.run(loop, steps=1)
+    seconds = time.perf_counter() - began
+    result = row.result(branch, seconds, kv_bytes_peak=decoder.usage.kv_bytes_peak)
     yield Event(result.text[len(shown) :], result.text, result.value, result)
 
 
@@ -89,13 +107,13 @@ class _Reader:
         self.texts: list[bytes] = []
         self.stops = [stop.encode() for stop in row.stops]
 
-    def read(self, branch: Branch) -> tuple[str, Any]:
-        """The settled text, and its partial value."""
+    def read(self, tokens: Sequence[int], finish_reason: str | None) -> tuple[str, Any]:
+        """The settled text of the tokens, and its partial value."""
         table = token_index(self.row.model.vocabulary).texts
-        self.texts += [table[token] for token in branch.tokens[len(self.texts) :]]
-        data = self.row.text(self.texts, branch.finish_reason)
+        self.texts += [table[token] for token in tokens[len(self.texts) :]]
+        data = self.row.text(self.texts, finish_reason)
         settled = _whole(data[: len(data) - held_back(data, self.stops)])
-        begin, _ = self.row.body(branch.tokens, self.texts, settled)
+        begin, _ = self.row.body(tokens, self.texts, settled)
         return settled.decode(errors="replace"), self.row.output.partial(
             settled[begin:].decode(errors="replace")
         )

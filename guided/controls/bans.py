@@ -35,3 +35,6 @@ class BanTokens(Control):
     ) -> tuple[Tensor, Sequence[None]]:
         logits[:, list(self.ids)] = -torch.inf
         return logits, states
+
+    def allows(self, state: None, token: int) -> bool:
+        return token not in self.ids

@@ -78,6 +78,14 @@ class MaskState:
             return True
         return self.grammar.is_accepting and np.array_equal(self.mask, self.stop_mask)
 
+    def allows(self, token: int) -> bool:
+        """Whether the mask has `token`; no mask is made where the grammar can tell."""
+        if "mask" in self.__dict__ or self.thinking is not None:
+            return bool(self.mask[token >> 5] >> (token & 31) & 1)
+        if self.left is None:
+            return self.grammar.accepts(token)
+        return self.grammar.accepts_within(token, self.left)
+
     def advance(self, token: int) -> MaskState:
         """The state after `token`; raises DeadEndError if it is not allowed."""
         grammar = self.grammar.advance(token)
@@ -156,6 +164,9 @@ class GrammarMask(Control):
 
     def stop_reason(self, state: MaskState) -> str | None:
         return "budget" if state.is_tight else None
+
+    def allows(self, state: MaskState, token: int) -> bool:
+        return state.allows(token)
 
     def forced(self, state: MaskState) -> int | None:
         return only_token(state.mask)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -26,6 +27,10 @@ def _check(controls: Sequence[Control]) -> None:
             raise ControlError(
                 f"{count} controls of kind {kind.__name__} on one sequence; keep one"
             )
+    names = Counter(name for control in controls for name in control.models)
+    for name, count in names.items():
+        if count > 1:
+            raise ControlError(f"two controls bring a model under the name {name!r}")
     if sum(control.stage == Stage.CORRECTION for control in controls) > 1:
         raise ControlError("two corrections both want to come last; keep one")
 
@@ -43,10 +48,17 @@ class Pipeline:
         self.controls = tuple(sorted(given, key=lambda control: control.stage))
         self.group: Hashable = tuple(control.group for control in self.controls)
 
-    @property
-    def can_run_ahead(self) -> bool:
-        """Whether the token that one control leaves is sure to be left by all the others."""
-        return sum(not control.spares_last for control in self.controls) <= 1
+    @cached_property
+    def models(self) -> Mapping[str, Any]:
+        """The auxiliary models of all controls, by the names of their logits."""
+        return {name: model for control in self.controls for name, model in control.models.items()}
+
+    def allows(self, states: States, token: int) -> bool:
+        """Whether no control forbids `token`, as far as they can tell without the law."""
+        return all(
+            control.allows(state, token)
+            for control, state in zip(self.controls, states, strict=True)
+        )
 
     def begin(self, context: Context) -> States:
         """The states of all controls after the prompt."""
@@ -63,9 +75,15 @@ class Pipeline:
     ) -> tuple[Tensor, list[States]]:
         """The controlled logits of n nodes that share this pipeline's group."""
         columns: list[Sequence[Any]] = []
+        others = dict(aux)
         for control, column in zip(self.controls, zip(*states, strict=True), strict=True):
-            logits, after = control.apply(logits, column, aux)
+            logits, after = control.apply(logits, column, others)
             columns.append(after)
+            for name in control.models:
+                others.pop(name, None)
+            # Auxiliary models get the same warps up to the control that has brought them.
+            for name, other in others.items():
+                others[name] = control.apply(other.clone(), column)[0]
         return logits, list(zip(*columns, strict=True)) if columns else list(states)
 
     def finish(self, states: States) -> str | None:

@@ -56,6 +56,15 @@ class Control:
     unique: ClassVar[bool] = True
 
     @property
+    def models(self) -> Mapping[str, Any]:
+        """Auxiliary models (`guided.Model`) with the same vocabulary, by the names of their logits.
+
+        They read the same tokens as the model; `apply` finds their logits in `aux`, edited by the
+        controls that stand before this one.
+        """
+        return {}
+
+    @property
     def group(self) -> Hashable:
         """Rows whose controls have equal groups share one `apply`, called on the first of them."""
         return self
@@ -85,6 +94,13 @@ class Control:
     def stop_reason(self, state: Any) -> str | None:
         """What to call the end if a stop token is drawn here; None: plain "stop"."""
         return None
+
+    def allows(self, state: Any, token: int) -> bool:
+        """Whether `token` may come here; cheap, and True where only `apply` can tell.
+
+        Drafts are cut where this is False.
+        """
+        return True
 
     def forced(self, state: Any) -> int | None:
         """The one token that this control allows here, None if it is not just one."""

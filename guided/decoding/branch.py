@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from guided.controls.pipeline import Pipeline, States
-from guided.decoding.memory import Memory
 from guided.decoding.sampling import Stream
+from guided.decoding.trunks import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Segment:
     log_q: tuple[float, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Branch:
     """One sequence: its prompt, its tokens with their log-probabilities, its control states.
 
@@ -31,7 +31,11 @@ class Branch:
         log_p: of every token under the raw model, before any edit.
         log_q: of every token under the law that it was drawn from.
         finish_reason: None while it can grow.
-        logits: the raw logits after the last token, None once it is finished.
+        logits: the raw logits `[V]` after the last token, of the model and of the models that
+            controls have brought; None while it grows and once it is finished.
+        places: where the keys and values of its tokens are, for each of these models.
+        drafted: guesses at its tokens that passes have read.
+        accepted: guesses that came true.
         forced: tokens that were the only legal one.
         passes: forward passes that it took part in.
         positions: of its tokens, prompt included, that those passes computed.
@@ -50,13 +54,20 @@ class Branch:
     passes: int = 0
     positions: int = 0
     finish_reason: str | None = None
-    logits: Tensor | None = None
-    place: tuple[Memory, int] | None = None
+    drafted: int = 0
+    accepted: int = 0
+    logits: list[Tensor] | None = None
+    places: tuple[Place, ...] = ()
 
     @property
     def stream(self) -> Stream:
         """Where the next token's random number comes from."""
         return Stream(self.seed, self.row, len(self.tokens))
+
+    @property
+    def text(self) -> tuple[int, ...]:
+        """Prompt and tokens."""
+        return (*self.prompt, *self.tokens) if self.tokens else self.prompt
 
     def was_read(self, positions: int) -> None:
         """Counts a pass over so many of its tokens."""
@@ -67,7 +78,9 @@ class Branch:
         """The controlled log-probabilities `[V]` of the next token; needs no forward pass."""
         if self.logits is None:
             raise ValueError(f"this branch is finished ({self.finish_reason})")
-        edited, _ = self.pipeline.apply(self.logits.double()[None].clone(), [self.states])
+        raw, *others = (logits.double()[None].clone() for logits in self.logits)
+        aux = dict(zip(self.pipeline.models, others, strict=True))
+        edited, _ = self.pipeline.apply(raw, [self.states], aux)
         return edited[0].log_softmax(-1)
 
     def entropy(self) -> float:
@@ -75,21 +88,9 @@ class Branch:
         log_q = self.law()
         return float(-(log_q.exp() * torch.where(log_q.isfinite(), log_q, 0)).sum())
 
-    def run_ahead(self, stop_ids: frozenset[int]) -> list[int]:
-        """The tokens that must come next, as far as there is only one each time."""
-        tokens: list[int] = []
-        states = self.states
-        while self.pipeline.can_run_ahead and self.pipeline.finish(states) is None:
-            token = self.pipeline.forced(states)
-            is_full = self.limit is not None and len(self.tokens) + len(tokens) >= self.limit
-            if token is None or token in stop_ids or is_full:
-                break
-            tokens.append(token)
-            states = self.pipeline.step(states, token)
-        return tokens
-
     def push(self, token: int, log_p: float, log_q: float, stop_ids: frozenset[int]) -> None:
         """Adds a drawn token and finds out whether the branch ends with it."""
+        self.logits = None
         self.tokens.append(token)
         self.log_p.append(log_p)
         self.log_q.append(log_q)
@@ -110,13 +111,15 @@ class Branch:
     def finish(self, reason: str) -> None:
         """Ends the branch and lets go of the model's memory of it."""
         self.finish_reason = reason
-        self.logits = self.place = None
+        self.logits = None
+        self.places = ()
 
     def fork(self, row: int) -> Branch:
-        """A branch that goes on from here by itself; it shares the memory until it grows."""
+        """A branch that goes on from here by itself; both are at rest and share what they were."""
         return replace(
             self,
             row=row,
+            places=tuple(place.copy() for place in self.places),
             tokens=list(self.tokens),
             log_p=list(self.log_p),
             log_q=list(self.log_q),

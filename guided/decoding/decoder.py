@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
-from guided.controls.pipeline import Pipeline, apply_all
+from guided.controls.pipeline import Pipeline
 from guided.controls.protocol import Context, Control
 from guided.decoding.branch import Branch, Segment
-from guided.decoding.memory import Memory, join
+from guided.decoding.loop import Loop
 from guided.decoding.network import Network
-from guided.decoding.sampling import Plain, Sampler, log_total
+from guided.decoding.rig import Rig
+from guided.decoding.sampling import Plain, Sampler
+from guided.decoding.speculation import Speculation
+from guided.decoding.trunks import Ledger
 from guided.decoding.usage import Usage
-from guided.errors import DeadEndError, InputError, LogitsError
+from guided.errors import InputError, ModelError
 from guided.grammars.vocabulary import Vocabulary
 
 Until = Callable[[Branch], bool]
 Limits = int | None | Sequence[int | None]
 T = TypeVar("T")
-_HALF = (torch.float16, torch.bfloat16)
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class Decoder:
-    """Plain batched decoding with the model's own cache, one token a pass.
+    """Batched decoding, with guesses ahead where they pay.
 
     Args:
         network: the model.
         vocabulary: of the model's tokenizer, as wide as its logits.
         sampler: how a token is chosen from the controlled law.
+        speculation: where guesses come from; None: one token a pass.
+        kv_limit: most bytes of keys and values. Branches at rest give theirs up first, those
+            unused for longest, and are read again when they go on.
     """
 
     def __init__(
-        self, network: Network, vocabulary: Vocabulary, sampler: Sampler | None = None
+        self,
+        network: Network,
+        vocabulary: Vocabulary,
+        sampler: Sampler | None = None,
+        *,
+        speculation: Speculation | None = None,
+        kv_limit: int | None = None,
     ) -> None:
         self.network = network
         self.vocabulary = vocabulary
         self.sampler = sampler if sampler is not None else Plain()
+        self.speculation = speculation
         self.usage = Usage()
+        self.ledger = Ledger(kv_limit)
         self._rows = count(1 << 64)
+        self._rigs: dict[tuple[tuple[str, int], ...], Rig] = {}
 
     def open(
         self,
@@ -54,7 +67,7 @@ class Decoder:
         max_new_tokens: Limits = None,
         rows: Sequence[int] | None = None,
     ) -> list[Branch]:
-        """One branch for every prompt, after one pass over the prompts.
+        """One branch for every prompt, after a pass over the prompts; equal ones are read once.
 
         Args:
             controls: the controls of every branch; none if not given.
@@ -62,7 +75,8 @@ class Decoder:
             rows: names of the branches' random streams; their positions if not given.
 
         Raises:
-            InputError: empty prompts, counts that differ, controls that refuse.
+            InputError: empty prompts, counts that differ, controls that refuse, a prompt whose
+                keys and values exceed `kv_limit`.
         """
         branches = [
             self._branch(tuple(prompt), pipeline, seed, row, limit)
@@ -74,33 +88,79 @@ class Decoder:
                 strict=True,
             )
         ]
-        self._read([branch for branch in branches if branch.finish_reason is None])
+        began = time.perf_counter()
+        growing = [branch for branch in branches if branch.finish_reason is None]
+        for rig, some in self._by_rig(growing):
+            rig.open(some)
+        self.usage.seconds += time.perf_counter() - began
         return branches
 
     def extend(self, branches: Sequence[Branch], until: Until | None = None) -> list[Segment]:
         """Grows every branch until it finishes or `until(branch)` holds; what was added to each.
 
-        A keyboard interrupt ends the unfinished branches with the reason "interrupt".
+        A keyboard interrupt ends the unfinished branches with the reason "interrupt", a lack of
+        memory with "memory".
 
         Raises:
             DeadEndError: the controls leave no token; carries the position.
             LogitsError: NaN in the model's logits.
         """
-        began = time.perf_counter()
         lengths = [len(branch.tokens) for branch in branches]
         growing = [branch for branch in branches if branch.finish_reason is None]
-        try:
-            self._grow(growing, until)
-        except KeyboardInterrupt:
-            for branch in growing:
-                if branch.finish_reason is None:
-                    branch.finish("interrupt")
-        self.usage.seconds += time.perf_counter() - began
+        for rig, some in self._by_rig(growing):
+            loop = self._loop(rig, until)
+            self.run(loop, some)
         return [_segment(branch, at) for branch, at in zip(branches, lengths, strict=True)]
+
+    def loop(self, until: Until | None = None, models: Mapping[str, Any] | None = None) -> Loop:
+        """An empty loop, to which branches are added as there is room.
+
+        Args:
+            models: the auxiliary models of the branches' pipelines.
+        """
+        return self._loop(self._rig(models or {}), until)
+
+    def run(self, loop: Loop, branches: Sequence[Branch] = (), steps: int | None = None) -> str:
+        """Adds branches to a loop and grows all until they end or pause; see `extend`.
+
+        Args:
+            steps: most rounds; None: as many as it takes.
+
+        Returns:
+            why it stopped early, "interrupt" or "memory"; else "".
+        """
+        began = time.perf_counter()
+        try:
+            loop.add(branches)
+            while not loop.is_done and steps != 0:
+                loop.step()
+                steps = None if steps is None else steps - 1
+        except KeyboardInterrupt:
+            loop.abandon("interrupt", branches)
+            return "interrupt"
+        except RuntimeError as error:
+            if not _is_lack_of_memory(error):
+                raise
+            loop.abandon("memory", branches)
+            return "memory"
+        finally:
+            self.usage.seconds += time.perf_counter() - began
+        return ""
+
+    def _loop(self, rig: Rig, until: Until | None) -> Loop:
+        return Loop(
+            rig, self.sampler, self.vocabulary.stop_ids, self.speculation, self.usage, until
+        )
 
     def fork(self, branch: Branch, copies: int = 1) -> list[Branch]:
         """Branches that go on from `branch` with random streams of their own; nothing is copied."""
-        return [branch.fork(next(self._rows)) for _ in range(copies)]
+        if branch.places:
+            self._rig(branch.pipeline.models).share(branch, copies)
+        children = [branch.fork(next(self._rows)) for _ in range(copies)]
+        if self.speculation is not None:
+            for child in children:
+                self.speculation.fork(branch, child)
+        return children
 
     def close(self, branches: Iterable[Branch]) -> None:
         """Gives up branches; the tokens of unfinished ones count as discarded."""
@@ -120,123 +180,39 @@ class Decoder:
         branch.settle()
         return branch
 
-    def _read(self, branches: list[Branch]) -> None:
-        if not branches:
-            return
-        began = time.perf_counter()
-        # Branches of one prompt share its memory.
-        prompts = list(dict.fromkeys(branch.prompt for branch in branches))
-        memory, logits = Memory.read(self.network, self.usage, prompts)
-        index = {prompt: row for row, prompt in enumerate(prompts)}
+    def _by_rig(self, branches: Sequence[Branch]) -> list[tuple[Rig, list[Branch]]]:
+        groups: dict[int, tuple[Rig, list[Branch]]] = {}
         for branch in branches:
-            row = index[branch.prompt]
-            branch.place, branch.logits = (memory, row), logits[row]
-            branch.was_read(len(branch.prompt))
-        self.usage.seconds += time.perf_counter() - began
+            rig = self._rig(branch.pipeline.models)
+            groups.setdefault(id(rig), (rig, []))[1].append(branch)
+        return list(groups.values())
 
-    def _grow(self, growing: list[Branch], until: Until | None) -> None:
-        if not growing:
-            return
-        memory = join([branch.place for branch in growing if branch.place is not None])
-        logits = torch.stack([branch.logits for branch in growing if branch.logits is not None])
-        while growing:
-            self._draw(growing, logits)
-            staying = [i for i, branch in enumerate(growing) if branch.finish_reason is None]
-            if not staying:
-                return
-            if len(staying) < len(growing):
-                memory, growing = memory.select(staying), [growing[i] for i in staying]
-            if len(growing) == 1 and until is None:
-                logits = self._run_ahead(growing[0], memory)
-                if growing[0].finish_reason is not None:
-                    return
-                continue
-            logits = memory.append([branch.tokens[-1:] for branch in growing])[:, -1]
-            for branch in growing:
-                branch.was_read(1)
-            if until is not None:
-                growing, memory, logits = _pause(growing, memory, logits, until)
+    def _rig(self, models: Mapping[str, Any]) -> Rig:
+        key = tuple((name, id(model)) for name, model in models.items())
+        rig = self._rigs.get(key)
+        if rig is None:
+            networks = {name: self._auxiliary(name, model) for name, model in models.items()}
+            rig = self._rigs[key] = Rig(self.network, networks, self.usage, self.ledger)
+        return rig
 
-    def _run_ahead(self, branch: Branch, memory: Memory) -> Tensor:
-        """The logits after the last token and all that must follow it, in one pass.
-
-        Tokens that are the only legal ones have probability one under the law drawn from; the pass
-        serves to know what the raw model thought of them.
-        """
-        ahead = branch.run_ahead(self.vocabulary.stop_ids)
-        raw = _full(memory.append([[branch.tokens[-1], *ahead]])[0])
-        branch.was_read(len(raw))
-        if ahead:
-            before = raw[: len(ahead)]
-            ids = torch.tensor(ahead, device=raw.device)[:, None]
-            total = log_total(before, before.softmax(dim=-1))
-            log_p = before.gather(1, ids)[:, 0] - total
-            told = torch.stack([log_p, total]).T.tolist()
-            for token, (value, row_total) in zip(ahead, told, strict=True):
-                _check_row(branch, row_total, 0.0)
-                self._push(branch, token, value, 0.0)
-        return raw[-1:]
-
-    def _draw(self, branches: Sequence[Branch], raw: Tensor) -> None:
-        """Adds one token to every branch."""
-        raw = _full(raw)
-        total = log_total(raw, raw.softmax(dim=-1))
-        law, states = apply_all(
-            [branch.pipeline for branch in branches],
-            raw.clone(),
-            [branch.states for branch in branches],
-        )
-        tokens, log_q = self.sampler.draw(law, [branch.stream for branch in branches])
-        log_p = raw.gather(1, tokens[:, None])[:, 0] - total
-        # One transfer for all that the host must know.
-        best = law.gather(1, tokens[:, None])[:, 0]
-        told = torch.stack([x.double() for x in (tokens, log_p, log_q, total, best)]).T.tolist()
-        for branch, state, row in zip(branches, states, told, strict=True):
-            _check_row(branch, total=row[3], best=row[4])
-            branch.states = state
-            self._push(branch, int(row[0]), row[1], row[2])
-
-    def _push(self, branch: Branch, token: int, log_p: float, log_q: float) -> None:
-        if branch.pipeline.forced(branch.states) is not None:
-            branch.forced += 1
-            self.usage.forced += 1
-        self.usage.tokens += 1
-        branch.push(token, log_p, log_q, self.vocabulary.stop_ids)
+    def _auxiliary(self, name: str, model: Any) -> Network:
+        network = getattr(model, "network", None)
+        if not isinstance(network, Network):
+            raise ModelError(
+                f"auxiliary model {name!r} is a {type(model).__name__}, no guided.Model"
+            )
+        if network.width != self.vocabulary.size:
+            raise ModelError(
+                f"auxiliary model {name!r} has {network.width} logits, the model "
+                f"{self.vocabulary.size}; they need the same vocabulary"
+            )
+        return network
 
 
-def _full(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in _HALF else logits
-
-
-def _pause(
-    growing: list[Branch], memory: Memory, logits: Tensor, until: Until
-) -> tuple[list[Branch], Memory, Tensor]:
-    """The branches that go on, with their memory and logits; the others get theirs to keep."""
-    staying = []
-    kept: Memory | None = None
-    for index, branch in enumerate(growing):
-        if until(branch):
-            kept = kept or memory.snapshot()
-            branch.place, branch.logits = (kept, index), logits[index]
-        else:
-            staying.append(index)
-    if len(staying) == len(growing):
-        return growing, memory, logits
-    if staying:
-        memory, logits = memory.select(staying), logits[staying]
-    return [growing[index] for index in staying], memory, logits
-
-
-def _check_row(branch: Branch, total: float, best: float) -> None:
-    position = len(branch.tokens)
-    if not math.isfinite(total):
-        raise LogitsError(f"the model's logits at position {position} are not numbers (NaN or inf)")
-    if best == -math.inf or math.isnan(best):
-        raise DeadEndError(
-            f"the controls leave no token at position {position}: "
-            + ", ".join(type(control).__name__ for control in branch.pipeline.controls),
-            position,
-        )
+def _is_lack_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error).lower() for words in _NO_MEMORY
+    )
 
 
 def _segment(branch: Branch, at: int) -> Segment:

@@ -49,6 +49,8 @@ class Memory:
         self.rows = rows
         self.cache = cache
         self.columns = columns
+        #: New tokens of every row in the last pass.
+        self.last = 0
         lengths = torch.tensor([len(row) for row in rows], device=network.device)
         self._lengths = lengths
         self._is_ragged = any(len(row) != columns for row in rows)
@@ -91,7 +93,7 @@ class Memory:
         """The logits `[n, q, V]` after each of q more tokens on every row."""
         for row, more in zip(self.rows, tokens, strict=True):
             row.extend(more)
-        count = len(tokens[0])
+        count = self.last = len(tokens[0])
         begin, self.columns = self.columns, self.columns + count
         lengths, self._lengths = self._lengths, self._lengths + count
         if self.cache is None:
@@ -104,6 +106,19 @@ class Memory:
         )
         self._count(ids.numel())
         return logits
+
+    @property
+    def can_crop(self) -> bool:
+        """Whether tokens can be taken back: a single row, in a cache of the plain kind or none."""
+        return len(self.rows) == 1 and (self.cache is None or _is_plain(self.cache))
+
+    def crop(self, count: int) -> None:
+        """Takes back the last `count` tokens of the only row."""
+        del self.rows[0][-count:]
+        self.columns -= count
+        self._lengths = self._lengths - count
+        if self.cache is not None:
+            self.cache.crop(-count)
 
     def snapshot(self) -> Memory:
         """This memory as it is now; later growth of either leaves the other alone."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from guided.decoding.attention import NAME as CASCADE
+from guided.decoding.attention import SharedPrefix, shared
+from guided.decoding.masks import windowed
 from guided.errors import ModelError, VocabularyError
 
 _ADVICE = "guided needs a decoder-only language model with a head (AutoModelForCausalLM)"
@@ -33,6 +38,11 @@ def check_model(model: Any) -> None:
         raise ModelError(f"{type(model).__name__} cannot generate text. {_ADVICE}.")
 
 
+def _text_config(model: Any) -> Any:
+    config = model.config
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
 def logits_width(model: Any) -> int | None:
     """Columns of the model's logits as far as they can be told without a forward pass."""
     get_head = getattr(model, "get_output_embeddings", None)
@@ -41,15 +51,41 @@ def logits_width(model: Any) -> int | None:
     if weight is not None and weight.dim() == 2:
         out = getattr(head, "out_features", None)
         return int(out if out is not None else weight.shape[0])
-    text = model.config.get_text_config() if hasattr(model.config, "get_text_config") else None
-    size = getattr(text if text is not None else model.config, "vocab_size", None)
+    size = getattr(_text_config(model), "vocab_size", None)
     return None if size is None else int(size)
+
+
+def cache_of(output: Any) -> Any:
+    """The cache that a model's output holds, under its name of whatever version; None: none."""
+    found = getattr(output, "cache", None)
+    return found if found is not None else getattr(output, "past_key_values", None)
+
+
+@contextmanager
+def switched(model: Any, prefixes: Sequence[SharedPrefix]) -> Iterator[None]:
+    """Inside, the model's attention also attends to `prefixes`, if there are any."""
+    if not prefixes:
+        yield
+        return
+    configs = {
+        id(module.config): module.config
+        for module in model.modules()
+        if hasattr(module, "layer_idx") and hasattr(module, "config")
+    }
+    before = {key: config._attn_implementation for key, config in configs.items()}
+    try:
+        for config in configs.values():
+            config._attn_implementation = CASCADE
+        with shared(prefixes):
+            yield
+    finally:
+        for key, config in configs.items():
+            config._attn_implementation = before[key]
 
 
 def context_length(model: Any) -> int | None:
     """Positions that the model can address, where its configuration says so."""
-    config = model.config
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    text = _text_config(model)
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length"):
         value = getattr(text, name, None)
         if isinstance(value, int) and value > 0:
@@ -77,7 +113,9 @@ class Network:
         self._takes_positions = "position_ids" in names
         self._takes_mask = "attention_mask" in names
         self._takes_kept = "logits_to_keep" in names
-        self.has_cache = "past_key_values" in names and "use_cache" in names
+        # transformers 5.24 calls the argument and the output `cache`.
+        self._cache_name = "cache" if "cache" in names else "past_key_values"
+        self.has_cache = self._cache_name in names and "use_cache" in names
 
     @property
     def device(self) -> torch.device:
@@ -108,7 +146,7 @@ class Network:
         if positions is not None and self._takes_positions:
             given["position_ids"] = positions
         if self.has_cache:
-            given.update(past_key_values=cache, use_cache=True)
+            given.update({self._cache_name: cache, "use_cache": True})
         with torch.no_grad():
             output = self.model(input_ids=ids, **given)
         logits = output.logits[:, -kept:]
@@ -116,7 +154,89 @@ class Network:
             raise VocabularyError(
                 f"the model's logits have {logits.shape[-1]} columns, the vocabulary {self.width}"
             )
-        after = getattr(output, "past_key_values", None) if self.has_cache else None
+        after = cache_of(output) if self.has_cache else None
         if after is None:
             self.has_cache = False
         return Pass(logits, after)
+
+    def read(
+        self,
+        ids: Tensor,
+        mask: Tensor | None,
+        positions: Tensor,
+        cache: Any,
+        prefixes: Sequence[SharedPrefix] = (),
+        kept: int = 0,
+    ) -> Tensor:
+        """Logits `[n, kept or q, V]` of one pass that writes where `cache` says.
+
+        Args:
+            mask: boolean `[n, 1, q, columns]` over the cache's columns; None for plain causality.
+            positions: `[n, q]`.
+            prefixes: further keys and values that some rows attend to.
+            kept: how many of the last positions' logits are wanted; 0: all.
+        """
+        given: dict[str, Any] = {self._cache_name: cache, "use_cache": True}
+        if self._takes_kept:
+            given["logits_to_keep"] = kept
+        with torch.no_grad(), switched(self.model, prefixes):
+            if mask is not None:
+                given["attention_mask"] = self._formed(mask, positions, bool(prefixes))
+            output = self.model(input_ids=ids, position_ids=positions, **given)
+        logits: Tensor = output.logits[:, -kept:] if kept else output.logits
+        if logits.shape[-1] != self.width:
+            raise VocabularyError(
+                f"the model's logits have {logits.shape[-1]} columns, the vocabulary {self.width}"
+            )
+        return logits
+
+    def _formed(self, mask: Tensor, positions: Tensor, is_cascade: bool) -> Any:
+        """The mask as the model's attention implementation takes it."""
+        is_eager = not is_cascade and self.attention == "eager"
+
+        def form(some: Tensor) -> Tensor:
+            if not is_eager:
+                return some
+            least = torch.finfo(self.model.dtype).min
+            return torch.zeros_like(some, dtype=self.model.dtype).masked_fill_(~some, least)
+
+        if self.window is None:
+            return form(mask)
+        near = windowed(mask, positions, self.window)
+        if not self.mixes_windows:
+            return form(near)
+        return {"full_attention": form(mask), "sliding_attention": form(near)}
+
+    @property
+    def attention(self) -> str:
+        """The model's attention implementation, "" where its configuration does not say."""
+        return str(getattr(_text_config(self.model), "_attn_implementation", None) or "")
+
+    @cached_property
+    def window(self) -> int | None:
+        """How far back the model's sliding layers see, in tokens; None: it has none."""
+        config = _text_config(self.model)
+        kinds = getattr(config, "layer_types", None)
+        if kinds is not None and "sliding_attention" not in kinds:
+            return None
+        value = getattr(config, "sliding_window", None)
+        return value if isinstance(value, int) and value > 0 else None
+
+    @cached_property
+    def mixes_windows(self) -> bool:
+        """Whether the model takes one mask for each kind of layer."""
+        return "full_attention" in (getattr(_text_config(self.model), "layer_types", None) or ())
+
+    @cached_property
+    def bytes_per_token(self) -> int:
+        """Bytes of one token's keys and values, as far as the configuration tells; else 0."""
+        config = _text_config(self.model)
+        heads = getattr(config, "num_key_value_heads", None) or getattr(
+            config, "num_attention_heads", 0
+        )
+        layers = getattr(config, "num_hidden_layers", 0)
+        width = getattr(config, "head_dim", None)
+        if width is None and heads:
+            width = config.hidden_size // config.num_attention_heads
+        size = getattr(self.model, "dtype", torch.float32).itemsize
+        return int(2 * layers * heads * (width or 0) * size)

@@ -7,6 +7,7 @@ law.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 Prefix = tuple[int, ...]
+_OUTPUT_FIELDS = {field.name for field in fields(CausalLMOutputWithPast)}
 
 
 class PrefixConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -53,13 +55,15 @@ class PrefixModel(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
+        cache: Any = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
         """What any decoder-only model returns."""
         rows, queries = input_ids.shape
-        cache = past_key_values
+        # The name changed in transformers 5.24.
+        cache = cache if cache is not None else past_key_values
         if use_cache and cache is None:
             cache = DynamicCache(config=self.config)
         past = cache.get_seq_length() if cache is not None else 0
@@ -82,7 +86,8 @@ class PrefixModel(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-
                 for r in range(rows)
             ]
         )
-        return CausalLMOutputWithPast(logits=logits, past_key_values=cache)
+        name = "cache" if "cache" in _OUTPUT_FIELDS else "past_key_values"
+        return CausalLMOutputWithPast(logits=logits, **{name: cache})
 
     def _logits(self, tokens: Tensor, positions: Tensor, seen: Tensor) -> Tensor:
         order = positions[seen].argsort(stable=True)

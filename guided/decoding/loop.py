@@ -1,0 +1,354 @@
+"""Rounds over a changing set of branches: guess, one pass, draw, keep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from guided.decoding.branch import Branch
+from guided.decoding.chains import verify_chains
+from guided.decoding.drafters.protocol import Observation
+from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.draws import Drawn, draw
+from guided.decoding.masks import Feed
+from guided.decoding.rig import Rig
+from guided.decoding.sampling import Sampler
+from guided.decoding.speculation import Speculation
+from guided.decoding.usage import Usage
+from guided.decoding.verifiers.protocol import ChainVerifier
+
+Until = Callable[[Branch], bool]
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A branch that is being grown.
+
+    Attributes:
+        pending: its tokens that the model has not read yet.
+        pausing: whether it only waits for the logits after its last token.
+        draft: what was guessed in this round.
+        children: nodes of the draft by (parent, token).
+        kept: what the last pass has read and is right: positions in the pass.
+        seen: (token before, position in the pass) for every token drawn in this round.
+    """
+
+    branch: Branch
+    pending: list[int] = field(default_factory=list)
+    pausing: bool = False
+    draft: Draft = field(default_factory=Draft)
+    children: dict[tuple[int, int], int] = field(default_factory=dict)
+    kept: list[int] = field(default_factory=list)
+    seen: list[tuple[int, int]] = field(default_factory=list)
+
+    def feed(self) -> Feed:
+        """What the model is to read: the pending tokens, then the draft."""
+        count = len(self.pending)
+        if not self.draft.tokens:
+            return Feed.chain(self.pending)
+        parents = [*range(-1, count - 1), *(parent + count for parent in self.draft.parents)]
+        # The root of the draft is the last pending token, at count - 1 = ROOT + count.
+        return Feed([*self.pending, *self.draft.tokens], parents)
+
+    def begin(self, draft: Draft) -> None:
+        """Takes up a round's draft."""
+        self.draft = draft
+        self.children = {
+            (parent, token): node
+            for node, (parent, token) in enumerate(zip(draft.parents, draft.tokens, strict=True))
+        }
+        self.kept = list(range(len(self.pending)))
+        self.seen = []
+
+
+class Loop:
+    """Grows branches in rounds; branches may be added between rounds, and leave when they end.
+
+    Attributes:
+        rows: those that are growing.
+        waiting: those that wait for room.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        sampler: Sampler,
+        stop_ids: frozenset[int],
+        speculation: Speculation | None,
+        usage: Usage,
+        until: Until | None = None,
+    ) -> None:
+        self.rig = rig
+        self.sampler = sampler
+        self.stop_ids = stop_ids
+        self.speculation = speculation
+        self.usage = usage
+        self.until = until
+        self.rows: list[Row] = []
+        self.waiting: list[Branch] = []
+        self._freed = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to grow."""
+        return not (self.rows or self.waiting)
+
+    def add(self, branches: Sequence[Branch]) -> None:
+        """Takes in branches that have logits, and draws their first tokens."""
+        branches = [branch for branch in branches if branch.finish_reason is None]
+        self.rig.revive(branches)
+        if not branches:
+            return
+        old = set(map(id, self.rows))
+        together = [*self.rows, *(Row(branch) for branch in branches)]
+        order = self.rig.arrange([row.branch.places for row in together])
+        self.rows = [together[index] for index in order]
+        fresh = [row for row in self.rows if id(row) not in old]
+        known = [row.branch.logits for row in fresh if row.branch.logits is not None]
+        raw = torch.stack([logits[0] for logits in known])
+        aux = self.rig.named([logits[1:] for logits in known])
+        for row in fresh:
+            row.branch.logits = None
+            row.begin(Draft())
+        self._walk(fresh, raw[:, None], {name: x[:, None] for name, x in aux.items()}, began=None)
+        self._leave()
+
+    def abandon(self, reason: str, branches: Sequence[Branch]) -> None:
+        """Ends what is growing, and `branches` that were to grow; gives their memory back."""
+        for branch in [*(row.branch for row in self.rows), *self.waiting, *branches]:
+            if branch.finish_reason is None:
+                branch.finish(reason)
+        self.rows, self.waiting = [], []
+        self.rig.arrange([])
+
+    def step(self) -> None:
+        """One round: every branch gets at least one more token, or pauses, or ends."""
+        self._make_room()
+        if not self.rows:
+            return
+        self._guess()
+        feeds = [row.feed() for row in self.rows]
+        width = max(len(feed.tokens) for feed in feeds)
+        began = time.perf_counter()
+        raw, aux = self.rig.forward(feeds)
+        for row, feed in zip(self.rows, feeds, strict=True):
+            row.branch.was_read(len(feed.tokens))
+        self._walk(self.rows, raw, aux, began=(began, width))
+        for number, row in enumerate(self.rows):
+            self.rig.commit(number, row.kept)
+        self._observe(raw)
+        self._leave()
+
+    def _make_room(self) -> None:
+        """Where the limit of keys and values asks for it, the last branches wait for the others."""
+        while self.rows and self.rig.lacks_room():
+            row = self.rows.pop()
+            self.rig.evict(len(self.rows))
+            row.branch.logits = None
+            if self.rows:
+                self.waiting.append(row.branch)
+            else:
+                row.branch.finish("memory")
+        if self.waiting and (not self.rows or self._freed):
+            waiting, self.waiting = self.waiting, []
+            self._freed = False
+            self.add(waiting)
+
+    def _guess(self) -> None:
+        form = self.rig.drafts
+        going = [row for row in self.rows if not row.pausing]
+        drafts: list[Draft] = []
+        if self.speculation is not None and form != "none" and going:
+            branches = [row.branch for row in going]
+            drafts = self.speculation.drafts(branches, self.sampler, self.stop_ids, form)
+        for row in self.rows:
+            row.begin(Draft())
+        for row, draft in zip(going, drafts, strict=False):
+            row.begin(draft)
+            row.branch.drafted += len(draft)
+            self.usage.drafted += len(draft)
+
+    # --- what the pass has shown
+
+    def _walk(
+        self,
+        rows: Sequence[Row],
+        raw: Tensor,
+        aux: dict[str, Tensor],
+        began: tuple[float, int] | None,
+    ) -> None:
+        """Draws the tokens of all rows from the logits `[n, q, V]`, as far as the drafts carry."""
+        at = {id(row): (number, max(0, len(row.pending) - 1)) for number, row in enumerate(rows)}
+        going = []
+        for row in rows:
+            number, position = at[id(row)]
+            if row.pausing:
+                row.branch.logits = _all_at(raw, aux, number, position)
+            else:
+                going.append(row)
+        if self.speculation is not None and self.speculation.verifier is not None:
+            chains = [row for row in going if row.draft.tokens]
+            if chains:
+                self._verify(self.speculation.verifier, chains, at, raw, aux)
+                going = [row for row in going if not row.draft.tokens]
+        levels = 0
+        while going:
+            numbers = [at[id(row)][0] for row in going]
+            positions = [at[id(row)][1] for row in going]
+            drawn = draw(
+                self.sampler,
+                [row.branch for row in going],
+                _picked(raw, numbers, positions),
+                {name: _picked(x, numbers, positions) for name, x in aux.items()},
+            )
+            if began is not None:
+                began = self._time(*began, len(rows), levels)
+            levels += 1
+            further = []
+            for row, one, number, position in zip(going, drawn, numbers, positions, strict=True):
+                after = self._take(row, one, position)
+                if after is not None:
+                    at[id(row)] = number, after
+                    if not self._paused(row, _all_at(raw, aux, number, after)):
+                        further.append(row)
+                elif row.branch.finish_reason is None:
+                    row.pausing = self.until is not None and self.until(row.branch)
+            going = further
+
+    def _take(self, row: Row, one: Drawn, position: int) -> int | None:
+        """Adds a token; the position in the pass of the guess that it confirms, if it does."""
+        branch, pending = row.branch, len(row.pending)
+        before = branch.tokens[-1] if branch.tokens else branch.prompt[-1]
+        row.seen.append((before, position))
+        self._count(branch)
+        branch.push(one.token, one.log_p, one.log_q, self.stop_ids)
+        parent = position - pending if pending else ROOT
+        found = self._child(row, parent, one.token)
+        if found is None or branch.finish_reason is not None:
+            row.pending = [one.token]
+            return None
+        row.kept.append(found + pending)
+        self.usage.accepted += 1
+        branch.accepted += 1
+        return found + pending
+
+    def _child(self, row: Row, parent: int, token: int) -> int | None:
+        """The guess of `token` after `parent`, if there is one; the policy learns from it."""
+        found = row.children.get((parent, token))
+        if self.speculation is not None and row.children:
+            for (above, _), node in row.children.items():
+                if above == parent:
+                    self.speculation.policy.judged(row.branch, row.draft, node, node == found)
+        return found
+
+    def _paused(self, row: Row, logits: list[Tensor]) -> bool:
+        """Whether the branch stops here; it then keeps the logits after its last token."""
+        if self.until is None or not self.until(row.branch):
+            return False
+        row.branch.logits = logits
+        row.pausing = True
+        row.pending = []
+        return True
+
+    def _verify(
+        self,
+        verifier: ChainVerifier,
+        rows: Sequence[Row],
+        at: dict[int, tuple[int, int]],
+        raw: Tensor,
+        aux: dict[str, Tensor],
+    ) -> None:
+        """Adds what a verifier for chains lets stand."""
+        verdicts = verify_chains(
+            verifier,
+            [row.branch for row in rows],
+            [row.draft for row in rows],
+            [at[id(row)] for row in rows],
+            raw,
+            aux,
+            self.stop_ids,
+        )
+        for row, verdict in zip(rows, verdicts, strict=True):
+            number, position = at[id(row)]
+            for one, states in verdict:
+                row.branch.states = states
+                after = self._take(row, one, position)
+                if after is None:
+                    if row.branch.finish_reason is None:
+                        row.pausing = self.until is not None and self.until(row.branch)
+                    break
+                position = after
+                if self._paused(row, _all_at(raw, aux, number, after)):
+                    break
+
+    def _count(self, branch: Branch) -> None:
+        """Counts the token that is about to be added."""
+        if branch.pipeline.forced(branch.states) is not None:
+            branch.forced += 1
+            self.usage.forced += 1
+        self.usage.tokens += 1
+
+    def _time(self, began: float, width: int, rows: int, levels: int) -> tuple[float, int]:
+        """Tells the policy what the pass, or drawing once more, has taken; starts anew."""
+        now = time.perf_counter()
+        if self.speculation is not None and levels == 0:
+            self.speculation.policy.timed(rows, width, now - began)
+        elif self.speculation is not None:
+            self.speculation.policy.levelled(now - began)
+        return now, width
+
+    def _observe(self, raw: Tensor) -> None:
+        if self.speculation is None:
+            return
+        reads = self.speculation.reads_logits
+        self.speculation.observe(
+            [
+                Observation(
+                    row.branch,
+                    row.branch.tokens[len(row.branch.tokens) - len(row.seen) :],
+                    [before for before, _ in row.seen],
+                    raw[number, [position for _, position in row.seen]] if reads else raw[:0, 0],
+                )
+                for number, row in enumerate(self.rows)
+                if row.seen
+            ]
+        )
+
+    # --- rows leave
+
+    def _leave(self) -> None:
+        """Lets go of rows that have ended or pause with their logits at hand."""
+        leaving = [row for row in self.rows if row.branch.finish_reason is not None]
+        paused = [
+            row
+            for row in self.rows
+            if row.pausing and row.branch.finish_reason is None and row.branch.logits is not None
+        ]
+        if len(leaving) + len(paused) == len(self.rows) and not leaving:
+            # All pause: their rows stay where they are until others need the room.
+            self.rows = []
+            return
+        self._freed = self._freed or bool(leaving or paused)
+        for row in [*leaving, *paused]:
+            number = self.rows.index(row)
+            self.rig.drop(number, keep=row in paused)
+            self.rows[number] = self.rows[-1]
+            self.rows.pop()
+
+
+def _all_at(raw: Tensor, aux: dict[str, Tensor], number: int, position: int) -> list[Tensor]:
+    """The logits `[V]` of all networks at one node."""
+    return [raw[number, position], *(x[number, position] for x in aux.values())]
+
+
+def _picked(logits: Tensor, numbers: Sequence[int], positions: Sequence[int]) -> Tensor:
+    """Rows `[len(numbers), V]` of logits `[n, q, V]`."""
+    if logits.shape[1] == 1 and list(numbers) == list(range(logits.shape[0])):
+        return logits[:, 0]
+    if len(numbers) == 1:
+        return logits[numbers[0], positions[0]][None]
+    return logits[list(numbers), list(positions)]

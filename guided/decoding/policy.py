@@ -1,0 +1,180 @@
+"""How many guesses are worth a place in the next pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from guided.decoding.branch import Branch
+from guided.decoding.cost import CostModel
+from guided.decoding.drafts import ROOT, Draft
+
+#: Guesses per row that may be tried in one pass, by the number of rows.
+_MOST = ((1, 31), (2, 23), (4, 15), (8, 11), (16, 7), (32, 5))
+_BINS = 10
+#: A source's own estimate counts as so many observations.
+_PRIOR = 4.0
+_MEMORY = 300.0
+#: Share of the passes' time that drafting may take while no guess pays, and the longest rest.
+_IDLE_SHARE, _REST_MOST = 0.01, 32
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often guesses with a like estimate came true."""
+
+    hits: float = 0.0
+    count: float = 0.0
+
+    def add(self, hit: bool) -> None:
+        """Takes in one guess; older ones fade."""
+        if self.count >= _MEMORY:
+            self.hits *= 0.5
+            self.count *= 0.5
+        self.hits += hit
+        self.count += 1
+
+    def rate(self, prior: float) -> float:
+        """The share that came true, drawn towards `prior` while little is known."""
+        return (self.hits + _PRIOR * prior) / (self.count + _PRIOR)
+
+
+@dataclass(slots=True)
+class Fixed:
+    """Always the likeliest `nodes` guesses, whatever they cost."""
+
+    nodes: int
+
+    def room(self, rows: int) -> int:
+        """The most guesses that each of `rows` rows may get."""
+        return self.nodes
+
+    def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
+        """The drafts with the nodes that are to be tried."""
+        return [draft.keep(_best(draft, draft.chances, self.nodes)) for draft in drafts]
+
+    def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
+        """Nothing to learn."""
+
+    def timed(self, rows: int, width: int, seconds: float) -> None:
+        """Nothing to learn."""
+
+    def levelled(self, seconds: float) -> None:
+        """Nothing to learn."""
+
+    def drafted(self, rows: int, seconds: float) -> None:
+        """Nothing to learn."""
+
+
+@dataclass(slots=True)
+class Adaptive:
+    """As many guesses as pay, by what passes cost and how often such guesses came true.
+
+    A draft's own chances are calibrated by source; rows that guess worse than others get less.
+    Where no guess pays, drafting rests for a while, so that it costs nothing either.
+
+    Args:
+        most: the most guesses per row.
+    """
+
+    most: int = 31
+    cost: CostModel = field(default_factory=CostModel)
+    tallies: dict[tuple[str, int], Tally] = field(default_factory=dict)
+    _luck: WeakKeyDictionary[Branch, list[float]] = field(default_factory=WeakKeyDictionary)
+    _resting: int = 0
+
+    def room(self, rows: int) -> int:
+        """The most guesses that each of `rows` rows may get; 0 while drafting rests."""
+        if self._resting > 0:
+            self._resting -= 1
+            return 0
+        found = next((nodes for batch, nodes in _MOST if rows <= batch), 3)
+        return min(found, self.most)
+
+    def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
+        """The drafts with the nodes that are to be tried."""
+        chances = [self._chances(b, d) for b, d in zip(branches, drafts, strict=True)]
+        orders = [_best(d, c, len(d)) for d, c in zip(drafts, chances, strict=True)]
+        paths = [_paths(d, c) for d, c in zip(drafts, chances, strict=True)]
+        gains = [[path[node] for node in order] for path, order in zip(paths, orders, strict=True)]
+        width = self._width(gains)
+        if width == 0:
+            base = self.cost.base(len(branches)) or 1.0
+            idle = self.cost.draft_seconds(len(branches)) / base
+            self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
+            return [Draft() for _ in drafts]
+        return [d.keep(sorted(o[:width])) for d, o in zip(drafts, orders, strict=True)]
+
+    def _width(self, gains: Sequence[Sequence[float]]) -> int:
+        """Nodes for each row at which most tokens come out in the same time."""
+        rows = len(gains)
+        base = self.cost.base(rows)
+        if base is None:
+            # The first pass shows what a single token costs.
+            return 0
+        drafting = self.cost.draft_seconds(rows) / base
+        level = (self.cost.level.value or 0.0) / base
+        best_width, best_rate = 0, float(rows)
+        total = float(rows)
+        deepest = 0.0
+        for width in range(1, max(map(len, gains), default=0) + 1):
+            new = [gain[width - 1] for gain in gains if len(gain) >= width]
+            total += sum(new)
+            deepest += max(new)
+            spent = self.cost.relative(rows, 1 + width) + drafting + level * deepest
+            if total / spent > best_rate:
+                best_width, best_rate = width, total / spent
+        return best_width
+
+    def _chances(self, branch: Branch, draft: Draft) -> list[float]:
+        hits, expected = self._luck.get(branch, (0.0, 0.0))
+        luck = min(1.15, (hits + 2) / (expected + 2))
+        return [
+            min(1.0, luck * self._tally(source, chance).rate(chance)) if chance < 1 else 1.0
+            for source, chance in zip(draft.sources, draft.chances, strict=True)
+        ]
+
+    def _tally(self, source: str, chance: float) -> Tally:
+        key = source, min(int(chance * _BINS), _BINS - 1)
+        if key not in self.tallies:
+            self.tallies[key] = Tally()
+        return self.tallies[key]
+
+    def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
+        """Learns from a node whose parent came true."""
+        chance = draft.chances[node]
+        if chance >= 1:
+            return
+        tally = self._tally(draft.sources[node], chance)
+        luck = self._luck.setdefault(branch, [0.0, 0.0])
+        luck[0] = 0.9 * luck[0] + hit
+        luck[1] = 0.9 * luck[1] + tally.rate(chance)
+        tally.add(hit)
+
+    def timed(self, rows: int, width: int, seconds: float) -> None:
+        """Learns what a pass costs."""
+        self.cost.timed(rows, width, seconds)
+
+    def levelled(self, seconds: float) -> None:
+        """Learns what drawing once more after a pass costs."""
+        self.cost.level.add(seconds)
+
+    def drafted(self, rows: int, seconds: float) -> None:
+        """Learns what drafting costs."""
+        self.cost.drafted(rows, seconds)
+
+
+def _paths(draft: Draft, chances: Sequence[float]) -> list[float]:
+    """The chance that the walk reaches each node."""
+    found: list[float] = []
+    for parent, chance in zip(draft.parents, chances, strict=True):
+        found.append(chance if parent == ROOT else found[parent] * chance)
+    return found
+
+
+def _best(draft: Draft, chances: Sequence[float], nodes: int) -> list[int]:
+    """The likeliest nodes; no node without its parent."""
+    paths = _paths(draft, chances)
+    # A child's chance is never above its parent's, and the sort is stable.
+    return sorted(range(len(draft)), key=lambda node: -paths[node])[:nodes]

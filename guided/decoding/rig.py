@@ -1,0 +1,144 @@
+"""The networks that grow some branches: the model, and those that controls have brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from guided.decoding.abilities import abilities
+from guided.decoding.branch import Branch
+from guided.decoding.masks import Feed
+from guided.decoding.network import Network
+from guided.decoding.padded import PaddedStage
+from guided.decoding.stage import Stage
+from guided.decoding.trunks import Ledger, Place, Trunk
+from guided.decoding.usage import Usage
+
+AnyStage = Stage | PaddedStage
+
+
+def make_stage(network: Network, usage: Usage, ledger: Ledger) -> AnyStage:
+    """The best stage that a network can stand on."""
+    can = abilities(network)
+    if can.trees:
+        return Stage(network, usage, ledger, shares=can.prefixes)
+    return PaddedStage(network, usage, ledger)
+
+
+class Rig:
+    """Stages of several networks whose rows are the same, in the same order.
+
+    A branch has one place on each: the model's first, then those of `auxiliary` in its order.
+    """
+
+    def __init__(
+        self, network: Network, auxiliary: Mapping[str, Network], usage: Usage, ledger: Ledger
+    ) -> None:
+        self.names = tuple(auxiliary)
+        self._usage = usage
+        self._auxiliary_usage = Usage()
+        self.stages: list[AnyStage] = [make_stage(network, usage, ledger)]
+        self.stages += [
+            make_stage(other, self._auxiliary_usage, ledger) for other in auxiliary.values()
+        ]
+        self.device = network.device
+
+    @property
+    def drafts(self) -> str:
+        """What may be drafted on all stages: "tree", "chain" or "none"."""
+        forms = {stage.drafts for stage in self.stages}
+        return next(form for form in ("none", "chain", "tree") if form in forms)
+
+    def open(self, branches: Sequence[Branch]) -> None:
+        """Reads the branches' texts, each different one once, and gives them places and logits."""
+        texts = list(dict.fromkeys(branch.text for branch in branches))
+        read = [stage.read(texts) for stage in self.stages]
+        self._count()
+        places = dict(zip(texts, zip(*(found for found, _ in read), strict=True), strict=True))
+        index = {text: row for row, text in enumerate(texts)}
+        users: dict[tuple[int, ...], list[Branch]] = {}
+        for branch in branches:
+            branch.places = places[branch.text]
+            branch.logits = [logits[index[branch.text]] for _, logits in read]
+            branch.was_read(len(branch.text))
+            users.setdefault(branch.text, []).append(branch)
+        for some in users.values():
+            if len(some) > 1:
+                self.share(some[0], len(some) - 1)
+                for other in some[1:]:
+                    other.places = tuple(place.copy() for place in some[0].places)
+
+    def share(self, branch: Branch, copies: int) -> None:
+        """Puts a branch to rest, so that `copies` more may start from its places' copies."""
+        for stage, place in zip(self.stages, branch.places, strict=True):
+            stage.freeze(place)
+            if isinstance(place.trunk, Trunk):
+                place.trunk.share(copies)
+
+    def revive(self, branches: Sequence[Branch]) -> None:
+        """Reads branches again whose keys and values were evicted."""
+        lost = [b for b in branches if any(place.is_lost for place in b.places)]
+        kept = {id(branch): branch.logits for branch in lost}
+        if lost:
+            self.open(lost)
+        for branch in lost:
+            # What was seen before stays: the same law to the last bit.
+            branch.logits = kept[id(branch)] or branch.logits
+
+    def arrange(self, places: Sequence[tuple[Place, ...]]) -> list[int]:
+        """Makes the rows exactly these; row r is that of `places[order[r]]`."""
+        order: list[int] | None = None
+        for stage, each in zip(self.stages, zip(*places, strict=True), strict=True):
+            found = stage.arrange([each[i] for i in order] if order is not None else list(each))
+            if order is None:
+                order = found
+            elif found != list(range(len(found))):
+                # The others hold the same rows, but in another order: put all in again.
+                for place in each:
+                    stage.freeze(place)
+                stage.arrange([each[i] for i in order])
+        return order if order is not None else []
+
+    def forward(self, feeds: Sequence[Feed]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The logits `[n, q, V]` of the model, and those of the others by name."""
+        first, *others = [stage.forward(feeds) for stage in self.stages]
+        self._count()
+        return first, {
+            name: logits.to(first.device) for name, logits in zip(self.names, others, strict=True)
+        }
+
+    def named(self, logits: Sequence[Sequence[Tensor]]) -> dict[str, Tensor]:
+        """The auxiliary logits of some branches, by name."""
+        return {
+            name: torch.stack([each[index] for each in logits]).to(self.device)
+            for index, name in enumerate(self.names)
+        }
+
+    def commit(self, row: int, kept: Sequence[int]) -> None:
+        """Keeps these tokens of a row's last pass."""
+        for stage in self.stages:
+            stage.commit(row, kept)
+
+    def drop(self, row: int, keep: bool) -> None:
+        """Removes a row; the last row takes its number. `keep` puts it to rest."""
+        for stage in self.stages:
+            stage.drop(row, keep)
+
+    def lacks_room(self) -> bool:
+        """Whether the next pass may take more keys and values than the limit."""
+        return any(stage.lacks_room() for stage in self.stages)
+
+    def evict(self, row: int) -> None:
+        """Removes a row without keeping anything."""
+        self.drop(row, keep=False)
+
+    def freeze(self, places: Sequence[Place]) -> None:
+        """Puts a branch to rest."""
+        for stage, place in zip(self.stages, places, strict=True):
+            stage.freeze(place)
+
+    def _count(self) -> None:
+        self._usage.auxiliary_passes += self._auxiliary_usage.passes
+        self._auxiliary_usage.passes = 0

@@ -1,0 +1,206 @@
+"""Keys and values of a batch of rows, every token in a slot of its own row.
+
+A row's slots are filled from 0 on, whatever the other rows' lengths are. Taking tokens back is
+lowering the row's length: slots at and beyond it are overwritten before they are seen again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+#: Slots are made in blocks, so that buffers rarely grow.
+_BLOCK = 64
+
+
+@dataclass(slots=True)
+class LayerSlots:
+    """Buffers `[rows, heads, slots, width]` of one layer."""
+
+    keys: Tensor
+    values: Tensor
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of both buffers."""
+        return self.keys.nbytes + self.values.nbytes
+
+
+@dataclass(slots=True)
+class Window:
+    """What a pass reads and writes: rows `begin` to `end`, `columns` slots of each.
+
+    Attributes:
+        start: the slot of every row's first new token, where it is the same for all.
+        slots: else the slot `[end - begin, new]` of every new token.
+    """
+
+    begin: int
+    end: int
+    columns: int
+    start: int | None
+    slots: Tensor | None = None
+    row_ids: Tensor | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.slots is not None:
+            ids = torch.arange(self.begin, self.end, device=self.slots.device)
+            self.row_ids = ids[:, None].expand_as(self.slots)
+
+
+class SlotCache(Cache):
+    """A transformers cache with one length for each row.
+
+    `aim` says where the next pass writes; the model itself only calls `update`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(layers=[])
+        self.slots: dict[int, LayerSlots] = {}
+        self.window = Window(0, 0, 0, 0)
+        self.rows = 0
+        self.room = 0
+        #: Whether buffers grow no further than they have to.
+        self.is_tight = False
+
+    def aim(self, window: Window) -> None:
+        """Sets where the next pass reads and writes, and makes room for it."""
+        self.window = window
+        self.reserve(window.end, window.columns)
+
+    def reserve(self, rows: int, columns: int) -> None:
+        """Makes room for so many rows and slots; what is there stays."""
+        if rows <= self.rows and columns <= self.room:
+            return
+        if columns > self.room:
+            # A quarter more, so that growing step by step copies each slot a few times only.
+            wider = columns if self.is_tight else max(columns, self.room * 5 // 4)
+            columns = -(-wider // _BLOCK) * _BLOCK
+        self.rows, self.room = max(rows, self.rows), max(columns, self.room)
+        for layer in self.slots.values():
+            layer.keys = _grown(layer.keys, self.rows, self.room)
+            layer.values = _grown(layer.values, self.rows, self.room)
+
+    def bytes_for(self, rows: int, columns: int) -> int:
+        """Bytes of all buffers once there is room for so many rows and slots."""
+        if not self.slots or (rows <= self.rows and columns <= self.room):
+            return self.n_bytes
+        columns = -(-max(columns, self.room) // _BLOCK) * _BLOCK
+        per_slot = self.n_bytes // (self.rows * self.room)
+        return per_slot * max(rows, self.rows) * columns
+
+    def shrink(self, rows: int) -> None:
+        """Gives the memory of all but the first `rows` rows back."""
+        self.rows = min(rows, self.rows)
+        if self.rows == 0:
+            self.slots, self.room = {}, 0
+            return
+        for layer in self.slots.values():
+            layer.keys = layer.keys[:rows].clone()
+            layer.values = layer.values[:rows].clone()
+
+    def update(  # type: ignore[override]
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Stores new keys and values where `aim` said; all that the window's rows hold."""
+        layer = self.slots.get(layer_idx)
+        if layer is None:
+            layer = self.slots[layer_idx] = LayerSlots(
+                _empty(key_states, self.rows, self.room), _empty(value_states, self.rows, self.room)
+            )
+        return self._stored(layer.keys, key_states), self._stored(layer.values, value_states)
+
+    def _stored(self, buffer: Tensor, new: Tensor) -> Tensor:
+        window = self.window
+        if window.start is not None:
+            stop = window.start + new.shape[2]
+            buffer[window.begin : window.end, :, window.start : stop] = new
+        else:
+            buffer[window.row_ids, :, window.slots] = new.transpose(1, 2)
+        return buffer[window.begin : window.end, :, : window.columns]
+
+    def compact(self, row: int, sources: Sequence[int], target: int) -> None:
+        """Moves the slots `sources` of `row`, in order, to `target` and the slots after it."""
+        for layer in self.slots.values():
+            for buffer in (layer.keys, layer.values):
+                taken = buffer[row][:, list(sources)]
+                buffer[row, :, target : target + len(sources)] = taken
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copies the first `length` slots of a row to another row."""
+        for layer in self.slots.values():
+            layer.keys[target, :, :length] = layer.keys[source, :, :length]
+            layer.values[target, :, :length] = layer.values[source, :, :length]
+
+    def take(self, row: int, length: int) -> list[tuple[Tensor, Tensor]]:
+        """Copies of the first `length` slots of a row, `[1, heads, length, width]` per layer."""
+        return [
+            (
+                self.slots[index].keys[row : row + 1, :, :length].clone(),
+                self.slots[index].values[row : row + 1, :, :length].clone(),
+            )
+            for index in sorted(self.slots)
+        ]
+
+    def put(self, row: int, begin: int, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Copies keys and values into a row, from slot `begin` on; room must be reserved."""
+        for index, (keys, values) in enumerate(layers):
+            layer = self.slots.get(index)
+            if layer is None:
+                layer = self.slots[index] = LayerSlots(
+                    _empty(keys, self.rows, self.room), _empty(values, self.rows, self.room)
+                )
+            layer.keys[row, :, begin : begin + keys.shape[2]] = keys[0]
+            layer.values[row, :, begin : begin + values.shape[2]] = values[0]
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all buffers."""
+        return sum(layer.n_bytes for layer in self.slots.values())
+
+    # What transformers asks of a cache. Masks and positions are always given, so these sizes
+    # only have to be harmless.
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Slots that the next pass finds filled in its longest row."""
+        return self.window.columns if self.window.start is None else self.window.start
+
+    def get_max_length(self, layer_idx: int | None = None) -> int:
+        """-1: there is no limit."""
+        return -1
+
+    def get_max_cache_shape(self, layer_idx: int = 0) -> int:
+        """-1: there is no limit."""
+        return -1
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:  # type: ignore[override]
+        """(columns, 0): what a pass sees."""
+        return self.window.columns, 0
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether a pass has been made."""
+        return bool(self.slots)
+
+    @property
+    def is_sliding(self) -> list[bool]:
+        """No layer forgets anything."""
+        return [False] * len(self.slots)
+
+
+def _empty(like: Tensor, rows: int, room: int) -> Tensor:
+    return like.new_zeros((rows, like.shape[1], room, like.shape[3]))
+
+
+def _grown(buffer: Tensor, rows: int, room: int) -> Tensor:
+    grown = buffer.new_zeros((rows, buffer.shape[1], room, buffer.shape[3]))
+    grown[: buffer.shape[0], :, : buffer.shape[2]] = buffer
+    return cast(Tensor, grown)

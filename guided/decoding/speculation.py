@@ -1,0 +1,186 @@
+"""Speculation: drafts of several drafters, merged, inside of the controls, as many as pay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from guided.decoding.branch import Branch
+from guided.decoding.drafters.protocol import Drafter, Observation, Request
+from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.policy import Adaptive
+from guided.decoding.rng import Purpose
+from guided.decoding.sampling import Sampler
+from guided.decoding.verifiers.protocol import ChainVerifier
+from guided.errors import InputError
+
+
+class Policy(Protocol):
+    """Decides how many guesses are tried."""
+
+    def room(self, rows: int) -> int:
+        """The most guesses that each of `rows` rows may get."""
+        ...
+
+    def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
+        """The drafts with the nodes that are to be tried."""
+        ...
+
+    def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
+        """Learns from a node whose parent came true."""
+        ...
+
+    def timed(self, rows: int, width: int, seconds: float) -> None:
+        """Learns what a pass costs."""
+        ...
+
+    def levelled(self, seconds: float) -> None:
+        """Learns what drawing once more after a pass costs."""
+        ...
+
+    def drafted(self, rows: int, seconds: float) -> None:
+        """Learns what drafting costs."""
+        ...
+
+
+class Speculation:
+    """How decoding guesses ahead. It changes the speed, never the law of the output.
+
+    With the default verification outputs are the very tokens of decoding without guesses: every
+    token is drawn as ever, and guesses that turn out equal save passes. A `verifier` for chains
+    accepts more of what a drafter with a law of its own guesses; then only the law is the same.
+
+    Args:
+        drafters: where guesses come from; the first one's stand first.
+        verifier: None, or what verifies chains that were drawn at random (`Chain`, `Block`).
+        policy: how many guesses are tried; by default as many as measurements say pay.
+
+    Raises:
+        InputError: a verifier for chains with more than one drafter, or none.
+    """
+
+    def __init__(
+        self,
+        drafters: Sequence[Drafter],
+        *,
+        verifier: ChainVerifier | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.drafters = tuple(drafters)
+        self.verifier = verifier
+        self.policy: Policy = policy if policy is not None else Adaptive()
+        for drafter in self.drafters:
+            if not isinstance(drafter, Drafter):
+                raise InputError(f"{drafter!r} is no drafter")
+        if verifier is not None and len(self.drafters) != 1:
+            raise InputError(
+                f"a verifier for chains goes with one drafter, not {len(self.drafters)}; "
+                "leave the verifier out to merge several"
+            )
+
+    @property
+    def reads_logits(self) -> bool:
+        """Whether some drafter wants to see the logits."""
+        return any(drafter.reads_logits for drafter in self.drafters)
+
+    def drafts(
+        self, branches: Sequence[Branch], sampler: Sampler, stop_ids: frozenset[int], form: str
+    ) -> list[Draft]:
+        """What to try for each branch; `form` is "tree" or "chain"."""
+        began = time.perf_counter()
+        rows = len(branches)
+        most = self.policy.room(rows)
+        room = [_room(branch, most) for branch in branches]
+        if not any(room):
+            return [Draft() for _ in branches]
+        coupled = self.verifier is None
+        request = Request(
+            branches,
+            room,
+            sampler,
+            Purpose.TOKEN if coupled else Purpose.DRAFT,
+            keeps_laws=not coupled,
+        )
+        proposed = [drafter.propose(request) for drafter in self.drafters]
+        if coupled:
+            drafts = [
+                merged(branch, [each[row] for each in proposed], stop_ids, form)
+                for row, branch in enumerate(branches)
+            ]
+        else:
+            drafts = [_cut(branch, d, stop_ids) for branch, d in zip(branches, proposed[0])]
+        self.policy.drafted(rows, time.perf_counter() - began)
+        return self.policy.chosen(branches, drafts)
+
+    def observe(self, observations: Sequence[Observation]) -> None:
+        """Shows all drafters what came out."""
+        for drafter in self.drafters:
+            drafter.observe(observations)
+
+    def fork(self, branch: Branch, child: Branch) -> None:
+        """Tells all drafters of a fork."""
+        for drafter in self.drafters:
+            drafter.fork(branch, child)
+
+
+def _room(branch: Branch, most: int) -> int:
+    """Guesses beyond the token that is drawn anyway; the limit's last token needs none."""
+    if branch.limit is None:
+        return most
+    return max(0, min(most, 8 * (branch.limit - len(branch.tokens) - 1)))
+
+
+def merged(
+    branch: Branch, drafts: Sequence[Draft], stop_ids: frozenset[int], form: str = "tree"
+) -> Draft:
+    """One draft of all, without what the controls forbid or what no logits are needed after."""
+    pipeline = branch.pipeline
+    depth_left = None if branch.limit is None else branch.limit - len(branch.tokens) - 1
+    tree = Draft()
+    states = {ROOT: branch.states}
+    depths = {ROOT: 0}
+    children: dict[tuple[int, int], int] = {}
+    for draft in drafts:
+        place = {ROOT: ROOT}
+        for node, (token, parent) in enumerate(zip(draft.tokens, draft.parents, strict=True)):
+            above = place.get(parent)
+            if above is None:
+                continue
+            known = children.get((above, token))
+            if known is not None:
+                place[node] = known
+                tree.chances[known] = max(tree.chances[known], draft.chances[node])
+                continue
+            deep = depths[above] + 1
+            if token in stop_ids or (depth_left is not None and deep > depth_left):
+                continue
+            if form == "chain" and above != len(tree) - 1:
+                continue
+            if not pipeline.allows(states[above], token):
+                continue
+            after = pipeline.step(states[above], token)
+            if pipeline.finish(after) is not None:
+                continue
+            new = tree.add(token, above, draft.chances[node], draft.sources[node])
+            place[node] = children[above, token] = new
+            states[new], depths[new] = after, deep
+    return tree
+
+
+def _cut(branch: Branch, draft: Draft, stop_ids: frozenset[int]) -> Draft:
+    """A chain up to and with its first token that nothing can follow.
+
+    A token that was drawn at random has to be judged even where it is illegal: dropping it would
+    change the law of what is drawn instead.
+    """
+    if draft.laws is None or not draft.is_chain:
+        raise InputError("a verifier for chains needs a drafter that keeps the laws it draws from")
+    states = branch.states
+    for node, token in enumerate(draft.tokens):
+        if token in stop_ids or not branch.pipeline.allows(states, token):
+            return draft.keep(range(node + 1))
+        states = branch.pipeline.step(states, token)
+        if branch.pipeline.finish(states) is not None:
+            return draft.keep(range(node + 1))
+    return draft

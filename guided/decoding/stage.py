@@ -1,0 +1,294 @@
+"""The rows of one network that are being decoded, with their keys and values."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from guided.decoding.attention import SharedPrefix
+from guided.decoding.masks import Feed, padded, tree_mask
+from guided.decoding.network import Network
+from guided.decoding.slots import SlotCache, Window
+from guided.decoding.trunks import Ledger, Place, Trunk
+from guided.decoding.usage import Usage
+
+#: A shared prefix is attended to in one place if its length times its branches reaches this.
+SHARE_LEAST = 4096
+#: Prompts are read together while their masks have no more elements than this.
+_MASK_LIMIT = 1 << 25
+
+
+class Stage:
+    """Rows in slots. Every row belongs to a `Place`; row r is `places[r]`."""
+
+    def __init__(self, network: Network, usage: Usage, ledger: Ledger, shares: bool = True) -> None:
+        self.network = network
+        self.usage = usage
+        self.ledger = ledger
+        self.shares = shares
+        self.share_least = SHARE_LEAST
+        self.cache = SlotCache()
+        self.cache.is_tight = ledger.limit is not None
+        self.lengths: list[int] = []
+        self.trunks: list[Trunk | None] = []
+        self._places: list[weakref.ref[Place]] = []
+        self._counted = 0
+        self._resting: dict[int, weakref.ref[Place]] = {}
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def drafts(self) -> str:
+        """What may be drafted: "tree", "chain" or "none"."""
+        return "tree"
+
+    # --- rows come and go
+
+    def read(self, rows: Sequence[Sequence[int]]) -> tuple[list[Place], Tensor]:
+        """New rows at the end, and the logits `[n, V]` after their last tokens."""
+        places: list[Place] = []
+        logits: list[Tensor] = []
+        for row in rows:
+            self._check_room(row)
+        for group in _groups(rows):
+            places += [self._append(None) for _ in group]
+            logits.append(self._read(group, len(self) - len(group)))
+        return places, torch.cat(logits)
+
+    def _read(self, group: Sequence[Sequence[int]], begin: int) -> Tensor:
+        """One pass over new rows, which stand at the right, so that all end in the last column."""
+        width, device = max(map(len, group)), self.network.device
+        pads = torch.tensor([width - len(row) for row in group], device=device)[:, None]
+        at = torch.arange(width, device=device)[None]
+        ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in group], device=device)
+        if not pads.any():
+            self.cache.aim(Window(begin, len(self), width, 0))
+            positions, mask = at.expand(len(group), width), None
+        else:
+            # Padding goes into the slots after the row, where later tokens overwrite it.
+            slots = torch.where(at < pads, width - pads + at, at - pads)
+            self.cache.aim(Window(begin, len(self), width, None, slots))
+            positions = (at - pads).clamp(min=0)
+            mask = (at[:, None] == slots[:, :, None]) | (
+                (at[:, None] <= slots[:, :, None]) & (at >= pads)[:, :, None]
+            )
+            mask = mask[:, None]
+        self._count()
+        logits = self._run(ids, mask, positions, (), 1, sum(map(len, group)))
+        for row, tokens in enumerate(group, start=begin):
+            self.lengths[row] = len(tokens)
+        return logits[:, -1]
+
+    def _check_room(self, row: Sequence[int]) -> None:
+        self.ledger.check(self.network.bytes_per_token * len(row), f"a prompt of {len(row)} tokens")
+
+    def arrange(self, places: Sequence[Place]) -> list[int]:
+        """Makes the stage's rows exactly those of `places`, none of which was evicted.
+
+        Returns the order of the rows: row r is that of `places[order[r]]`.
+        """
+        wanted = {id(place): index for index, place in enumerate(places)}
+        for row in range(len(self) - 1, -1, -1):
+            place = self._places[row]()
+            if place is None or id(place) not in wanted:
+                self.drop(row, keep=True)
+        order = [wanted[id(self._places[row]())] for row in range(len(self))]
+        for index, place in enumerate(places):
+            if place.row is None:
+                self._enter(place)
+                order.append(index)
+        return order
+
+    def _enter(self, place: Place) -> None:
+        trunk = place.trunk
+        if trunk is None:
+            raise ValueError("an evicted place has to be read again")
+        shared = self._shared_part(trunk)
+        begin = shared.total if shared is not None else 0
+        row = len(self)
+        self.cache.reserve(row + 1, trunk.total - begin)
+        self._append(shared, place)
+        at = 0
+        for piece in trunk.chain():
+            if piece.total > begin:
+                self.cache.put(row, at, piece.layers)
+                at += piece.length
+        self.lengths[row] = at
+        place.trunk = None
+        self._resting.pop(id(place), None)
+        self._count()
+
+    def _shared_part(self, trunk: Trunk) -> Trunk | None:
+        """The longest beginning worth sharing."""
+        if not self.shares:
+            return None
+        best: Trunk | None = None
+        for piece in trunk.chain():
+            if piece.users < 2:
+                break
+            if piece.total * piece.users >= self.share_least:
+                best = piece
+        return best
+
+    def _append(self, trunk: Trunk | None, place: Place | None = None) -> Place:
+        place = place if place is not None else Place()
+        place.row = len(self)
+        self.lengths.append(0)
+        self.trunks.append(trunk)
+        self._places.append(weakref.ref(place))
+        return place
+
+    def freeze(self, place: Place) -> None:
+        """Puts a row to rest; it leaves the stage, and the last row takes its number."""
+        if place.row is not None:
+            self.drop(place.row, keep=True)
+
+    def drop(self, row: int, keep: bool = False) -> None:
+        """Removes a row; the last row takes its number. `keep` puts its place to rest."""
+        place = self._places[row]()
+        if place is not None:
+            if keep:
+                place.trunk = self._at_rest(row)
+                self._at_rest_since(place)
+            place.row = None
+        last = len(self) - 1
+        if row != last:
+            self.cache.move(last, row, self.lengths[last])
+            self.lengths[row], self.trunks[row] = self.lengths[last], self.trunks[last]
+            self._places[row] = self._places[last]
+            moved = self._places[row]()
+            if moved is not None:
+                moved.row = row
+        for table in (self.lengths, self.trunks, self._places):
+            table.pop()  # type: ignore[attr-defined]
+        if not self.lengths:
+            self.cache.shrink(0)
+            self._count()
+
+    def _at_rest(self, row: int) -> Trunk | None:
+        if self.lengths[row] == 0:
+            return self.trunks[row]
+        layers = self.cache.take(row, self.lengths[row])
+        return Trunk(layers, self.trunks[row], self.ledger)
+
+    def lacks_room(self) -> bool:
+        """Whether room for one more token in every row exceeds the limit, or has done so."""
+        if self.ledger.limit is None or not len(self):
+            return False
+        need = self.cache.bytes_for(len(self), max(self.lengths) + 1) - self.cache.n_bytes
+        while self.ledger.room() < need and self._evict_oldest():
+            pass
+        return self.ledger.room() < max(need, 0)
+
+    def _evict_oldest(self, but: Place | None = None) -> bool:
+        """Evicts what has rested longest; False if nothing rests."""
+        for key, ref in list(self._resting.items()):
+            place = ref()
+            if place is not but:
+                del self._resting[key]
+                if place is not None and place.row is None and place.trunk is not None:
+                    place.trunk = None
+                    return True
+        return False
+
+    def _at_rest_since(self, place: Place) -> None:
+        """Notes who rests, and evicts those that have rested longest where the limit asks for it.
+
+        What rests last stays, and so does whatever others have built on.
+        """
+        self._resting[id(place)] = weakref.ref(place)
+        while self.ledger.room() < 0 and self._evict_oldest(but=place):
+            pass
+
+    # --- passes
+
+    def forward(self, feeds: Sequence[Feed]) -> Tensor:
+        """The logits `[n, q, V]` after every new token of every row, padded at the end."""
+        width, device = max(len(feed.tokens) for feed in feeds), self.network.device
+        lengths, columns = self.lengths, max(self.lengths) + width
+        is_even = len(set(lengths)) == 1
+        steps = torch.arange(width, device=device)
+        if is_even:
+            self.cache.aim(Window(0, len(self), columns, lengths[0]))
+        else:
+            slots = torch.tensor(lengths, device=device)[:, None] + steps
+            self.cache.aim(Window(0, len(self), columns, None, slots))
+        self._count()
+        bases = torch.tensor(
+            [
+                length + (trunk.total if trunk is not None else 0)
+                for length, trunk in zip(lengths, self.trunks, strict=True)
+            ],
+            device=device,
+        )
+        ids = torch.tensor(padded([feed.tokens for feed in feeds], width), device=device)
+        depths = padded([feed.depths() for feed in feeds], width)
+        positions = torch.tensor(depths, device=device) + bases[:, None]
+        window = self.network.window
+        is_near = window is None or max(lengths) + width <= window
+        mask = None
+        if not (is_even and width == 1 and is_near):
+            mask = tree_mask(feeds, lengths, columns).to(device)
+        count = sum(len(feed.tokens) for feed in feeds)
+        return self._run(ids, mask, positions, self._prefixes(), 0, count)
+
+    def _run(
+        self,
+        ids: Tensor,
+        mask: Tensor | None,
+        positions: Tensor,
+        prefixes: Sequence[SharedPrefix],
+        kept: int,
+        count: int,
+    ) -> Tensor:
+        """One pass; `count` of its positions are no padding."""
+        logits = self.network.read(ids, mask, positions, self.cache, prefixes, kept)
+        self.usage.passes += 1
+        self.usage.positions += count
+        self.usage.kv_bytes_peak = max(self.usage.kv_bytes_peak, self.ledger.peak)
+        return logits
+
+    def _prefixes(self) -> list[SharedPrefix]:
+        groups: dict[int, tuple[Trunk, list[int]]] = {}
+        for row, trunk in enumerate(self.trunks):
+            for piece in trunk.chain() if trunk is not None else ():
+                groups.setdefault(id(piece), (piece, []))[1].append(row)
+        return [
+            SharedPrefix(
+                piece.layers,
+                None if len(rows) == len(self) else torch.tensor(rows, device=self.network.device),
+            )
+            for piece, rows in groups.values()
+        ]
+
+    def commit(self, row: int, kept: Sequence[int]) -> None:
+        """Keeps these of the row's new tokens, each the child of the one before."""
+        length = self.lengths[row]
+        first = next((i for i, node in enumerate(kept) if node != i), len(kept))
+        if first < len(kept):
+            self.cache.compact(row, [length + node for node in kept[first:]], length + first)
+        self.lengths[row] = length + len(kept)
+
+    def _count(self) -> None:
+        now = self.cache.n_bytes
+        self.ledger.add(now - self._counted)
+        self._counted = now
+
+
+def _groups(rows: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+    """Rows in their order, as many together as one mask has room for."""
+    group: list[Sequence[int]] = []
+    width = 0
+    for row in rows:
+        wider = max(width, len(row))
+        if group and (len(group) + 1) * wider * wider > _MASK_LIMIT:
+            yield group
+            group, wider = [], len(row)
+        group.append(row)
+        width = wider
+    if group:
+        yield group

@@ -1,0 +1,63 @@
+"""Where the guesses of a call come from: what `draft=` may be, and what "auto" means."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from guided.decoding.drafters.grammar import GrammarText
+from guided.decoding.drafters.lookup import Lookup
+from guided.decoding.drafters.protocol import Drafter
+from guided.decoding.drafters.spelling import spell_as
+from guided.decoding.speculation import Speculation
+from guided.errors import InputError
+from guided.model import Model
+
+#: "auto", None for one token a pass, a small model with the same vocabulary, drafters, or all of
+#: it in a `Speculation`.
+Draft = Literal["auto"] | None | Model | Drafter | Speculation
+
+_LOCAL = threading.local()
+
+
+def speculation(model: Model, draft: Draft) -> Speculation | None:
+    """What `draft=` stands for.
+
+    What "auto" has measured and learnt for a model is kept for its next calls (by thread).
+
+    Raises:
+        InputError: something that cannot draft, a model with another vocabulary.
+    """
+    if draft is None or isinstance(draft, Speculation):
+        return draft
+    if draft == "auto":
+        return _auto(model)
+    if isinstance(draft, Drafter):
+        return Speculation([draft])
+    if isinstance(draft, Model):
+        return Speculation([*drafters(model), _model_drafter(model, draft)])
+    raise InputError(
+        f'draft must be "auto", None, a small guided.Model, a drafter or a Speculation, not {draft!r}'
+    )
+
+
+def drafters(model: Model) -> list[Drafter]:
+    """The drafters of "auto", which need nothing but the model's tokenizer."""
+    spell = spell_as(model.tokenizer, model.vocabulary) if model.tokenizer is not None else None
+    return [GrammarText(model.vocabulary, spell), Lookup(model.vocabulary)]
+
+
+def _auto(model: Model) -> Speculation:
+    known: WeakKeyDictionary[Model, Speculation] | None = getattr(_LOCAL, "known", None)
+    if known is None:
+        known = _LOCAL.known = WeakKeyDictionary()
+    if model not in known:
+        known[model] = Speculation(drafters(model))
+    return known[model]
+
+
+def _model_drafter(model: Model, small: Model) -> Drafter:
+    from guided.decoding.drafters.draft_model import DraftModel
+
+    return DraftModel(small, model.vocabulary)
