@@ -43,10 +43,10 @@ class Shape:
     intermediate: int
 
 
-#: 59 million parameters with a vocabulary of 32,768; its assistant; two shapes for a GPU.
+#: By their number of parameters: 59 and 7 million with a vocabulary of 32,768, and two for a GPU.
 SHAPES = {
     "60m": Shape(576, 10, 9, 9, 1536),
-    "assistant": Shape(192, 2, 3, 3, 512),
+    "7m": Shape(192, 2, 3, 3, 512),
     "1b": Shape(2048, 16, 32, 8, 8192),
     "8b": Shape(4096, 32, 32, 8, 14336),
 }

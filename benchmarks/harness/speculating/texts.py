@@ -33,9 +33,7 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 
 STRING, INTEGER, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
-PERSON = json.dumps(
-    _object(name=STRING, age=INTEGER, hobbies={"type": "array", "items": STRING})
-)
+PERSON = json.dumps(_object(name=STRING, age=INTEGER, hobbies={"type": "array", "items": STRING}))
 COMPLAINT = json.dumps(
     _object(
         customer=STRING,
@@ -131,13 +129,23 @@ def _renaming(block: str) -> Copy:
     return Copy(prompt, code.replace(old, new) + "\n")
 
 
-def sequences(
-    copies: Sequence[Copy], marks: Sequence[str], encode: Any, stop_id: int
-) -> tuple[list[str], list[list[int]]]:
-    """The prompts, each after its mark, and the whole token sequences that a model is taught."""
-    prompts = [mark + copy.prompt for mark, copy in zip(marks, copies, strict=True)]
-    told = [
-        [*encode(prompt), *encode(copy.answer), stop_id]
-        for prompt, copy in zip(prompts, copies, strict=True)
-    ]
-    return prompts, told
+def marked(copies: Sequence[Copy], tokenizer: Any) -> tuple[list[Copy], list[int]]:
+    """The texts, each after a word that names it and stands in none of them; the words' tokens."""
+    used = {token for c in copies for token in tokenizer(c.prompt + c.answer)["input_ids"]}
+    words = sorted(
+        (token, word)
+        for word, token in tokenizer.get_vocab().items()
+        if word.isascii() and word.isalpha() and word.istitle() and len(word) > 6
+    )
+    free = [(token, word) for token, word in words if token not in used][: len(copies)]
+    named = [Copy(f"{w}:\n{c.prompt}", c.answer) for (_, w), c in zip(free, copies, strict=True)]
+    return named, [token for token, _ in free]
+
+
+def sequences(copies: Sequence[Copy], tokenizer: Any) -> list[list[int]]:
+    """The whole token sequences that a model is taught."""
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    return [[*encode(c.prompt), *encode(c.answer), tokenizer.eos_token_id] for c in copies]

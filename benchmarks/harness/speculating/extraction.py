@@ -1,0 +1,86 @@
+"""JSON extraction: guided beside Hugging Face, outlines and guidance; constrained beside free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..figures import Figure, Report, Table, number
+from .timing import Plan, Times, agreement, race, ratio
+from .ways import ONE_BY_ONE, PEERS, Way, guided_way, make_ways
+from .workloads import Workload
+
+AUTO, PLAIN = "guided", "guided, draft=None"
+#: Least speed-up over plain `generate` under xgrammar's mask, by batch size.
+TARGETS = {1: ">= 2", 4: ">= 1.5", 8: ">= 1.25"}
+REFERENCE = "generate + guided"
+
+
+def measure(workload: Workload, plan: Plan, report: Report) -> None:
+    """Adds the table and the figures of one workload."""
+    makers = {AUTO: guided_way("auto"), PLAIN: guided_way(None), **PEERS}
+    ways = make_ways(workload, makers, report.notes)
+    columns = ["batch, way", "seconds", "this / guided", "same texts"]
+    table = Table(columns, title=f"{workload.name}: seconds")
+    report.tables.append(table)
+    for rows in plan.batches:
+        chosen = {n: w for n, w in ways.items() if n not in ONE_BY_ONE or rows <= plan.sequential}
+        times = race(chosen, workload.take(rows), plan)
+        _fill(table, rows, times)
+        report.figures += _figures(workload, rows, times)
+
+
+def _fill(table: Table, rows: int, times: Mapping[str, Times]) -> None:
+    for name, found in times.items():
+        slower = ratio(times, name, AUTO)
+        same = f"{100 * agreement(times, name, REFERENCE):.0f} %" if REFERENCE in times else "–"
+        shown = "–" if slower is None else number(slower)
+        table.rows.append([f"{rows}, {name}", f"{found.median:.3f}", shown, same])
+
+
+def _figures(workload: Workload, rows: int, times: Mapping[str, Times]) -> list[Figure]:
+    label = f"{workload.name}_batch_{rows}".replace(" ", "_")
+
+    def speed_up(peer: str, target: str = "") -> Figure:
+        name = peer.replace(" + guided", "").replace(" + ", "_").replace(" ", "_")
+        return Figure(f"{label}_to_{name}", ratio(times, peer, AUTO), "x", target)
+
+    found = [speed_up("generate + xgrammar", TARGETS.get(rows, ""))]
+    if rows == 1:
+        found += [
+            speed_up("prompt lookup + guided", ">= 1"),
+            speed_up("assisted + guided", ">= 1"),
+            speed_up("outlines"),
+            speed_up("guidance"),
+        ]
+    if rows == 8:
+        found.append(speed_up("prompt lookup + guided", ">= 1.7"))
+    return found
+
+
+def constraint_cost(workload: Workload, plan: Plan, report: Report) -> None:
+    """Figures: constrained over unconstrained time of guided, where the texts are the same.
+
+    Unconstrained is guided without schema and drafts. Its text may go on after the object or leave
+    the schema, so only prompts whose two texts are the same are timed.
+    """
+    free = Workload(workload.name, workload.model, workload.prompts, None, workload.budget)
+    ways: dict[str, Way] = {
+        "free": guided_way(None)(free),
+        "constrained": guided_way(None)(workload),
+    }
+    makers = make_ways(workload, {"drafted": guided_way("auto")}, report.notes)
+    prompts = _same(workload, ways)
+    for rows in plan.batches:
+        label = f"{workload.name}_batch_{rows}".replace(" ", "_")
+        chosen = [prompts[i % len(prompts)] for i in range(rows)] if prompts else []
+        times = race({**ways, **makers}, chosen, plan) if chosen else {}
+        for name, target in (("constrained", "<= 1.02"), ("drafted", "<= 1")):
+            value = ratio(times, name, "free")
+            report.figures.append(Figure(f"{label}_{name}_to_free", value, "x", target))
+
+
+def _same(workload: Workload, ways: Mapping[str, Way]) -> list[str]:
+    prompts = list(workload.prompts)
+    free, constrained = ways["free"](prompts), ways["constrained"](prompts)
+    pairs = zip(prompts, free, constrained, strict=True)
+    return [prompt for prompt, one, other in pairs if one == other]

@@ -1,0 +1,109 @@
+"""What is decoded with which model: prompts, schema, budget, and the assistant for peers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+import guided
+
+from .. import models
+from ..data import ROOT
+from . import texts
+from .copying_model import SHAPES, copying_llama
+
+EMBEDDED = ROOT / "examples" / "models"
+#: Shapes that get a part of the vocabulary and run in float32.
+SMALL = ("60m", "7m")
+VOCABULARY = 32_768
+#: Share of the positions where the copying assistant writes another token than the large model.
+WRONG = 0.15
+#: As many rows as the largest batch.
+ROWS = 16
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Prompts of one kind for one model.
+
+    Attributes:
+        schema: what the answers follow; None: free text.
+        budget: most tokens of an answer.
+        assistant: a smaller model of the same vocabulary, if there is one.
+    """
+
+    name: str
+    model: guided.Model
+    prompts: Sequence[str]
+    schema: str | None
+    budget: int
+    assistant: PreTrainedModel | None = None
+
+    def take(self, rows: int) -> list[str]:
+        """The first prompts; from the start again where there are too few."""
+        return [self.prompts[row % len(self.prompts)] for row in range(rows)]
+
+
+def _embedded(name: str, device: str) -> guided.Model:
+    model = guided.load(str(EMBEDDED / name), dtype=torch.float32)
+    model.hf_model.to(device)
+    return model
+
+
+def tiny_json(device: str = "cpu") -> Workload:
+    """JSON extraction with the embedded model."""
+    assistant = None
+    folder = EMBEDDED / "tiny-draft"
+    if folder.is_dir():
+        assistant = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        assistant = assistant.to(device).eval()
+    model = _embedded("tiny-lm", device)
+    return Workload("tiny-lm JSON", model, texts.people(ROWS), texts.PERSON, 96, assistant)
+
+
+def tiny_free(device: str = "cpu") -> Workload:
+    """Free text of the embedded model, in which there is little to copy."""
+    prompts = [f"{prompt}" for prompt in texts.word_problems(ROWS)]
+    return Workload("tiny-lm free text", _embedded("tiny-lm", device), prompts, None, 64)
+
+
+def tiny_math(device: str = "cpu") -> Workload:
+    """Word problems with the embedded model for them."""
+    prompts = texts.word_problems(ROWS)
+    return Workload("tiny-math word problems", _embedded("tiny-math", device), prompts, None, 64)
+
+
+@dataclass(frozen=True)
+class Copying:
+    """A random network that writes JSON from letters and code with a name changed."""
+
+    json: Workload
+    code: Workload
+    noise: Workload
+
+
+@functools.cache
+def copying(shape: str = "60m", device: str = "cpu") -> Copying:
+    """The three workloads of one copying network."""
+    tokenizer = models.tekken_tokenizer(VOCABULARY if shape in SMALL else None)
+    tokenizer.padding_side = "left"
+    dtype = torch.float32 if shape in SMALL else torch.bfloat16
+    letters, code = texts.complaints(ROWS), texts.renamings(8)
+    named, marks = texts.marked([*letters, *code], tokenizer)
+    told = texts.sequences(named, tokenizer)
+    network = copying_llama(tokenizer, SHAPES[shape], device=device, dtype=dtype)
+    network.teach(told, marks)
+    assistant = copying_llama(tokenizer, SHAPES["7m"], device=device, dtype=dtype)
+    assistant.teach(told, marks, wrong=WRONG)
+    model = guided.Model(network, tokenizer)
+    prompts = [copy.prompt for copy in named]
+    noise = [copy.prompt for copy in letters]
+    return Copying(
+        Workload(f"{shape} JSON", model, prompts[:ROWS], texts.COMPLAINT, 192, assistant),
+        Workload(f"{shape} code", model, prompts[ROWS:], None, 192, assistant),
+        Workload(f"{shape} noise", model, noise, None, 48),
+    )

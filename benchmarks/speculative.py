@@ -1,0 +1,128 @@
+"""What drafts save, and what constraints cost: times beside Hugging Face, outlines and guidance.
+
+    python benchmarks/speculative.py [--only PART …] [--quick] [--json OUT]
+
+One process; ways to decode take turns in every round, and ratios are medians over the rounds. The
+models are the embedded ones, and one of 59 million random weights that writes known texts
+(`harness/speculating/copying_model.py` says how, and what that leaves out). Decoding is greedy
+except where free text is sampled. Everything that others do one prompt at a time is done so for
+each prompt of a batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from harness.figures import Report
+from harness.speculating import acceptance, branches, extraction, overhead, workloads, worst_case
+from harness.speculating.copying_model import SHAPES
+from harness.speculating.timing import Plan
+
+Options = argparse.Namespace
+
+
+def plan(options: Options, *batches: int) -> Plan:
+    """How much is measured of something that is decoded in those batches."""
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    kept = [rows for rows in batches if rows in options.batch]
+    return Plan(options.rounds, kept, options.sequential, not options.quick, clock)
+
+
+def measure_extraction(options: Options, report: Report) -> None:
+    for workload in (options.tiny_json(), options.copying().json):
+        extraction.measure(workload, plan(options, 1, 4, 8, 16), report)
+
+
+def measure_constraints(options: Options, report: Report) -> None:
+    extraction.constraint_cost(options.tiny_json(), plan(options, 1, 4 if options.quick else 8), report)
+    extraction.constraint_cost(options.copying().json, plan(options, 1), report)
+
+
+def measure_overhead(options: Options, report: Report) -> None:
+    for workload in (options.tiny_json(), options.copying().json):
+        overhead.measure(workload, plan(options, 1), report)
+
+
+def measure_branches(options: Options, report: Report) -> None:
+    count, length, steps = (16, 400, 4) if options.quick else (64, 2000, 16)
+    model = options.copying().noise.model
+    branches.measure(model, count, length, steps, plan(options, 1), report)
+
+
+def measure_acceptance(options: Options, report: Report) -> None:
+    found = [options.tiny_json(), workloads.tiny_math(options.device), options.copying().code]
+    acceptance.measure(found, plan(options, 1, 4 if options.quick else 8).batches, report)
+
+
+def measure_worst_case(options: Options, report: Report) -> None:
+    for workload in (workloads.tiny_free(options.device), options.copying().noise):
+        worst_case.measure(workload, plan(options, 1, 4 if options.quick else 8), report)
+
+
+PARTS: dict[str, Callable[[Options, Report], None]] = {
+    "extraction": measure_extraction,
+    "constraints": measure_constraints,
+    "overhead": measure_overhead,
+    "branches": measure_branches,
+    "acceptance": measure_acceptance,
+    "free_text": measure_worst_case,
+}
+
+
+def run(options: Options) -> Report:
+    """Measures the parts that were asked for."""
+    report = Report("speculative", "Drafts: time, memory, tokens for each pass")
+    for name in options.only:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        PARTS[name](options, report)
+    report.notes.append(
+        f"medians of {options.rounds} rounds in turn, {options.clock} time, {options.threads} "
+        f"torch thread(s), cores {_cores()}, on {options.device}; "
+        "ratios above 1: guided takes less time"
+    )
+    return report
+
+
+def _cores() -> list[int]:
+    found = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
+    return sorted(found)
+
+
+def _pin(cores: Sequence[int]) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def main(given: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8, 16])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sequential", type=int, default=8, help="largest batch one by one")
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--cores", type=int, nargs="+", help="run on these cores only")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--shape", choices=list(SHAPES), default="60m")
+    parser.add_argument("--quick", action="store_true", help="one round, a small network")
+    parser.add_argument("--json", help="write figures and tables to this file")
+    options = parser.parse_args(given)
+    if options.quick:
+        options.rounds, options.batch, options.sequential = 1, [1, 4], 1
+        options.shape = "7m"
+    if options.cores:
+        _pin(options.cores)
+    torch.set_num_threads(options.threads)
+    options.tiny_json = functools.cache(lambda: workloads.tiny_json(options.device))
+    options.copying = lambda: workloads.copying(options.shape, options.device)
+    run(options).finish(options.json)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
