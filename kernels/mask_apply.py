@@ -23,10 +23,17 @@ def unpack_masks(masks: Tensor, width: int) -> Tensor:
     return bits.flatten(1)[:, :width].bool()
 
 
+def masks_on(device: torch.device, masks: NDArray[np.int32]) -> Tensor:
+    """Packed masks as a tensor on `device`."""
+    # torch warns of read-only arrays.
+    whole = np.require(masks, np.int32, ["C", "W"])
+    return torch.from_numpy(whole).to(device, non_blocking=True)
+
+
 def apply_masks_torch(logits: Tensor, masks: NDArray[np.int32]) -> Tensor:
     """`logits` with `-inf` written in place wherever a mask has no bit."""
-    packed = torch.from_numpy(masks).to(logits.device, non_blocking=True)
-    return logits.masked_fill_(~unpack_masks(packed, logits.shape[-1]), -torch.inf)
+    forbidden = ~unpack_masks(masks_on(logits.device, masks), logits.shape[-1])
+    return logits.masked_fill_(forbidden, -torch.inf)
 
 
 @njit(cache=True, nogil=True)

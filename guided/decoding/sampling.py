@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from guided.decoding.rng import Purpose, uniform
-
-_BLOCK = 256
+from guided.kernels import masked_sampling
 
 
 class Stream(NamedTuple):
@@ -59,41 +58,16 @@ class Greedy:
 
 
 class Plain:
-    """One draw from the softmax by inversion of the distribution function, in two steps.
-
-    First the block of tokens, by the blocks' sums, then the token inside the block.
-    """
+    """One draw from the softmax by inversion of its distribution function."""
 
     is_random = True
 
     def draw(self, logits: Tensor, streams: Sequence[Stream]) -> tuple[Tensor, Tensor]:
-        numbers = torch.tensor(
-            [[uniform(*stream)] for stream in streams], dtype=torch.float64, device=logits.device
-        )
-        probabilities = logits.softmax(dim=-1)
-        padding = -probabilities.shape[1] % _BLOCK
-        whole = torch.nn.functional.pad(probabilities, (0, padding)) if padding else probabilities
-        blocks = whole.view(len(streams), -1, _BLOCK)
-        block, rest = _invert(blocks.sum(dim=-1), numbers)
-        inside = blocks.gather(1, block[:, :, None].expand(-1, -1, _BLOCK))[:, 0]
-        offset, _ = _invert(inside, rest)
-        # Only a row without any finite entry gets beyond; the decoder refuses it.
-        tokens = (block * _BLOCK + offset).clamp_(max=logits.shape[1] - 1)
-        log_q = logits.gather(1, tokens)[:, 0] - log_total(logits, probabilities)
-        return tokens[:, 0], log_q
+        drawn = masked_sampling.draw(logits, uniforms=uniforms(streams))
+        # A row without anything to draw has no log-probability; the decoder refuses it.
+        return drawn.tokens, drawn.log_q
 
 
-def _invert(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """(index, number) for each row: where its number falls among the weights, and how far into it.
-
-    The weight there is positive; the new number is again uniform on [0, 1).
-    """
-    cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
-    total = cumulative[:, -1:]
-    # Strictly below the total, so that the first entry above it has weight.
-    below = torch.nextafter(total, torch.zeros_like(total))
-    at = torch.minimum(numbers * total, below)
-    index = torch.searchsorted(cumulative, at, right=True).clamp_(max=weights.shape[1] - 1)
-    weight = weights.gather(1, index).double()
-    begin = cumulative.gather(1, index) - weight
-    return index, ((at - begin) / weight).clamp_(0, 1)
+def uniforms(streams: Sequence[Stream]) -> Tensor:
+    """The number in [0, 1) of every stream, on the CPU."""
+    return torch.tensor([uniform(*stream) for stream in streams], dtype=torch.float64)
