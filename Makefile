@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo install test outputs lint types ci train-json train-math bench fuzz clean
+.PHONY: help demo install test outputs lint types ci train-json train-draft train-math bench fuzz clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 14
@@ -35,6 +35,9 @@ ci:  ## everything that has to hold, in a clean environment
 
 train-json: $(VENV)/.base  ## train examples/models/tiny-lm again
 	$(BIN)/python examples/training/train_json.py
+
+train-draft: $(VENV)/.base  ## train examples/models/tiny-draft again
+	$(BIN)/python examples/training/train_draft.py
 
 train-math: $(VENV)/.base  ## train examples/models/tiny-math again
 	$(BIN)/python examples/training/train_math.py

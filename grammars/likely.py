@@ -72,7 +72,7 @@ def _spaced(parser: Parser, path: _Path) -> _Path | None:
 
     None where nothing is clear.
     """
-    if parser.is_accepting(path.config) or path.spacing.in_string:
+    if parser.is_accepting(path.config) or path.spacing.in_string or len(path.text) >= LONGEST:
         return None
     live = parser.live_bytes(path.config)
     others = [byte for byte in live if byte not in SPACES]

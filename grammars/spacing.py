@@ -92,11 +92,15 @@ class Spacing:
                 self._comma_seen = True
 
     def gap(self, byte: int | None = None) -> bytes:
-        """The white space before `byte`, or before anything but a closing bracket."""
-        if self.in_string or self._gap:
+        """The white space, or the rest of it, before `byte`; None: anything but a closing one."""
+        if self.in_string:
             return b""
+        wanted = self._wanted(byte is not None and byte in _CLOSERS)
+        return wanted[len(self._gap) :] if wanted.startswith(self._gap) else b""
+
+    def _wanted(self, closes: bool) -> bytes:
         line = b"\n" + b" " * (self._indent * self._depth)
-        if byte is not None and byte in _CLOSERS:
+        if closes:
             is_empty = self._last in _OPENERS
             return b"" if self._indent < 0 or is_empty else line[: -self._indent or None]
         if self._last == _COLON:
