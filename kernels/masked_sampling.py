@@ -83,7 +83,7 @@ def draw_torch(
     if uniforms is None:
         tokens, log_q = law.argmax(dim=-1), torch.zeros_like(log_total)
     else:
-        tokens = _invert(weights, uniforms.to(logits.device))
+        tokens = invert(weights, uniforms.to(logits.device))
         log_q = weights.gather(1, tokens[:, None])[:, 0].log() - weights.sum(dim=-1).log()
     log_p = logits.gather(1, tokens[:, None])[:, 0].double() - log_total
     bad = ~log_total.isfinite() | top.isnan() | (top == torch.inf)
@@ -97,8 +97,11 @@ def draw_torch(
     )
 
 
-def _invert(weights: Tensor, numbers: Tensor) -> Tensor:
-    """The index at which the running sum passes the number, in parts of the sum."""
+def invert(weights: Tensor, numbers: Tensor) -> Tensor:
+    """For every row the first index at which the running sum passes its number times the sum.
+
+    The weight there is positive.
+    """
     cumulative = weights.cumsum(dim=-1)
     total = cumulative[:, -1:]
     # Strictly below the total, so that the first entry above it has weight.
