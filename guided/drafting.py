@@ -38,7 +38,8 @@ def speculation(model: Model, draft: Draft) -> Speculation | None:
     if isinstance(draft, Model):
         return Speculation([*drafters(model), _model_drafter(model, draft)])
     raise InputError(
-        f'draft must be "auto", None, a small guided.Model, a drafter or a Speculation, not {draft!r}'
+        'draft must be "auto", None, a small guided.Model, a drafter or a Speculation, '
+        f"not {draft!r}"
     )
 
 

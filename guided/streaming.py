@@ -80,10 +80,10 @@ def _events(decoder: Decoder, row: Row, branch: Branch, began: float) -> Iterato
     reader, shown = _Reader(row), ""
     loop = decoder.loop(models=branch.pipeline.models)
     decoder.run(loop, [branch], steps=0)
-    read = 0
+    count = 0
     while True:
         # A round may bring several tokens; each is shown by itself.
-        for read in range(read + 1, len(branch.tokens) + 1):
+        for read in range(count + 1, len(branch.tokens) + 1):
             is_last = read == len(branch.tokens) and branch.finish_reason is not None
             text, value = reader.read(
                 branch.tokens[:read], branch.finish_reason if is_last else None
@@ -91,6 +91,7 @@ def _events(decoder: Decoder, row: Row, branch: Branch, began: float) -> Iterato
             if text != shown and not is_last:
                 yield Event(text[len(shown) :], text, value)
                 shown = text
+        count = len(branch.tokens)
         if branch.finish_reason is not None:
             break
         decoder.run(loop, steps=1)

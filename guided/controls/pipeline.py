@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from guided.controls.grammar_mask import GrammarMask
+from guided.controls.law import Temperature
 from guided.controls.protocol import NO_AUXILIARY, Auxiliary, Context, Control, Stage
 from guided.errors import ControlError
 
 States = tuple[Any, ...]
+
+
+class Plain(NamedTuple):
+    """A temperature, and the index of the control whose states hold a packed mask (None: none)."""
+
+    temperature: float
+    mask: int | None
 
 
 def _check(controls: Sequence[Control]) -> None:
@@ -52,6 +61,19 @@ class Pipeline:
     def models(self) -> Mapping[str, Any]:
         """The auxiliary models of all controls, by the names of their logits."""
         return {name: model for control in self.controls for name, model in control.models.items()}
+
+    @cached_property
+    def plain(self) -> Plain | None:
+        """What the controls amount to where they are only a temperature and a grammar's mask."""
+        temperature, mask = 1.0, None
+        for index, control in enumerate(self.controls):
+            if type(control) is Temperature:
+                temperature = control.value
+            elif type(control) is GrammarMask:
+                mask = index
+            else:
+                return None
+        return Plain(temperature, mask)
 
     def allows(self, states: States, token: int) -> bool:
         """Whether no control forbids `token`, as far as they can tell without the law."""

@@ -100,7 +100,7 @@ def _over_prefix(query: Tensor, prefix: SharedPrefix, layer: int, scale: float) 
     if prefix.rows is None:
         return Part(*each)
     whole = Part(
-        query.new_zeros(query.shape[:-1] + (value.shape[-1],)),
+        query.new_zeros((*query.shape[:-1], value.shape[-1])),
         query.new_full((*query.shape[:-1], 1), -torch.inf),
         query.new_zeros((*query.shape[:-1], 1)),
     )

@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from guided.controls.pipeline import apply_all
+from guided.controls.pipeline import Plain, apply_all
 from guided.decoding.branch import Branch
-from guided.decoding.sampling import Sampler, log_total
+from guided.decoding.sampling import Greedy, Sampler, log_total, uniforms
+from guided.decoding.sampling import Plain as Inversion
 from guided.errors import DeadEndError, LogitsError
+from guided.kernels import masked_sampling
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -44,6 +47,9 @@ def draw(
         LogitsError: NaN, or nothing finite, in the logits.
         DeadEndError: the controls leave no token.
     """
+    plain = _plain(sampler, branches)
+    if plain is not None:
+        return _fused(sampler, branches, raw, plain)
     raw = full_precision(raw)
     total = log_total(raw, raw.softmax(dim=-1))
     law, states = apply_all(
@@ -61,6 +67,32 @@ def draw(
         check_row(branch, total=row[3], best=row[4])
         branch.states = state
     return [Drawn(int(row[0]), row[1], row[2]) for row in told]
+
+
+def _plain(sampler: Sampler, branches: Sequence[Branch]) -> Plain | None:
+    """What all branches' controls amount to, where one kernel does it all."""
+    if not isinstance(sampler, Inversion | Greedy):
+        return None
+    first = branches[0].pipeline.plain
+    return first if all(branch.pipeline.plain == first for branch in branches) else None
+
+
+def _fused(
+    sampler: Sampler, branches: Sequence[Branch], raw: Tensor, plain: Plain
+) -> list[Drawn]:
+    """The same in one kernel: temperature, mask, softmax and draw."""
+    index = plain.mask
+    masks = None
+    if index is not None:
+        masks = np.stack([branch.states[index].mask for branch in branches])
+    numbers = uniforms([branch.stream for branch in branches]) if sampler.is_random else None
+    drawn = masked_sampling.draw(raw, masks, plain.temperature, numbers)
+    told = torch.stack([x.double() for x in drawn]).T.tolist()
+    for branch, (_, _, _, status) in zip(branches, told, strict=True):
+        if status != masked_sampling.Status.OK:
+            is_number = status != masked_sampling.Status.NOT_NUMBERS
+            check_row(branch, total=0.0 if is_number else math.nan, best=-math.inf)
+    return [Drawn(int(token), log_p, log_q) for token, log_p, log_q, _ in told]
 
 
 def check_row(branch: Branch, total: float, best: float) -> None:

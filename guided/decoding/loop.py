@@ -100,7 +100,8 @@ class Loop:
     def add(self, branches: Sequence[Branch]) -> None:
         """Takes in branches that have logits, and draws their first tokens."""
         branches = [branch for branch in branches if branch.finish_reason is None]
-        self.rig.revive(branches)
+        branches, waiting = self.rig.revive(branches)
+        self.waiting += waiting
         if not branches:
             return
         old = set(map(id, self.rows))
@@ -331,6 +332,7 @@ class Loop:
         if len(leaving) + len(paused) == len(self.rows) and not leaving:
             # All pause: their rows stay where they are until others need the room.
             self.rows = []
+            self.rig.release()
             return
         self._freed = self._freed or bool(leaving or paused)
         for row in [*leaving, *paused]:

@@ -25,6 +25,7 @@ class PaddedStage:
         self.usage = usage
         self.ledger = ledger
         self.memory: Memory | None = None
+        self.busy = 0
         self._places: list[weakref.ref[Place]] = []
 
     def __len__(self) -> int:
@@ -53,6 +54,7 @@ class PaddedStage:
             self._places = [weakref.ref(place) for place in places]
             for row, place in enumerate(places):
                 place.row, place.trunk = row, None
+        self.busy = len(places)
         return list(range(len(places)))
 
     def _rest(self) -> None:
@@ -90,6 +92,16 @@ class PaddedStage:
         if self.memory is None:
             raise IndexError("no rows")
         return self.memory.append([list(feed.tokens) for feed in feeds])
+
+    def pin(self, place: Place) -> None:
+        """Nothing is ever evicted here."""
+
+    def fits(self, columns: int) -> bool:
+        """Whether one more row of so many tokens stays within the limit."""
+        limit, widest = self.ledger.limit, columns
+        if self.memory is not None:
+            widest = max(columns, self.memory.columns)
+        return limit is None or widest * (len(self) + 1) * self.network.bytes_per_token <= limit
 
     def lacks_room(self) -> bool:
         """Whether one more token for each row exceeds the limit."""

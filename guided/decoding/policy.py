@@ -13,6 +13,8 @@ from guided.decoding.drafts import ROOT, Draft
 #: Guesses per row that may be tried in one pass, by the number of rows.
 _MOST = ((1, 31), (2, 23), (4, 15), (8, 11), (16, 7), (32, 5))
 _BINS = 10
+#: A guess that is worth trying whatever passes cost, and the most of them in one row.
+_SURE, _SURE_MOST = 0.9, 8
 #: A source's own estimate counts as so many observations.
 _PRIOR = 4.0
 _MEMORY = 300.0
@@ -111,8 +113,8 @@ class Adaptive:
         rows = len(gains)
         base = self.cost.base(rows)
         if base is None:
-            # The first pass shows what a single token costs.
-            return 0
+            # Only what is all but sure, until a pass has shown what a single token costs.
+            return min(_SURE_MOST, max(sum(one >= _SURE for one in gain) for gain in gains))
         drafting = self.cost.draft_seconds(rows) / base
         level = (self.cost.level.value or 0.0) / base
         best_width, best_rate = 0, float(rows)

@@ -77,21 +77,40 @@ class Rig:
             if isinstance(place.trunk, Trunk):
                 place.trunk.share(copies)
 
-    def revive(self, branches: Sequence[Branch]) -> None:
-        """Reads branches again whose keys and values were evicted."""
-        lost = [b for b in branches if any(place.is_lost for place in b.places)]
-        kept = {id(branch): branch.logits for branch in lost}
-        if lost:
-            self.open(lost)
-        for branch in lost:
+    def revive(self, branches: Sequence[Branch]) -> tuple[list[Branch], list[Branch]]:
+        """Reads branches again whose keys and values were evicted; those for which there is room.
+
+        Returns the branches that can go on, and those that cannot yet.
+        """
+        ready = [b for b in branches if not any(place.is_lost for place in b.places)]
+        waiting: list[Branch] = []
+        for branch in ready:
+            self._pin(branch)
+        for branch in branches:
+            if not any(place.is_lost for place in branch.places):
+                continue
+            grows = bool(ready) or self.stages[0].busy > 0
+            if grows and not all(stage.fits(len(branch.text)) for stage in self.stages):
+                waiting.append(branch)
+                continue
+            before = branch.logits
+            self.open([branch])
             # What was seen before stays: the same law to the last bit.
-            branch.logits = kept[id(branch)] or branch.logits
+            branch.logits = before or branch.logits
+            self._pin(branch)
+            ready.append(branch)
+        return ready, waiting
+
+    def _pin(self, branch: Branch) -> None:
+        for stage, place in zip(self.stages, branch.places, strict=True):
+            stage.pin(place)
 
     def arrange(self, places: Sequence[tuple[Place, ...]]) -> list[int]:
         """Makes the rows exactly these; row r is that of `places[order[r]]`."""
         order: list[int] | None = None
-        for stage, each in zip(self.stages, zip(*places, strict=True), strict=True):
-            found = stage.arrange([each[i] for i in order] if order is not None else list(each))
+        by_stage = [[each[index] for each in places] for index in range(len(self.stages))]
+        for stage, each in zip(self.stages, by_stage, strict=True):
+            found = stage.arrange([each[i] for i in order] if order is not None else each)
             if order is None:
                 order = found
             elif found != list(range(len(found))):
@@ -129,6 +148,11 @@ class Rig:
     def lacks_room(self) -> bool:
         """Whether the next pass may take more keys and values than the limit."""
         return any(stage.lacks_room() for stage in self.stages)
+
+    def release(self) -> None:
+        """Says that no row is being grown any more; they stay until others need the room."""
+        for stage in self.stages:
+            stage.busy = 0
 
     def evict(self, row: int) -> None:
         """Removes a row without keeping anything."""

@@ -109,7 +109,10 @@ class Speculation:
                 for row, branch in enumerate(branches)
             ]
         else:
-            drafts = [_cut(branch, d, stop_ids) for branch, d in zip(branches, proposed[0])]
+            drafts = [
+                _cut(branch, draft, stop_ids)
+                for branch, draft in zip(branches, proposed[0], strict=True)
+            ]
         self.policy.drafted(rows, time.perf_counter() - began)
         return self.policy.chosen(branches, drafts)
 

@@ -36,6 +36,8 @@ class Stage:
         self.trunks: list[Trunk | None] = []
         self._places: list[weakref.ref[Place]] = []
         self._counted = 0
+        #: Rows, the first ones, that are being grown.
+        self.busy = 0
         self._resting: dict[int, weakref.ref[Place]] = {}
 
     def __len__(self) -> int:
@@ -54,6 +56,7 @@ class Stage:
         logits: list[Tensor] = []
         for row in rows:
             self._check_room(row)
+        self._make_room(len(rows), max(map(len, rows)))
         for group in _groups(rows):
             places += [self._append(None) for _ in group]
             logits.append(self._read(group, len(self) - len(group)))
@@ -86,12 +89,18 @@ class Stage:
     def _check_room(self, row: Sequence[int]) -> None:
         self.ledger.check(self.network.bytes_per_token * len(row), f"a prompt of {len(row)} tokens")
 
+    def pin(self, place: Place) -> None:
+        """Keeps a place at rest from being evicted until it has rested anew."""
+        self._resting.pop(id(place), None)
+
     def arrange(self, places: Sequence[Place]) -> list[int]:
         """Makes the stage's rows exactly those of `places`, none of which was evicted.
 
         Returns the order of the rows: row r is that of `places[order[r]]`.
         """
         wanted = {id(place): index for index, place in enumerate(places)}
+        for place in places:
+            self.pin(place)
         for row in range(len(self) - 1, -1, -1):
             place = self._places[row]()
             if place is None or id(place) not in wanted:
@@ -101,6 +110,7 @@ class Stage:
             if place.row is None:
                 self._enter(place)
                 order.append(index)
+        self.busy = len(self)
         return order
 
     def _enter(self, place: Place) -> None:
@@ -110,6 +120,8 @@ class Stage:
         shared = self._shared_part(trunk)
         begin = shared.total if shared is not None else 0
         row = len(self)
+        if self.ledger.limit is not None:
+            self._has_room(self.cache.bytes_for(row + 1, trunk.total - begin) - self.cache.n_bytes)
         self.cache.reserve(row + 1, trunk.total - begin)
         self._append(shared, place)
         at = 0
@@ -119,7 +131,6 @@ class Stage:
                 at += piece.length
         self.lengths[row] = at
         place.trunk = None
-        self._resting.pop(id(place), None)
         self._count()
 
     def _shared_part(self, trunk: Trunk) -> Trunk | None:
@@ -148,12 +159,15 @@ class Stage:
             self.drop(place.row, keep=True)
 
     def drop(self, row: int, keep: bool = False) -> None:
-        """Removes a row; the last row takes its number. `keep` puts its place to rest."""
+        """Removes a row; the last row takes its number.
+
+        `keep` puts its place to rest, if there is room; without it has to be read again.
+        """
         place = self._places[row]()
         if place is not None:
-            if keep:
+            if keep and self._has_room(self.lengths[row] * self.network.bytes_per_token):
                 place.trunk = self._at_rest(row)
-                self._at_rest_since(place)
+                self._resting[id(place)] = weakref.ref(place)
             place.row = None
         last = len(self) - 1
         if row != last:
@@ -165,6 +179,7 @@ class Stage:
                 moved.row = row
         for table in (self.lengths, self.trunks, self._places):
             table.pop()  # type: ignore[attr-defined]
+        self.busy = min(self.busy, len(self))
         if not self.lengths:
             self.cache.shrink(0)
             self._count()
@@ -180,29 +195,43 @@ class Stage:
         if self.ledger.limit is None or not len(self):
             return False
         need = self.cache.bytes_for(len(self), max(self.lengths) + 1) - self.cache.n_bytes
+        return not self._has_room(need)
+
+    def fits(self, columns: int) -> bool:
+        """Whether one more row of so many tokens stays within the limit."""
+        need = self.cache.bytes_for(len(self) + 1, columns) - self.cache.n_bytes
+        return self._has_room(need)
+
+    def _make_room(self, rows: int, columns: int) -> None:
+        """Puts rows that nobody grows to rest where new rows would exceed the limit."""
+        if self.ledger.limit is None:
+            return
+        while True:
+            need = self.cache.bytes_for(len(self) + rows, columns) - self.cache.n_bytes
+            if self._has_room(need) or len(self) <= self.busy:
+                return
+            self.drop(len(self) - 1, keep=True)
+
+    def _has_room(self, need: int) -> bool:
+        """Whether so many bytes may be taken, after giving up what can be given up."""
+        if self.ledger.limit is None:
+            return True
+        if self.ledger.room() < need and self.cache.rows > len(self):
+            self.cache.shrink(len(self))
+            self._count()
         while self.ledger.room() < need and self._evict_oldest():
             pass
-        return self.ledger.room() < max(need, 0)
+        return self.ledger.room() >= max(need, 0)
 
-    def _evict_oldest(self, but: Place | None = None) -> bool:
+    def _evict_oldest(self) -> bool:
         """Evicts what has rested longest; False if nothing rests."""
         for key, ref in list(self._resting.items()):
+            del self._resting[key]
             place = ref()
-            if place is not but:
-                del self._resting[key]
-                if place is not None and place.row is None and place.trunk is not None:
-                    place.trunk = None
-                    return True
+            if place is not None and place.row is None and place.trunk is not None:
+                place.trunk = None
+                return True
         return False
-
-    def _at_rest_since(self, place: Place) -> None:
-        """Notes who rests, and evicts those that have rested longest where the limit asks for it.
-
-        What rests last stays, and so does whatever others have built on.
-        """
-        self._resting[id(place)] = weakref.ref(place)
-        while self.ledger.room() < 0 and self._evict_oldest(but=place):
-            pass
 
     # --- passes
 

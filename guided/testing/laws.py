@@ -133,6 +133,8 @@ def _check_budget(
 ) -> None:
     within = _within(state, budget)
     _hold(within <= allowed, "mask_within is part of the mask", seen, budget)
+    single = {token for token in tried if state.accepts_within(token, budget)}
+    _hold(within == single, "accepts_within agrees with mask_within", seen, budget, within ^ single)
     for token in within:
         after = tried[token]
         is_over = after is None or after.is_finished

@@ -73,6 +73,10 @@ class WordState:
     def accepts(self, token: int) -> bool:
         return self.advance(token) is not None
 
+    def accepts_within(self, token: int, budget: int) -> bool:
+        after = self.advance(token)
+        return after is not None and (0 if after.is_finished else after.bound) < budget
+
     def accept_many(self, tokens: Sequence[int]) -> int:
         state: WordState | None = self
         for count, token in enumerate(tokens):
@@ -87,8 +91,7 @@ class WordState:
     def mask_within(self, budget: int) -> NDArray[np.int32]:
         fitting = []
         for token in range(self.vocabulary.size):
-            after = self.advance(token)
-            if after is not None and (0 if after.is_finished else after.bound) < budget:
+            if self.accepts_within(token, budget):
                 fitting.append(token)
         if not fitting:
             raise BudgetError(f"{self.bound} tokens suffice, not {budget}", self.bound)

@@ -10,7 +10,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from guided.controls import BanTokens, GrammarMask, StopStrings, Temperature
-from guided.decoding import Decoder, Greedy, Network
+from guided.decoding import Decoder, Fixed, Greedy, Network, Speculation
+from guided.decoding.drafters.grammar import GrammarText
 from guided.errors import DeadEndError, InputError, LogitsError
 from guided.grammars.vocabulary import Vocabulary
 from guided.testing import WordGrammar, enumerate_sequences, table_model
@@ -184,13 +185,14 @@ def test_forced_tokens_are_counted() -> None:
     assert sum(branch.log_q) == pytest.approx(0)
 
 
-def test_what_is_forced_runs_ahead_in_one_pass_and_has_its_raw_log_p() -> None:
+def test_what_is_forced_comes_in_one_pass_and_has_its_raw_log_p() -> None:
     model = table_model(4)
     words = WordGrammar([b"abcabcab", b"abcbbbca"])
     single = Decoder(model.network, model.vocabulary)
     (step,) = single.open([[1]], [[GrammarMask(words), Temperature(0.7)]], max_new_tokens=9)
-    single.extend([step], until=lambda _: False)
-    ahead = Decoder(model.network, model.vocabulary)
+    single.extend([step])
+    forced = Speculation([GrammarText(model.vocabulary)], policy=Fixed(8))
+    ahead = Decoder(model.network, model.vocabulary, speculation=forced)
     (run,) = ahead.open([[1]], [[GrammarMask(words), Temperature(0.7)]], max_new_tokens=9)
     ahead.extend([run])
     assert (run.tokens, run.finish_reason) == (step.tokens, step.finish_reason)
@@ -198,10 +200,10 @@ def test_what_is_forced_runs_ahead_in_one_pass_and_has_its_raw_log_p() -> None:
     assert run.log_q == pytest.approx(step.log_q, abs=1e-12)
     assert (run.forced, ahead.usage.forced) == (step.forced, 7)
     assert single.usage.passes == 8
-    assert ahead.usage.passes == 3
+    assert ahead.usage.passes <= 3
 
 
-def test_nothing_runs_ahead_of_a_control_that_may_forbid_it() -> None:
+def test_what_another_control_forbids_is_a_dead_end_at_its_position() -> None:
     model = table_model(4)
     decoder = Decoder(model.network, model.vocabulary)
     controls = [GrammarMask(WordGrammar([b"abcabc"])), BanTokens([3])]
@@ -238,7 +240,7 @@ def test_ctrl_c_marks_what_is_unfinished() -> None:
 
     decoder.extend(branches, until=interrupt)
     assert {branch.finish_reason for branch in branches} == {"interrupt"}
-    assert [len(branch.tokens) for branch in branches] == [3, 3]
+    assert [len(branch.tokens) for branch in branches] == [3, 2]
 
 
 def test_a_row_without_any_allowed_token_is_a_dead_end_with_its_position() -> None:

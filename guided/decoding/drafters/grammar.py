@@ -103,6 +103,14 @@ class GrammarText(Drafter):
         if text is not None:
             self._texts[child] = text.copy()
 
+    def spacing(self, branch: Branch, state: GrammarState) -> Spacing:
+        """The white space that a branch has used so far; not to be changed."""
+        return self._text(branch, state).spacing
+
+    def spelled(self, branch: Branch, path: Sequence[int], text: bytes) -> list[int]:
+        """The tokens of `text` after a branch and some more tokens."""
+        return list(self._speller.after(self._before(branch, path), text))
+
     def _guess(self, branch: Branch, room: int, most: int) -> Draft:
         draft = Draft()
         state = grammar_state(branch)
@@ -169,8 +177,8 @@ class GrammarText(Drafter):
             return self._ends.chance(branch, path, token)
         return _CANONICAL
 
-    def _before(self, branch: Branch) -> bytes:
-        last = branch.tokens[-_CONTEXT:]
+    def _before(self, branch: Branch, path: Sequence[int] = ()) -> bytes:
+        last = [*branch.tokens[-_CONTEXT:], *path][-_CONTEXT:]
         if len(last) < _CONTEXT:
             last = [*branch.prompt[len(last) - _CONTEXT :], *last]
         return b"".join(self.vocabulary.tokens[token] or b"" for token in last)
