@@ -39,6 +39,30 @@ def generated(split: str, count: int) -> list[Example]:
     return [source.example(listed=True) for _ in range(count)]
 
 
+def traits(example: Example) -> list[str]:
+    """What is special about an example; `plain` if nothing is."""
+    fields = example.fields or ""
+    signs = {
+        "nested": "object(" in fields,
+        "optional": ", optional)" in fields,
+        "lower_case": example.text.islower(),
+        "loose": example.kind == "generic",
+    }
+    return [name for name, on in signs.items() if on] or ["plain"]
+
+
+def by_trait(examples: list[Example], texts: list[str]) -> dict[str, Any]:
+    """Scores of the examples with each trait (an example may have several)."""
+    groups: dict[str, list[int]] = {}
+    for i, example in enumerate(examples):
+        for trait in traits(example):
+            groups.setdefault(trait, []).append(i)
+    return {
+        trait: score([texts[i] for i in chosen], [examples[i].value for i in chosen])
+        for trait, chosen in sorted(groups.items())
+    }
+
+
 def constrained(model: Any, tokenizer: Any) -> Answer:
     """Greedy answers that obey the schema of each field list."""
     import guided
@@ -79,7 +103,10 @@ def measure(folder: Path, count: int, with_guided: bool) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, rows in sets.items():
         wanted = [row.value for row in rows]
-        figures[name] = {way: score(answer(rows), wanted) for way, answer in ways.items()}
+        texts = {way: answer(rows) for way, answer in ways.items()}
+        figures[name] = {way: score(made, wanted) for way, made in texts.items()}
+        if name == "held_out":
+            figures["held_out_by_trait"] = by_trait(rows, texts["greedy"])
         print(name, json.dumps(figures[name]), flush=True)
     return figures
 

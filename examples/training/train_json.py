@@ -1,42 +1,146 @@
-"""Trains `examples/models/tiny-lm`, the JSON-extraction model, on one processor core."""
+"""Trains `examples/models/tiny-lm`, the JSON-extraction model.
+
+Without options: all stages on one processor core. With `--minutes` or `--steps`: one stage of the
+given size, for a machine with a GPU.
+"""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from recipe.copying import make_copy_friendly
-from recipe.model import Shape, build
-from recipe.rows import extraction_rows, extraction_tokenizer
+from recipe.model import Shape, build, deepened
+from recipe.rows import ExtractionRows, extraction_tokenizer
 from recipe.saving import save
-from recipe.training import Plan, printer, train
+from recipe.training import Plan, Report, printer, train
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 FOLDER = Path(__file__).resolve().parents[1] / "models" / "tiny-lm"
-SHAPE = Shape(layers=4, width=160, heads=5, inner=432)
 VOCABULARY = 2048
 
-# Two runs, one after the other: the second starts from the weights of the first, rounded to fp16.
-# (steps, steps before the rates fall)
-STAGES = ((2550, 1700), (8000, 4500))
+
+@dataclass(frozen=True)
+class Stage:
+    """One run: `level` is the step at which the rates begin to fall, `peak` a factor on them.
+
+    `lists` field lists are asked of every text; `sources` are the layers that a deeper model
+    takes over from the one before (None: a new layer that begins as the identity).
+    """
+
+    steps: int
+    level: int
+    rows: int
+    lists: int = 1
+    peak: float = 1.0
+    sources: tuple[int | None, ...] = ()
+
+
+STAGES = (
+    Stage(steps=2550, level=1700, rows=20),
+    Stage(steps=8000, level=4500, rows=20),
+    Stage(steps=200, level=200, rows=32, lists=2, sources=(0, 1, None, 2, None, 3)),
+    Stage(steps=1950, level=0, rows=32, lists=2, peak=0.7),
+)
+
+
+def keeper(model: Any, tokenizer: Any, folder: Path | None, every: int) -> Report:
+    """A report that prints, and writes the model to `folder` every so many steps."""
+    show = printer(every=50)
+
+    def report(step: int, loss: Tensor) -> None:
+        show(step, loss)
+        if folder is not None and step % every == 0:
+            save(model, tokenizer, folder / f"step{step}", max_new_tokens=256)
+
+    return report
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make rows")
+    parser.add_argument("--start", type=Path, help="folder of a model to go on from")
+    parser.add_argument("--first", type=int, default=0, help="number of the first stage to run")
+    parser.add_argument("--keep", type=Path, help="folder for the model on the way")
+    parser.add_argument("--keep-every", type=int, default=500, help="steps")
+    one = parser.add_argument_group("one stage instead of all")
+    one.add_argument("--steps", type=int)
+    one.add_argument("--minutes", type=float, help="at most; the rates then follow the clock")
+    one.add_argument("--rows", type=int, default=256)
+    one.add_argument("--micro", type=int, default=256, help="rows of a forward pass")
+    one.add_argument("--lists", type=int, default=2)
+    one.add_argument("--layers", type=int, default=6)
+    one.add_argument("--width", type=int, default=256)
+    return parser.parse_args()
 
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-
+    chosen = options()
     torch.set_num_threads(1)
-    tokenizer = extraction_tokenizer(VOCABULARY, options.seed)
-    model = make_copy_friendly(build(SHAPE, len(tokenizer), options.seed), options.seed)
-    for stage, (steps, level) in enumerate(STAGES):
-        rows = extraction_rows(tokenizer, begun=stage > 0)
-        plan = Plan(steps=steps, rows=20, constant=level / steps, seed=options.seed + stage)
-        train(model, rows, plan, printer(every=50))
+    single = chosen.steps is not None or chosen.minutes is not None
+    if chosen.start:
+        tokenizer: Any = AutoTokenizer.from_pretrained(chosen.start)
+        model: Any = AutoModelForCausalLM.from_pretrained(chosen.start, dtype=torch.float32)
+    else:
+        tokenizer = extraction_tokenizer(VOCABULARY, chosen.seed)
+        shape = Shape(layers=4, width=160, heads=5, inner=432)
+        if single:
+            width = chosen.width
+            shape = Shape(chosen.layers, width, width // 32, inner=round(width * 2.7 / 16) * 16)
+        model = make_copy_friendly(build(shape, len(tokenizer), chosen.seed), chosen.seed)
+    if single:
+        train_once(model, tokenizer, chosen)
+    else:
+        model = train_stages(model, tokenizer, chosen)
+    save(model, tokenizer, chosen.out, max_new_tokens=256)
+
+
+def train_once(model: Any, tokenizer: Any, chosen: argparse.Namespace) -> None:
+    """One stage of the size that the options give."""
+    plan = Plan(
+        steps=chosen.steps or 1_000_000,
+        rows=chosen.rows,
+        micro=chosen.micro,
+        pool=max(1024, chosen.rows),
+        warmup=100,
+        seed=chosen.seed,
+        device=chosen.device,
+        workers=chosen.workers,
+        minutes=chosen.minutes,
+    )
+    rows = ExtractionRows(tokenizer, begun=bool(chosen.start), lists=chosen.lists)
+    train(model, rows, plan, keeper(model, tokenizer, chosen.keep, chosen.keep_every))
+
+
+def train_stages(model: Any, tokenizer: Any, chosen: argparse.Namespace) -> Any:
+    """All stages from the first one on."""
+    for number, stage in enumerate(STAGES[chosen.first :], chosen.first):
+        seed = chosen.seed + number
+        if stage.sources:
+            model = deepened(model, stage.sources, seed)
+        plan = Plan(
+            steps=stage.steps,
+            rows=stage.rows,
+            constant=stage.level / stage.steps,
+            muon_rate=0.02 * stage.peak,
+            adam_rate=3e-3 * stage.peak,
+            longest=256 + 128 * (stage.lists - 1),
+            seed=seed,
+            device=chosen.device,
+            workers=chosen.workers,
+        )
+        rows = ExtractionRows(tokenizer, begun=number > 0, lists=stage.lists)
+        train(model, rows, plan, keeper(model, tokenizer, chosen.keep, chosen.keep_every))
         model.half().float()
-    save(model, tokenizer, options.out, max_new_tokens=256)
+    return model
 
 
 if __name__ == "__main__":

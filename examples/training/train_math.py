@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from recipe.mathrows import problem_rows, problem_tokenizer
+from recipe.copying import make_copy_friendly
+from recipe.mathrows import ProblemRows, problem_tokenizer
 from recipe.model import Shape, build
 from recipe.saving import save
 from recipe.training import Plan, printer, train
@@ -20,15 +21,15 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
     torch.set_num_threads(1)
     tokenizer = problem_tokenizer(VOCABULARY, options.seed)
-    model = build(SHAPE, len(tokenizer), options.seed)
+    model = make_copy_friendly(build(SHAPE, len(tokenizer), options.seed), options.seed)
     plan = Plan(steps=options.steps, rows=16, warmup=40, constant=0.3, seed=options.seed)
-    train(model, problem_rows(tokenizer), plan, printer(every=100))
+    train(model, ProblemRows(tokenizer), plan, printer(every=100))
     save(model, tokenizer, options.out, max_new_tokens=100)
 
 

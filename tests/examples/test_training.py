@@ -16,18 +16,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES / "training"))
 
+from recipe.batches import Supply, collate, pools  # noqa: E402
 from recipe.copying import make_copy_friendly  # noqa: E402
 from recipe.decoding import decode  # noqa: E402
 from recipe.domains import DOMAINS  # noqa: E402
 from recipe.extraction import Example, Extraction  # noqa: E402
 from recipe.fieldlist import object_schema  # noqa: E402
-from recipe.mathrows import answer_of, drill_row, problem_rows  # noqa: E402
-from recipe.model import BOS, EOS, LeanForward, Shape, build  # noqa: E402
-from recipe.rows import extraction_rows, strings  # noqa: E402
+from recipe.mathrows import ProblemRows, answer_of, drill_row  # noqa: E402
+from recipe.model import BOS, EOS, LeanForward, Shape, build, deepened  # noqa: E402
+from recipe.muon import Muon, orthogonalised  # noqa: E402
+from recipe.rows import ExtractionRows, branched_row, prompt_row, strings  # noqa: E402
 from recipe.scoring import Rate, score  # noqa: E402
 from recipe.splits import WORDS, is_held_out, words  # noqa: E402
 from recipe.tokenizer import glue_words, train_tokenizer  # noqa: E402
-from recipe.training import Plan, collate, train  # noqa: E402
+from recipe.training import Plan, train  # noqa: E402
 from recipe.wordproblems import problem  # noqa: E402
 
 SMALL = Shape(layers=3, width=32, heads=2, inner=48)
@@ -163,10 +165,73 @@ def test_the_lean_forward_pass_equals_the_module():
     assert torch.allclose(lean.logits(lean.hidden(ids)), model(ids).logits, atol=1e-4)
 
 
+def test_answers_to_one_text_do_not_see_each_other(tokenizer):
+    made = Extraction(random.Random(4)).examples(3, listed=True)
+    asked = [(e.prompt().removeprefix(e.text), e.answer()) for e in made]
+    row = branched_row(tokenizer, made[0].text, asked)
+    model = build(SMALL, len(tokenizer), 0)
+    lean, batch = LeanForward(model), collate([row, row])
+    together = lean.hidden(batch.inputs, batch.positions, batch.branches)[1]
+    for example, start in zip(made, row.starts, strict=True):
+        alone = prompt_row(tokenizer, example.prompt(), example.answer())
+        inputs = torch.tensor([alone.ids[:-1]])
+        size = inputs.shape[1] - row.starts[0]
+        expected = lean.hidden(inputs)[0, row.starts[0] :]
+        assert torch.allclose(together[start : start + size], expected, atol=1e-4)
+
+
+def test_only_wanted_states_are_returned_when_some_are_wanted():
+    lean, ids = LeanForward(build(SMALL, 100, 0)), torch.randint(0, 100, (2, 15))
+    wanted = torch.rand(2, 15) < 0.4
+    assert torch.allclose(lean.hidden(ids, wanted=wanted), lean.hidden(ids)[wanted], atol=1e-5)
+
+
+def test_a_deepened_model_computes_what_the_old_one_did():
+    model, ids = build(SMALL, 100, 0), torch.randint(0, 100, (2, 15))
+    deeper = deepened(model, (0, None, 1, 2, None), 1)
+    assert len(deeper.model.layers) == 5
+    assert torch.allclose(model(ids).logits, deeper(ids).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(24, 40), (40, 24), (30, 30)])
+def test_muon_pulls_singular_values_towards_one(size):
+    torch.manual_seed(0)
+    made = orthogonalised(torch.randn(3, *size), torch.float32)
+    values = torch.linalg.svdvals(made)
+    assert made.shape == (3, *size)
+    assert values.max() < 1.3
+    assert values.median() > 0.6
+
+
+def test_muon_moves_like_the_one_in_torch():
+    def moved(kind: type[torch.optim.Optimizer]) -> torch.Tensor:
+        torch.manual_seed(0)
+        weight = torch.nn.Parameter(torch.randn(16, 8))
+        optimiser = kind([weight], lr=0.1, momentum=0.95, weight_decay=0.01)
+        for _ in range(3):
+            weight.grad = torch.randn(16, 8)
+            optimiser.step()
+        return weight.detach()
+
+    assert torch.allclose(moved(Muon), moved(torch.optim.Muon), atol=0.01)
+
+
+def test_workers_make_the_same_pools(tokenizer):
+    rows = ExtractionRows(tokenizer, lists=2)
+    firsts = []
+    for workers in (0, 1):
+        stream = pools(rows, Supply(micro=4, pool=8, workers=workers), 1)
+        firsts.append([next(stream)[0].inputs.tolist() for _ in range(2)])
+        stream.close()
+    assert firsts[0] == firsts[1]
+
+
 def test_three_steps_of_training_give_the_same_loss_again(tokenizer):
     def run() -> float:
         model = make_copy_friendly(build(SMALL, len(tokenizer), 0), 0)
-        return train(model, extraction_rows(tokenizer), Plan(steps=3, rows=4, pool=12))
+        return train(
+            model, ExtractionRows(tokenizer, lists=2), Plan(steps=3, rows=4, micro=2, pool=12)
+        )
 
     loss = run()
     assert 0 < loss < 10
@@ -174,13 +239,13 @@ def test_three_steps_of_training_give_the_same_loss_again(tokenizer):
 
 
 def test_only_answers_are_learned(tokenizer):
-    row = extraction_rows(tokenizer)(random.Random(0), 0)
-    inputs, labels = collate([row])
-    learned = labels[0][labels[0] >= 0].tolist()
+    row = ExtractionRows(tokenizer)(random.Random(0), 0)
+    batch = collate([row])
+    learned = batch.labels[batch.learned].tolist()
     assert tokenizer.decode(row.ids).startswith("<bos>")
     assert learned[-1] == EOS
     assert tokenizer.decode(learned).startswith("{")
-    assert inputs.shape == labels.shape
+    assert batch.inputs.shape == batch.labels.shape
 
 
 def test_word_problems_add_up():
@@ -197,7 +262,7 @@ def test_drills_teach_results_only(tokenizer):
     row = drill_row(tokenizer, random.Random(0))
     learned = [i for i, wanted in zip(row.ids, row.target, strict=True) if wanted]
     assert "=" not in tokenizer.decode(learned)
-    assert problem_rows(tokenizer)(random.Random(0), 0).ids[0] == BOS
+    assert ProblemRows(tokenizer)(random.Random(0), 0).ids[0] == BOS
 
 
 def test_scores_count_valid_exact_and_fields():

@@ -107,7 +107,7 @@ _BOOKING = """
 guest name guest guest name customer booked_by guest_name
 check_in date check_in check_in arrival start_date from_date
 check_out date check_out check_out departure end_date until
-nights years nights number_of_nights
+nights several nights number_of_nights
 hotel venue hotel place location
 city city city
 persons small persons guests people number_of_guests party_size
@@ -174,7 +174,7 @@ city city city town
 weight decimal weight weight_kg
 sender name sender from_person
 zip whole_id zip postcode
-rooms years rooms number_of_rooms
+rooms several rooms number_of_rooms
 price price rent price
 phone phone phone
 """
@@ -187,7 +187,7 @@ time time time start
 room room room location
 price price price fee
 students count students participants places
-weeks years weeks duration
+weeks several weeks duration
 """
 _REVIEW = """
 place venue place restaurant name hotel

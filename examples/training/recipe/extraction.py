@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import grammar
@@ -56,6 +56,16 @@ class Extraction:
         self, kind: str | None = None, listed: bool | None = None, generic: float = 0.12
     ) -> Example:
         """One example; `listed` forces or forbids the field list, `generic` is a share."""
+        return self.examples(1, kind, listed, generic)[0]
+
+    def examples(
+        self,
+        count: int,
+        kind: str | None = None,
+        listed: bool | None = None,
+        generic: float = 0.12,
+    ) -> list[Example]:
+        """Examples of one text: `count` with different field lists, or one without a list."""
         if kind is None and self.rng.random() < generic:
             kind = "generic"
         if kind is None:
@@ -71,7 +81,12 @@ class Extraction:
         if listed is None:
             listed = kind == "generic" or self.rng.random() < 0.95
         if not listed:
-            return Example(text, None, {field.name: field.value for field in told}, kind)
+            return [Example(text, None, {field.name: field.value for field in told}, kind)]
+        return [self._asked(text, kind, told, absent) for _ in range(count)]
+
+    def _asked(self, text: str, kind: str, told: list[Field], absent: list[Field]) -> Example:
+        """The example that a random field list makes of a text."""
+        told, absent = [replace(field) for field in told], [replace(field) for field in absent]
         fields = wanted(self.rng, *self._renamed(kind, told, absent))
         described = ", ".join(field.described() for field in fields)
         return Example(text, described, {f.name: f.value for f in fields}, kind)

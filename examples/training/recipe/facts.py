@@ -58,6 +58,9 @@ class Facts:
     def _years(self) -> Fact:
         return self._integer(self.rng.randint(1, 15), 0.2)
 
+    def _several(self) -> Fact:
+        return self._integer(self.rng.randint(2, 15), 0.2)
+
     def _small(self) -> Fact:
         return self._integer(self.rng.randint(2, 24), 0.25)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from .batches import Row
 from .decoding import decode
 from .model import BOS, EOS
 from .rows import prompt_row
 from .scoring import Rate
 from .tokenizer import glue_words, train_tokenizer
-from .training import MakeRow, Row
 from .wordproblems import Problem, drill, problem
 
 DRILL_SHARE = 0.25
@@ -31,16 +32,17 @@ def drill_row(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Row:
     return Row([*ids, EOS], [*target, False])
 
 
-def problem_rows(tokenizer: PreTrainedTokenizerFast) -> MakeRow:
+@dataclass(frozen=True)
+class ProblemRows:
     """Makes training rows: problems, and drills for a quarter."""
 
-    def make(rng: random.Random, step: int) -> Row:
-        if rng.random() < DRILL_SHARE:
-            return drill_row(tokenizer, rng)
-        one = problem(rng)
-        return prompt_row(tokenizer, one.prompt(), one.solution())
+    tokenizer: PreTrainedTokenizerFast
 
-    return make
+    def __call__(self, rng: random.Random, step: int) -> Row:
+        if rng.random() < DRILL_SHARE:
+            return drill_row(self.tokenizer, rng)
+        one = problem(rng)
+        return prompt_row(self.tokenizer, one.prompt(), one.solution())
 
 
 def problem_tokenizer(size: int, seed: int, examples: int = 5_000) -> PreTrainedTokenizerFast:

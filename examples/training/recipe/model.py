@@ -49,6 +49,28 @@ def build(shape: Shape, vocabulary: int, seed: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
+@torch.no_grad()
+def deepened(model: LlamaForCausalLM, sources: tuple[int | None, ...], seed: int) -> Any:
+    """A model with one layer for each source: an old layer by its number, None for a new one.
+
+    New layers add nothing at first, so that the new model computes what the old one did.
+    """
+    old, config = model.model, model.config
+    shape = Shape(
+        len(sources), config.hidden_size, config.num_attention_heads, config.intermediate_size
+    )
+    made = build(shape, config.vocab_size, seed)
+    made.model.embed_tokens.load_state_dict(old.embed_tokens.state_dict())
+    made.model.norm.load_state_dict(old.norm.state_dict())
+    for layer, source in zip(made.model.layers, sources, strict=True):
+        if source is None:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        else:
+            layer.load_state_dict(old.layers[source].state_dict())
+    return made
+
+
 def rope_frequencies(head_width: int) -> Tensor:
     """Angles per position, shape [head_width / 2]."""
     half = head_width // 2
@@ -61,10 +83,15 @@ def rope_tables(head_width: int) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding of x [batch, heads, time, head_width], in fp32, returned in x's dtype."""
-    left, right = x.float().chunk(2, dim=-1)
-    return torch.cat([left * cos - right * sin, right * cos + left * sin], -1).to(x.dtype)
+def branch_mask(branches: Tensor) -> Tensor:
+    """Which token sees which, [batch, 1, time, time], for the branch of every token.
+
+    A token sees itself, earlier tokens of its own branch, and earlier tokens of branch 0.
+    """
+    time = branches.shape[1]
+    own, other = branches[:, :, None], branches[:, None, :]
+    earlier = torch.ones(time, time, dtype=torch.bool, device=branches.device).tril()
+    return (((own == other) | (other == 0)) & earlier)[:, None]
 
 
 class LeanForward:
@@ -76,14 +103,35 @@ class LeanForward:
     def __init__(self, model: LlamaForCausalLM) -> None:
         self.model = model
         self.heads = model.config.num_attention_heads
-        self.cos, self.sin = rope_tables(model.config.hidden_size // self.heads)
+        tables = rope_tables(model.config.hidden_size // self.heads)
+        self.cos, self.sin = (table.to(model.device) for table in tables)
 
-    def hidden(self, ids: Tensor) -> Tensor:
-        """Final hidden states [batch, time, width] of token ids [batch, time]."""
+    def hidden(
+        self,
+        ids: Tensor,
+        positions: Tensor | None = None,
+        branches: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
+        """Final hidden states of token ids [batch, time].
+
+        `positions` and `branches`, of the same shape, are given for rows with several answers.
+        With a boolean `wanted` of that shape the states are [wanted positions, width], and the
+        last layer saves its work on the others; without it they are [batch, time, width].
+        """
+        if positions is None:
+            positions = torch.arange(ids.shape[1], device=ids.device)[None]
+        cos, sin = self.cos[positions][:, :, None], self.sin[positions][:, :, None]
+        mask = None if branches is None else branch_mask(branches)
         decoder = self.model.model
         h = nnf.embedding(ids, decoder.embed_tokens.weight)
-        for layer in decoder.layers:
-            h = h + self._attention(layer, self._norm(h, layer.input_layernorm))
+        last = len(decoder.layers) - 1
+        for i, layer in enumerate(decoder.layers):
+            normed = self._norm(h, layer.input_layernorm)
+            mixed = self._attend(layer.self_attn, normed, cos, sin, mask)
+            if i == last and wanted is not None:
+                h, mixed = h[wanted], mixed[wanted]
+            h = h + nnf.linear(mixed, layer.self_attn.o_proj.weight)
             h = h + self._feed_forward(layer.mlp, self._norm(h, layer.post_attention_layernorm))
         return self._norm(h, decoder.norm)
 
@@ -94,18 +142,25 @@ class LeanForward:
     def _norm(self, x: Tensor, norm: Any) -> Tensor:
         return nnf.rms_norm(x, (x.shape[-1],), norm.weight, self.model.config.rms_norm_eps)
 
-    def _attention(self, layer: Any, x: Tensor) -> Tensor:
+    def _attend(
+        self, parts: Any, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """What every position gathers, before the output projection."""
         batch, time, width = x.shape
-        parts = layer.self_attn
-        cos, sin = self.cos[:time], self.sin[:time]
-        q, k, v = (
-            nnf.linear(x, p.weight).view(batch, time, self.heads, -1).transpose(1, 2)
-            for p in (parts.q_proj, parts.k_proj, parts.v_proj)
-        )
+        weights = torch.cat([parts.q_proj.weight, parts.k_proj.weight, parts.v_proj.weight])
+        qkv = nnf.linear(x, weights).view(batch, time, 3 * self.heads, -1)
+        qk, v = qkv.split([2 * self.heads, self.heads], 2)
+        q, k = self._rotate(qk, cos, sin).transpose(1, 2).chunk(2, 1)
         mixed = nnf.scaled_dot_product_attention(
-            _rotate(q, cos, sin), _rotate(k, cos, sin), v, is_causal=True
+            q, k, v.transpose(1, 2), attn_mask=mask, is_causal=mask is None
         )
-        return nnf.linear(mixed.transpose(1, 2).reshape(batch, time, width), parts.o_proj.weight)
+        return mixed.transpose(1, 2).reshape(batch, time, width)
+
+    @staticmethod
+    def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Rotary embedding of x [batch, time, heads, head_width], computed in fp32."""
+        left, right = x.float().chunk(2, dim=-1)
+        return torch.cat([left * cos - right * sin, right * cos + left * sin], -1).to(x.dtype)
 
     @staticmethod
     def _feed_forward(mlp: Any, x: Tensor) -> Tensor:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from .batches import Row
 from .extraction import Example, Extraction, messy
 from .model import BOS, EOS
 from .tokenizer import glue_words, train_tokenizer
-from .training import MakeRow, Row
 
 MESSY_SHARE = 0.03
 GENERIC_START, GENERIC_END, GENERIC_STEPS = 0.6, 0.12, 250
@@ -19,9 +20,23 @@ GENERIC_START, GENERIC_END, GENERIC_STEPS = 0.6, 0.12, 250
 
 def prompt_row(tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str) -> Row:
     """`<bos>` prompt answer `<eos>`; the answer and `<eos>` are to be learned."""
-    before = [BOS, *tokenizer(prompt, add_special_tokens=False).input_ids]
-    after = [*tokenizer(answer, add_special_tokens=False).input_ids, EOS]
-    return Row(before + after, [False] * len(before) + [True] * len(after))
+    return branched_row(tokenizer, "", [(prompt, answer)])
+
+
+def branched_row(
+    tokenizer: PreTrainedTokenizerFast, text: str, asked: list[tuple[str, str]]
+) -> Row:
+    """One text that several pairs of a rest of the prompt and an answer share."""
+    ids = [BOS, *tokenizer(text, add_special_tokens=False).input_ids]
+    target = [False] * len(ids)
+    starts = []
+    for prompt, answer in asked:
+        before = tokenizer(prompt, add_special_tokens=False).input_ids
+        after = [*tokenizer(answer, add_special_tokens=False).input_ids, EOS]
+        starts.append(len(ids))
+        ids += before + after
+        target += [False] * len(before) + [True] * len(after)
+    return Row(ids, target, tuple(starts))
 
 
 def generic_share(step: int) -> float:
@@ -30,18 +45,27 @@ def generic_share(step: int) -> float:
     return GENERIC_END + (GENERIC_START - GENERIC_END) * left
 
 
-def extraction_rows(tokenizer: PreTrainedTokenizerFast, begun: bool = False) -> MakeRow:
-    """Makes training rows of the extraction task; `begun` skips the loose rows of the beginning."""
-    skipped = GENERIC_STEPS if begun else 0
+@dataclass(frozen=True)
+class ExtractionRows:
+    """Makes training rows of the extraction task.
 
-    def make(rng: random.Random, step: int) -> Row:
-        example = Extraction(rng, "train").example(generic=generic_share(step + skipped))
-        answer = example.answer()
-        if rng.random() < MESSY_SHARE:
-            answer = messy(rng, answer)
-        return prompt_row(tokenizer, example.prompt(), answer)
+    `begun` skips the many loose rows of the beginning; `lists` is how many field lists are asked
+    of one text.
+    """
 
-    return make
+    tokenizer: PreTrainedTokenizerFast
+    begun: bool = False
+    lists: int = 1
+
+    def __call__(self, rng: random.Random, step: int) -> Row:
+        share = generic_share(step + GENERIC_STEPS * self.begun)
+        examples = Extraction(rng, "train").examples(self.lists, generic=share)
+        asked = []
+        for example in examples:
+            sloppy = rng.random() < MESSY_SHARE
+            answer = messy(rng, example.answer()) if sloppy else example.answer()
+            asked.append((example.prompt().removeprefix(example.text), answer))
+        return branched_row(self.tokenizer, examples[0].text, asked)
 
 
 def strings(value: Any) -> Iterator[str]:

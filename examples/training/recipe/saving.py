@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from .model import BOS, EOS, PAD
 
 def save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path, max_new_tokens: int) -> None:
     """Writes weights in fp16, configuration and tokenizer to `folder`."""
-    model = model.eval().to(torch.float16)
+    model = copy.deepcopy(model).eval().to("cpu", torch.float16)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=BOS,
         eos_token_id=EOS,

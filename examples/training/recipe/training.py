@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,25 +13,22 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from .model import PAD, LeanForward
+from .batches import Batch, MakeRow, Supply, pools
+from .model import LeanForward
+from .muon import Muon
 
-IGNORED = -100
-
-
-@dataclass(frozen=True)
-class Row:
-    """Token ids of one example; `target[i]` says whether `ids[i]` is to be learned."""
-
-    ids: list[int]
-    target: list[bool]
+Report = Callable[[int, Tensor], None]
+"""Called after each step with its number and the smoothed loss."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does: `steps` of `rows` examples each, at most `longest` tokens long.
+    """What a run does: `steps` of `rows` rows each, at most `longest` tokens long.
 
-    Learning rates rise over `warmup` steps, hold for a share `constant` of the run, then fall.
-    Rows are made `pool` at a time and grouped by length.
+    Learning rates rise over `warmup` steps, hold for a share `constant` of the run, then fall
+    to `lowest`. With `minutes` the run follows the clock where that is faster than the steps.
+    A forward pass takes `micro` rows, so that they fit into the caches; rows are made `pool` at a
+    time, by `workers` processes.
     """
 
     steps: int
@@ -39,48 +37,28 @@ class Plan:
     adam_rate: float = 3e-3
     warmup: int = 60
     constant: float = 0.4
+    lowest: float = 0.01
     longest: int = 256
+    micro: int = 4
     pool: int = 1024
+    workers: int = 0
     seed: int = 0
+    device: str = "cpu"
+    minutes: float | None = None
 
 
-MakeRow = Callable[[random.Random, int], Row]
-"""Makes a fresh example from a generator; gets the number of the step it is made for."""
+def rate(step: int, progress: float, plan: Plan) -> float:
+    """Factor on the learning rates: warm-up, constant, then linear to `lowest`."""
+    left = (1 - progress) / (1 - plan.constant) if plan.constant < 1 else 1.0
+    fall = plan.lowest + (1 - plan.lowest) * min(1.0, left)
+    return min(1.0, (step + 1) / plan.warmup) * fall
 
 
-def collate(rows: list[Row]) -> tuple[Tensor, Tensor]:
-    """Inputs and labels, both [batch, time], right-padded; labels are shifted by one."""
-    length = max(len(row.ids) for row in rows) - 1
-    inputs = torch.full((len(rows), length), PAD)
-    labels = torch.full((len(rows), length), IGNORED)
-    for i, row in enumerate(rows):
-        size = len(row.ids) - 1
-        inputs[i, :size] = torch.tensor(row.ids[:-1])
-        wanted = [t if on else IGNORED for t, on in zip(row.ids[1:], row.target[1:], strict=True)]
-        labels[i, :size] = torch.tensor(wanted)
-    return inputs, labels
-
-
-def batches(make_row: MakeRow, plan: Plan) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of rows of similar length; no row is made twice on purpose."""
-    rng = random.Random(plan.seed + 1000)
-    done = 0
-    while True:
-        pool = [make_row(rng, done) for _ in range(plan.pool)]
-        pool = [row for row in pool if len(row.ids) <= plan.longest]
-        pool.sort(key=lambda row: len(row.ids) + 3 * rng.random())
-        groups = [pool[i : i + plan.rows] for i in range(0, len(pool), plan.rows)]
-        rng.shuffle(groups)
-        for group in groups:
-            yield collate(group)
-            done += 1
-
-
-def rate(step: int, plan: Plan) -> float:
-    """Factor on the learning rates: warm-up, constant, then linear to one hundredth."""
-    progress = step / plan.steps
-    fall = max(0.01, 1 - (progress - plan.constant) / (1 - plan.constant))
-    return min(1.0, (step + 1) / plan.warmup) * (1.0 if progress < plan.constant else fall)
+def has_bfloat16(device: str) -> bool:
+    """Whether bfloat16 is faster than float32; on some processors it is ten times slower."""
+    if device != "cpu":
+        return True
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 
 def optimisers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
@@ -89,54 +67,83 @@ def optimisers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimize
     is_matrix = {name: p.ndim == 2 and "embed" not in name for name, p in named}
     matrices = [p for name, p in named if is_matrix[name]]
     others = [p for name, p in named if not is_matrix[name]]
+    dtype = torch.bfloat16 if has_bfloat16(plan.device) else torch.float32
     return [
-        torch.optim.Muon(matrices, lr=plan.muon_rate, momentum=0.95, weight_decay=0.01),
+        Muon(matrices, lr=plan.muon_rate, momentum=0.95, weight_decay=0.01, dtype=dtype),
         torch.optim.AdamW(others, lr=plan.adam_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
 
-def loss_of(forward: LeanForward, inputs: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over target positions (logits are made only there)."""
-    with torch.autocast("cpu", torch.bfloat16):
-        wanted = labels >= 0
-        logits = forward.logits(forward.hidden(inputs)[wanted])
-    return nnf.cross_entropy(logits, labels[wanted])
+def precision(device: str) -> AbstractContextManager[object]:
+    """Where the forward pass is computed: in bfloat16 if the device has it."""
+    return torch.autocast(device, torch.bfloat16) if has_bfloat16(device) else nullcontext()
+
+
+def loss_of(forward: LeanForward, batch: Batch) -> Tensor:
+    """Summed cross-entropy over target positions (logits are made only there)."""
+    learned = batch.learned
+    branches = batch.branches if int(batch.branches.max()) > 1 else None
+    with precision(str(batch.inputs.device.type)):
+        hidden = forward.hidden(batch.inputs, batch.positions, branches, learned)
+        logits = forward.logits(hidden)
+    return nnf.cross_entropy(logits, batch.labels[learned], reduction="sum")
+
+
+def learn(forward: LeanForward, batches: list[Batch]) -> Tensor:
+    """Gradients of the mean loss of a step's batches; returns that loss."""
+    count = sum(int(batch.learned.sum()) for batch in batches)
+    total = torch.zeros((), device=batches[0].inputs.device)
+    for batch in batches:
+        loss = loss_of(forward, batch) / count
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    return total
 
 
 def train(
     model: LlamaForCausalLM,
     make_row: MakeRow,
     plan: Plan,
-    report: Callable[[int, float], None] | None = None,
+    report: Report | None = None,
 ) -> float:
     """Trains `model` in place and returns the smoothed final loss."""
+    model.to(plan.device)  # type: ignore[arg-type]
     forward, optims = LeanForward(model), optimisers(model, plan)
-    full = [group["lr"] for optim in optims for group in optim.param_groups]
-    smooth = float("nan")
-    stream = batches(make_row, plan)
+    groups = [group for optim in optims for group in optim.param_groups]
+    full = [group["lr"] for group in groups]
+    micro = min(plan.micro, plan.rows)
+    supply = Supply(micro, plan.pool, plan.longest, plan.seed + 1000, plan.workers)
+    made = pools(make_row, supply, max(1, plan.pool // plan.rows))
+    stream = itertools.chain.from_iterable(made)
+    smooth, start = torch.full((), float("nan")), time.monotonic()
     for step in range(plan.steps):
-        loss = loss_of(forward, *next(stream))
-        loss.backward()  # type: ignore[no-untyped-call]
+        progress = step / plan.steps
+        if plan.minutes is not None:
+            progress = max(progress, (time.monotonic() - start) / (60 * plan.minutes))
+        if progress >= 1:
+            break
+        batches = list(itertools.islice(stream, max(1, plan.rows // micro)))
+        loss = learn(forward, [batch.to(plan.device) for batch in batches])
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        groups = [group for optim in optims for group in optim.param_groups]
         for group, top in zip(groups, full, strict=True):
-            group["lr"] = top * rate(step, plan)
+            group["lr"] = top * rate(step, progress, plan)
         for optim in optims:
             optim.step()
             optim.zero_grad()
-        smooth = loss.item() if step == 0 else 0.97 * smooth + 0.03 * loss.item()
+        smooth = loss if step == 0 else 0.97 * smooth + 0.03 * loss
         if report is not None:
             report(step + 1, smooth)
-    return smooth
+    made.close()
+    return smooth.item()
 
 
-def printer(every: int) -> Callable[[int, float], None]:
-    """A report that prints step, loss and processor seconds."""
-    start = time.process_time()
+def printer(every: int) -> Report:
+    """A report that prints step, loss and seconds."""
+    start = time.monotonic()
 
-    def report(step: int, loss: float) -> None:
+    def report(step: int, loss: Tensor) -> None:
         if step == 1 or step % every == 0:
-            spent = time.process_time() - start
-            print(f"step {step:5d}  loss {loss:.4f}  {spent:.0f} core-s", flush=True)
+            spent = time.monotonic() - start
+            print(f"step {step:5d}  loss {loss.item():.4f}  {spent:.0f} s", flush=True)
 
     return report

@@ -1,0 +1,126 @@
+"""Rows, batches of them, and where they come from: this process or several workers."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .model import PAD
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Row:
+    """Token ids of one example; `target[i]` says whether `ids[i]` is to be learned.
+
+    Several answers to one text are branches: each of `starts` begins one, and no branch sees
+    another. What stands before the first start is seen by all.
+    """
+
+    ids: list[int]
+    target: list[bool]
+    starts: tuple[int, ...] = ()
+
+
+MakeRow = Callable[[random.Random, int], Row]
+"""Makes a fresh example from a generator; gets the number of the step it is made for."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs, labels (shifted by one), positions and branches, all [batch, time], right-padded."""
+
+    inputs: Tensor
+    labels: Tensor
+    positions: Tensor
+    branches: Tensor
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The fields in their order."""
+        return self.inputs, self.labels, self.positions, self.branches
+
+    def to(self, device: str) -> Batch:
+        """The same batch on a device."""
+        return Batch(*(part.to(device, non_blocking=True) for part in self.parts))
+
+    @property
+    def learned(self) -> Tensor:
+        """True where a token is to be learned."""
+        return self.labels >= 0
+
+
+@dataclass(frozen=True)
+class Supply:
+    """How rows become batches: `micro` rows of similar length each, out of pools of `pool` rows.
+
+    Pools do not depend on the number of workers (0: this process makes them).
+    """
+
+    micro: int = 4
+    pool: int = 1024
+    longest: int = 256
+    seed: int = 0
+    workers: int = 0
+
+
+def collate(rows: list[Row]) -> Batch:
+    """Rows as a batch."""
+    length = max(len(row.ids) for row in rows) - 1
+    inputs = torch.full((len(rows), length), PAD)
+    labels = torch.full((len(rows), length), IGNORED)
+    positions, branches = torch.zeros_like(inputs), torch.zeros_like(inputs)
+    for i, row in enumerate(rows):
+        size = len(row.ids) - 1
+        inputs[i, :size] = torch.tensor(row.ids[:-1])
+        wanted = [t if on else IGNORED for t, on in zip(row.ids[1:], row.target[1:], strict=True)]
+        labels[i, :size] = torch.tensor(wanted)
+        positions[i, :size] = torch.arange(size)
+        for number, start in enumerate(row.starts, 1):
+            branches[i, start:] = number
+            positions[i, start:size] = torch.arange(size - start) + row.starts[0]
+    return Batch(inputs, labels, positions, branches)
+
+
+def pool_of(make_row: MakeRow, supply: Supply, number: int, step: int) -> list[Batch]:
+    """The batches of one pool in random order."""
+    rng = random.Random(f"{supply.seed} {number}")
+    rows = [make_row(rng, step) for _ in range(supply.pool)]
+    rows = [row for row in rows if len(row.ids) <= supply.longest]
+    rows.sort(key=lambda row: len(row.ids) + 3 * rng.random())
+    batches = [collate(rows[i : i + supply.micro]) for i in range(0, len(rows), supply.micro)]
+    rng.shuffle(batches)
+    return batches
+
+
+def packed_pool(make_row: MakeRow, supply: Supply, number: int, step: int) -> list[Any]:
+    """A pool as arrays, which travel between processes without a file handle each."""
+    batches = pool_of(make_row, supply, number, step)
+    return [torch.stack(batch.parts).to(torch.int32).numpy() for batch in batches]
+
+
+def pools(make_row: MakeRow, supply: Supply, steps_each: int) -> Iterator[list[Batch]]:
+    """Endless pools, each of which lasts about `steps_each` steps; no row is made twice."""
+    if not supply.workers:
+        for number in itertools.count():
+            yield pool_of(make_row, supply, number, number * steps_each)
+    numbers, context = itertools.count(), get_context("spawn")
+    with ProcessPoolExecutor(supply.workers, context, torch.set_num_threads, (1,)) as crew:
+        ahead: deque[Future[list[Any]]] = deque()
+        while True:
+            while len(ahead) < 2 * supply.workers:
+                number = next(numbers)
+                at = number * steps_each
+                ahead.append(crew.submit(packed_pool, make_row, supply, number, at))
+            arrays = ahead.popleft().result()
+            yield [Batch(*torch.from_numpy(array).long()) for array in arrays]
