@@ -1,4 +1,4 @@
-"""Packed token masks applied to logits: a torch reference for any device, a numba twin for CPUs.
+"""Packed token masks applied to logits: a torch reference, a numba and a Triton twin.
 
 Bit `t % 32` of word `t // 32` of a mask stands for token `t`.
 """
@@ -12,6 +12,8 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
+
+from guided.kernels.dispatch import Implementation, implementation, triton_kernel
 
 _CPU_TYPES = (torch.float32, torch.float64)
 
@@ -71,10 +73,15 @@ def _first_two(mask):  # type: ignore[no-untyped-def]
 
 def apply_masks(logits: Tensor, masks: NDArray[np.int32]) -> Tensor:
     """`logits [n, V]` with `-inf` written in place wherever `masks [n, ceil(V/32)]` has no bit."""
-    if logits.device.type == "cpu" and logits.dtype in _CPU_TYPES and logits.is_contiguous():
+    chosen = implementation(logits.device)
+    if chosen is Implementation.NUMBA and logits.dtype in _CPU_TYPES and logits.is_contiguous():
         array: NDArray[Any] = logits.detach().numpy()
         _fill(array, masks)
         return logits
+    if chosen is Implementation.TRITON and logits.stride(-1) == 1:
+        packed = masks_on(logits.device, masks)
+        found: Tensor = triton_kernel("mask_apply", "apply_masks")(logits, packed)
+        return found
     return apply_masks_torch(logits, masks)
 
 
