@@ -7,6 +7,7 @@ from guided.decoding.drafters.ngram import LogitNgram
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafters.recycling import Recycling
 from guided.decoding.drafters.spelling import spell_as
+from guided.decoding.drafters.structured import Structured
 from guided.decoding.drafters.suffix import Suffix
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Observation",
     "Recycling",
     "Request",
+    "Structured",
     "Suffix",
     "spell_as",
 ]
