@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from guided.generation import generate as generate
     from guided.generation import run as run
     from guided.grammars.json_schema import explain as explain
+    from guided.hf import GuidedGeneration as GuidedGeneration
     from guided.hf import GuidedLogitsProcessor as GuidedLogitsProcessor
     from guided.model import Model as Model
     from guided.model import load as load
@@ -20,6 +21,7 @@ _PARTS = frozenset({"controls", "decoding", "errors", "grammars", "rewards", "se
 
 #: Public names and where they live; nothing heavy is imported before it is asked for.
 _HOMES = {
+    "GuidedGeneration": "guided.hf",
     "GuidedLogitsProcessor": "guided.hf",
     "Model": "guided.model",
     "Result": "guided.result",
@@ -31,6 +33,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "GuidedGeneration",
     "GuidedLogitsProcessor",
     "Model",
     "Result",

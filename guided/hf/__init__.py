@@ -1,5 +1,6 @@
 """Grammars inside Hugging Face `generate`."""
 
+from guided.hf.custom_generate import GuidedGeneration, GuidedGenerationOutput
 from guided.hf.processor import GuidedLogitsProcessor
 
-__all__ = ["GuidedLogitsProcessor"]
+__all__ = ["GuidedGeneration", "GuidedGenerationOutput", "GuidedLogitsProcessor"]

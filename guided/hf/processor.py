@@ -14,13 +14,11 @@ from transformers import LogitsProcessor
 
 from guided.controls.grammar_mask import GrammarMask
 from guided.controls.pipeline import Pipeline, apply_all
-from guided.controls.protocol import Context, Control, Stage
+from guided.controls.protocol import Context, Stage
 from guided.errors import ControlError, DeadEndError, LogitsError, VocabularyError
-from guided.grammars.grammar import Grammar
-from guided.grammars.vocabulary import Vocabulary
+from guided.hf.entries import controls_of, vocabulary_of
 from guided.hf.prompts import GivenPrompts, ObservedPrompts, as_rows, spread
 from guided.hf.states import Ended, PrefixStates
-from guided.outputs import output_of
 
 
 class GuidedLogitsProcessor(LogitsProcessor):
@@ -73,7 +71,7 @@ class GuidedLogitsProcessor(LogitsProcessor):
         if not entries:
             raise ControlError("no grammar and no control was given")
         self.pipelines = [_pipeline(entry) for entry in entries]
-        self.vocabulary = _vocabulary(vocabulary, stop_ids)
+        self.vocabulary = vocabulary_of(vocabulary, stop_ids)
         self.max_new_tokens = max_new_tokens
         self._cache_bytes = cache_bytes
         self._caches: OrderedDict[tuple[int, bytes], PrefixStates] = OrderedDict()
@@ -206,38 +204,15 @@ class GuidedLogitsProcessor(LogitsProcessor):
 
 
 def _pipeline(entry: Any) -> Pipeline:
-    parts = list(entry) if isinstance(entry, list | tuple) else [entry]
-    return Pipeline(_control(part) for part in parts)
-
-
-def _control(part: Any) -> Control:
-    if not isinstance(part, Control):
-        grammar = part if isinstance(part, Grammar) else output_of(schema=part).grammar
-        if grammar is None:
-            raise ControlError("None is neither a grammar, an output type nor a control")
-        return GrammarMask(grammar)
-    if part.stage == Stage.CORRECTION:
-        raise ControlError(
-            f"{type(part).__name__} must come last, but generate applies its temperature, top-k "
-            "and top-p after custom processors; use guided.generate"
-        )
-    return part
-
-
-def _vocabulary(source: Any, stop_ids: Iterable[int] | None) -> Vocabulary:
-    found = source if isinstance(source, Vocabulary) else getattr(source, "vocabulary", None)
-    if found is None:
-        found = Vocabulary.from_tokenizer(source, stop_ids=stop_ids)
-    elif not isinstance(found, Vocabulary):
-        raise VocabularyError(f"{type(source).__name__} has no guided.grammars.Vocabulary")
-    elif stop_ids is not None and frozenset(stop_ids) != found.stop_ids:
-        raise ControlError("stop_ids differ from those of the vocabulary that was given")
-    if not found.stop_ids:
-        raise VocabularyError(
-            "the tokenizer has no end-of-sequence token; pass stop_ids=[...], the ids at which "
-            "generate stops"
-        )
-    return found
+    found = controls_of(entry)
+    for control in found:
+        if control.stage == Stage.CORRECTION:
+            raise ControlError(
+                f"{type(control).__name__} must come last, but generate applies its temperature, "
+                "top-k and top-p after custom processors; use guided.generate, or generate with "
+                "custom_generate=guided.GuidedGeneration(...)"
+            )
+    return Pipeline(found)
 
 
 def _check_budget(pipeline: Pipeline, context: Context) -> None:
