@@ -70,6 +70,18 @@ def draw(
     return _IMPLEMENTATIONS[implementation(logits.device)](logits, masks, temperature, uniforms)
 
 
+def log_totals(logits: Tensor) -> Tensor:
+    """log(sum(exp(x))) of every row `[n, V]`, in float64; not finite where a row is bad."""
+    if logits.dtype in _HALF:
+        logits = logits.float()
+    if implementation(logits.device) is not Implementation.NUMBA:
+        return logits.double().logsumexp(dim=-1)
+    flat, stride = _flat(logits)
+    out = np.empty(len(logits))
+    sampling_cpu.log_totals(flat, stride, logits.shape[1], out)
+    return torch.from_numpy(out)
+
+
 def draw_torch(
     logits: Tensor, masks: Masks | None, temperature: float, uniforms: Tensor | None
 ) -> Drawn:

@@ -241,3 +241,13 @@ def draw_rows(  # type: ignore[no-untyped-def]
         tokens[row], log_p[row], log_q[row], status[row] = _draw_row(
             x, masks[row], temperature, numbers[row], greedy, weights, scaled, sums
         )
+
+
+@njit(cache=True, nogil=True)
+def log_totals(flat, stride, width, out):  # type: ignore[no-untyped-def]
+    """Fills `out` with log(sum(exp(x))) of every row; NaN for a NaN, +inf, or nothing finite."""
+    weights = np.empty(BLOCK, np.float64)
+    for row in range(len(out)):
+        x = flat[row * stride : row * stride + width]
+        top = np.float64(greatest(x))
+        out[row] = top + math.log(_sum_raw(x, top, weights)) if top < np.inf else np.nan

@@ -13,7 +13,7 @@ from guided.controls.law import Temperature
 from guided.decoding import Greedy, Plain, Stream
 from guided.decoding.sampling import uniforms
 from guided.kernels.mask_apply import apply_masks_torch, pack_tokens
-from guided.kernels.masked_sampling import Masks, Status, draw, draw_torch
+from guided.kernels.masked_sampling import Masks, Status, draw, draw_torch, log_totals
 
 # Triton's interpreter computes with numpy, which warns of the -inf that kernels handle.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -120,6 +120,15 @@ def test_a_row_does_not_depend_on_its_neighbours_or_where_it_lies(way) -> None:
             masks[row : row + 1], 1.0, uniforms(STREAMS[row : row + 1]),
         )  # fmt: skip
         assert [column[row] for column in together] == [column[0] for column in alone]
+
+
+def test_totals_are_those_of_logsumexp_and_not_finite_for_bad_rows(way) -> None:
+    logits, _ = case(700, torch.float32)
+    logits[1, ::3] = -torch.inf
+    logits[3, 5], logits[4, 5], logits[5] = torch.nan, torch.inf, -torch.inf
+    found = log_totals(logits.to(way.device)).cpu()
+    assert torch.allclose(found[:3], logits[:3].double().logsumexp(-1), rtol=1e-14)
+    assert not found[3:].isfinite().any()
 
 
 def test_no_rows_and_half_precision(way) -> None:
