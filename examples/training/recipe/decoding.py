@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -44,6 +45,8 @@ def _continue(
     """New token ids per row of a left-padded batch."""
     ids, mask = encoded["input_ids"], encoded["attention_mask"]
     positions = (mask.cumsum(1) - 1).clamp(min=0)
+    parameters = inspect.signature(model.forward).parameters
+    name = "cache" if "cache" in parameters else "past_key_values"  # renamed in transformers 5.24
     cache, made = None, []
     running = torch.ones(len(ids), dtype=torch.bool)
     for _ in range(longest):
@@ -51,11 +54,11 @@ def _continue(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **{name: cache},
         )
-        cache = out.past_key_values
+        cache = out[name]
         token = _pick(out.logits[:, -1].float(), temperature, generator)
         made.append(torch.where(running, token, EOS))
         running &= token != EOS
