@@ -6,10 +6,15 @@ import threading
 from typing import Literal
 from weakref import WeakKeyDictionary
 
-from guided.decoding.drafters.grammar import GrammarText
-from guided.decoding.drafters.lookup import Lookup
-from guided.decoding.drafters.protocol import Drafter
-from guided.decoding.drafters.spelling import spell_as
+from guided.decoding.drafters import (
+    Drafter,
+    DraftModel,
+    GrammarText,
+    Lookup,
+    Structured,
+    Suffix,
+    spell_as,
+)
 from guided.decoding.speculation import Speculation
 from guided.errors import InputError
 from guided.model import Model
@@ -36,7 +41,7 @@ def speculation(model: Model, draft: Draft) -> Speculation | None:
     if isinstance(draft, Drafter):
         return Speculation([draft])
     if isinstance(draft, Model):
-        return Speculation([*drafters(model), _model_drafter(model, draft)])
+        return Speculation([*drafters(model), DraftModel(draft, model.vocabulary)])
     raise InputError(
         'draft must be "auto", None, a small guided.Model, a drafter or a Speculation, '
         f"not {draft!r}"
@@ -46,7 +51,8 @@ def speculation(model: Model, draft: Draft) -> Speculation | None:
 def drafters(model: Model) -> list[Drafter]:
     """The drafters of "auto", which need nothing but the model's tokenizer."""
     spell = spell_as(model.tokenizer, model.vocabulary) if model.tokenizer is not None else None
-    return [GrammarText(model.vocabulary, spell), Lookup(model.vocabulary)]
+    grammar = GrammarText(model.vocabulary, spell)
+    return [Structured(grammar, Lookup(model.vocabulary)), Suffix(model.vocabulary)]
 
 
 def _auto(model: Model) -> Speculation:
@@ -56,9 +62,3 @@ def _auto(model: Model) -> Speculation:
     if model not in known:
         known[model] = Speculation(drafters(model))
     return known[model]
-
-
-def _model_drafter(model: Model, small: Model) -> Drafter:
-    from guided.decoding.drafters.draft_model import DraftModel
-
-    return DraftModel(small, model.vocabulary)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 WIDTHS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
 #: Weight of a new measurement.
-_FRESH = 0.15
+_FRESH = 0.1
+#: Measurements of which the least counts.
+_COLD = 3
 #: Cost of a width that was never tried, relative to a straight line from one token to this share.
 _GUESS = 0.08
 
@@ -18,7 +20,8 @@ _GUESS = 0.08
 class Mean:
     """A running mean that follows changes; a single outlier moves it little.
 
-    `value` is None before the first measurement.
+    The least of the first few counts, since the first times are slow: memory is allocated, kernels
+    are compiled. `value` is None before the first measurement.
     """
 
     value: float | None = None
@@ -27,12 +30,15 @@ class Mean:
     def add(self, seconds: float) -> None:
         """Takes in a measurement."""
         self.count += 1
-        if self.value is None:
-            self.value = seconds
+        if self.value is None or self.count <= _COLD:
+            self.value = seconds if self.value is None else min(self.value, seconds)
             return
-        # The first passes of a shape are slow (allocation, compilation).
-        near = min(seconds, 2 * self.value)
-        self.value += max(_FRESH, 1 / self.count) * (near - self.value)
+        self.value += _FRESH * (min(seconds, 2 * self.value) - self.value)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether enough has been measured to rely on."""
+        return self.count > _COLD
 
 
 def _bucket(value: int, edges: tuple[int, ...]) -> int:
@@ -57,9 +63,9 @@ class CostModel:
         self.drafting.setdefault(_bucket(rows, _BATCHES), Mean()).add(seconds)
 
     def draft_seconds(self, rows: int) -> float:
-        """Expected time of drafting."""
+        """Expected time of drafting; 0 until it is known."""
         mean = self.drafting.get(_bucket(rows, _BATCHES))
-        return mean.value if mean is not None and mean.value is not None else 0.0
+        return mean.value if mean is not None and mean.value is not None and mean.is_warm else 0.0
 
     def relative(self, rows: int, width: int) -> float:
         """Expected time of a pass, relative to one of a single token for each row."""

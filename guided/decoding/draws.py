@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from guided.controls.pipeline import Plain, apply_all
-from guided.decoding.branch import Branch
-from guided.decoding.sampling import Greedy, Sampler, log_total, uniforms
+from guided.controls.pipeline import Pipeline, Plain, States, apply_all
+from guided.decoding.sampling import Greedy, Sampler, Stream, log_total, uniforms
 from guided.decoding.sampling import Plain as Inversion
 from guided.errors import DeadEndError, LogitsError
 from guided.kernels import masked_sampling
@@ -28,6 +28,33 @@ class Drawn(NamedTuple):
     log_q: float
 
 
+class Spot(Protocol):
+    """A node of a token tree: a branch, or a guess that follows it."""
+
+    pipeline: Pipeline
+    states: States
+
+    @property
+    def stream(self) -> Stream:
+        """Where the node's random number comes from."""
+        ...
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens before it, the prompt's left out."""
+        ...
+
+
+@dataclass(slots=True)
+class Guess:
+    """A node that a draft holds; `stream` and `tokens` are those of a branch that got there."""
+
+    pipeline: Pipeline
+    states: States
+    stream: Stream
+    tokens: Sequence[int]
+
+
 def full_precision(logits: Tensor) -> Tensor:
     """Half precision becomes single; the rest stays as it is."""
     return logits.float() if logits.dtype in _HALF else logits
@@ -35,7 +62,7 @@ def full_precision(logits: Tensor) -> Tensor:
 
 def draw(
     sampler: Sampler,
-    branches: Sequence[Branch],
+    branches: Sequence[Spot],
     raw: Tensor,
     aux: Mapping[str, Tensor],
 ) -> list[Drawn]:
@@ -69,7 +96,7 @@ def draw(
     return [Drawn(int(row[0]), row[1], row[2]) for row in told]
 
 
-def _plain(sampler: Sampler, branches: Sequence[Branch]) -> Plain | None:
+def _plain(sampler: Sampler, branches: Sequence[Spot]) -> Plain | None:
     """What all branches' controls amount to, where one kernel does it all."""
     if not isinstance(sampler, Inversion | Greedy):
         return None
@@ -77,25 +104,44 @@ def _plain(sampler: Sampler, branches: Sequence[Branch]) -> Plain | None:
     return first if all(branch.pipeline.plain == first for branch in branches) else None
 
 
-def _fused(
-    sampler: Sampler, branches: Sequence[Branch], raw: Tensor, plain: Plain
-) -> list[Drawn]:
+def _fused(sampler: Sampler, branches: Sequence[Spot], raw: Tensor, plain: Plain) -> list[Drawn]:
     """The same in one kernel: temperature, mask, softmax and draw."""
+    drawn, statuses = _kernel(sampler, branches, raw, plain)
+    for branch, status in zip(branches, statuses, strict=True):
+        if status != masked_sampling.Status.OK:
+            is_number = status != masked_sampling.Status.NOT_NUMBERS
+            check_row(branch, total=0.0 if is_number else math.nan, best=-math.inf)
+    return drawn
+
+
+def _kernel(
+    sampler: Sampler, branches: Sequence[Spot], raw: Tensor, plain: Plain
+) -> tuple[list[Drawn], list[float]]:
+    """What was drawn, and the status of every row."""
     index = plain.mask
     masks = None
     if index is not None:
         masks = np.stack([branch.states[index].mask for branch in branches])
     numbers = uniforms([branch.stream for branch in branches]) if sampler.is_random else None
-    drawn = masked_sampling.draw(raw, masks, plain.temperature, numbers)
-    told = torch.stack([x.double() for x in drawn]).T.tolist()
-    for branch, (_, _, _, status) in zip(branches, told, strict=True):
-        if status != masked_sampling.Status.OK:
-            is_number = status != masked_sampling.Status.NOT_NUMBERS
-            check_row(branch, total=0.0 if is_number else math.nan, best=-math.inf)
-    return [Drawn(int(token), log_p, log_q) for token, log_p, log_q, _ in told]
+    found = masked_sampling.draw(raw, masks, plain.temperature, numbers)
+    told = torch.stack([x.double() for x in found]).T.tolist()
+    return [Drawn(int(row[0]), row[1], row[2]) for row in told], [row[3] for row in told]
 
 
-def check_row(branch: Branch, total: float, best: float) -> None:
+def draw_ahead(sampler: Sampler, spots: Sequence[Spot], raw: Tensor) -> list[Drawn] | None:
+    """One token for every node of some trees at once, so that a GPU is waited for only once.
+
+    None where the controls do not allow it, or where some node has no token to draw, which is an
+    error only if the walk gets there.
+    """
+    plain = _plain(sampler, spots)
+    if plain is None:
+        return None
+    drawn, statuses = _kernel(sampler, spots, raw, plain)
+    return drawn if all(status == masked_sampling.Status.OK for status in statuses) else None
+
+
+def check_row(branch: Spot, total: float, best: float) -> None:
     """Refuses logits that no token can be drawn from.
 
     Args:

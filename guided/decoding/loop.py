@@ -13,7 +13,7 @@ from guided.decoding.branch import Branch
 from guided.decoding.chains import verify_chains
 from guided.decoding.drafters.protocol import Observation
 from guided.decoding.drafts import ROOT, Draft
-from guided.decoding.draws import Drawn, draw
+from guided.decoding.draws import Drawn, Guess, Spot, draw, draw_ahead
 from guided.decoding.masks import Feed
 from guided.decoding.rig import Rig
 from guided.decoding.sampling import Sampler
@@ -91,6 +91,8 @@ class Loop:
         self.rows: list[Row] = []
         self.waiting: list[Branch] = []
         self._freed = False
+        # One transfer for all nodes of a round, where each is dear; else only the nodes needed.
+        self.draws_ahead = rig.device.type != "cpu"
 
     @property
     def is_done(self) -> bool:
@@ -196,16 +198,20 @@ class Loop:
             if chains:
                 self._verify(self.speculation.verifier, chains, at, raw, aux)
                 going = [row for row in going if not row.draft.tokens]
+        ahead = self._ahead(going, at, raw) if self.draws_ahead else None
         levels = 0
         while going:
             numbers = [at[id(row)][0] for row in going]
             positions = [at[id(row)][1] for row in going]
-            drawn = draw(
-                self.sampler,
-                [row.branch for row in going],
-                _picked(raw, numbers, positions),
-                {name: _picked(x, numbers, positions) for name, x in aux.items()},
-            )
+            if ahead is not None:
+                drawn = [ahead[node] for node in zip(numbers, positions, strict=True)]
+            else:
+                drawn = draw(
+                    self.sampler,
+                    [row.branch for row in going],
+                    _picked(raw, numbers, positions),
+                    {name: _picked(x, numbers, positions) for name, x in aux.items()},
+                )
             if began is not None:
                 began = self._time(*began, len(rows), levels)
             levels += 1
@@ -219,6 +225,33 @@ class Loop:
                 elif row.branch.finish_reason is None:
                     row.pausing = self.until is not None and self.until(row.branch)
             going = further
+
+    def _ahead(
+        self, rows: Sequence[Row], at: dict[int, tuple[int, int]], raw: Tensor
+    ) -> dict[tuple[int, int], Drawn] | None:
+        """Tokens for all nodes by (row, position in the pass); None where that does not work."""
+        spots: list[Spot] = []
+        nodes: list[tuple[int, int]] = []
+        for row in rows:
+            branch, (number, root) = row.branch, at[id(row)]
+            first = branch.stream
+            states = {ROOT: branch.states}
+            depths = row.draft.depths()
+            spots.append(branch)
+            nodes.append((number, root))
+            for node, (token, parent) in enumerate(
+                zip(row.draft.tokens, row.draft.parents, strict=True)
+            ):
+                states[node] = branch.pipeline.step(states[parent], token)
+                position = first.position + depths[node] + 1
+                stream = first._replace(position=position)
+                spots.append(Guess(branch.pipeline, states[node], stream, range(position)))
+                nodes.append((number, root + 1 + node))
+        if len(spots) == len(rows):
+            return None
+        numbers, positions = zip(*nodes, strict=True)
+        drawn = draw_ahead(self.sampler, spots, _picked(raw, numbers, positions))
+        return dict(zip(nodes, drawn, strict=True)) if drawn is not None else None
 
     def _take(self, row: Row, one: Drawn, position: int) -> int | None:
         """Adds a token; the position in the pass of the guess that it confirms, if it does."""

@@ -53,7 +53,8 @@ class Speculation:
 
     Args:
         drafters: where guesses come from; the first one's stand first.
-        verifier: None, or what verifies chains that were drawn at random (`Chain`, `Block`).
+        verifier: None, or what verifies chains that were drawn at random (`Chain`, `Block`);
+            these are as long as their drafter makes them.
         policy: how many guesses are tried; by default as many as measurements say pay.
 
     Raises:
@@ -114,7 +115,9 @@ class Speculation:
                 for branch, draft in zip(branches, proposed[0], strict=True)
             ]
         self.policy.drafted(rows, time.perf_counter() - began)
-        return self.policy.chosen(branches, drafts)
+        # A chain that was drawn at random is judged as a whole: leaving out a token because of
+        # what it is would change the law.
+        return self.policy.chosen(branches, drafts) if coupled else drafts
 
     def observe(self, observations: Sequence[Observation]) -> None:
         """Shows all drafters what came out."""

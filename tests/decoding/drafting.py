@@ -35,7 +35,10 @@ class Guesser(Drafter):
         self.rng = random.Random(seed)
 
     def propose(self, request: Request) -> list[Draft]:
-        return [self._guess(branch, room) for branch, room in zip(request.branches, request.room)]
+        return [
+            self._guess(branch, room)
+            for branch, room in zip(request.branches, request.room, strict=True)
+        ]
 
     def _guess(self, branch: Branch, room: int) -> Draft:
         draft, rng = Draft(), self.rng
@@ -67,7 +70,9 @@ class OwnLaw(Drafter):
         self.width, self.length, self.masked = width, length, masked
 
     def propose(self, request: Request) -> list[Draft]:
-        return [self._chain(b, r, request) for b, r in zip(request.branches, request.room)]
+        return [
+            self._chain(b, r, request) for b, r in zip(request.branches, request.room, strict=True)
+        ]
 
     def law(self, prefix: tuple[int, ...]) -> Tensor:
         mixed = [(fold((7, token, *prefix)) >> 11) * 2.0**-53 for token in range(self.width)]

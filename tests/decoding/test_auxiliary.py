@@ -129,7 +129,7 @@ def test_what_is_no_model_with_the_same_vocabulary_is_refused() -> None:
     decoder = Decoder(first.network, first.vocabulary)
     with pytest.raises(ModelError, match="'other' has 5 logits, the model 4"):
         decoder.open([[1]], [[Blend(table_model(5))]])
-    with pytest.raises(ModelError, match="no guided.Model"):
+    with pytest.raises(ModelError, match="is a str, no"):
         decoder.open([[1]], [[Blend("gpt2")]])
     with pytest.raises(ControlError, match="keep one"):
         decoder.open([[1]], [[Blend(first), Blend(first)]])

@@ -30,6 +30,7 @@ from guided.controls import BanTokens, GrammarMask, StopStrings, Temperature, To
 from guided.decoding import Decoder, Fixed, Greedy, Network, Plain, Speculation
 from guided.decoding.abilities import abilities
 from guided.decoding.drafts import Draft
+from guided.decoding.loop import Loop
 from guided.decoding.speculation import merged
 from guided.errors import InputError
 from guided.grammars.json_schema import json_schema
@@ -160,6 +161,24 @@ def test_tokens_and_their_log_probabilities_do_not_depend_on_guesses(
             assert branch.finish_reason == other.finish_reason
         assert decoder.usage.accepted > 0
         assert decoder.usage.passes < 13
+
+
+def test_drawing_for_all_nodes_at_once_gives_the_same_tokens(
+    llama: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controls = [[Temperature(0.3)] for _ in PROMPTS]
+    options = {"controls": controls, "max_new_tokens": 12, "seed": 9}
+    plain = grown(Decoder(llama, LETTERS), PROMPTS, **options)
+    decoder = Decoder(llama, LETTERS, speculation=guessing(texts(plain), 9))
+    calls = []
+    original = Loop._ahead
+    monkeypatch.setattr(Loop, "_ahead", lambda *args: calls.append(original(*args)) or calls[-1])
+    branches = decoder.open(PROMPTS, **options)
+    loop = decoder.loop()
+    loop.draws_ahead = True
+    decoder.run(loop, branches)
+    assert texts(branches) == texts(plain)
+    assert sum(found is not None for found in calls) >= decoder.usage.passes - 2
 
 
 def test_adaptive_guessing_never_changes_a_token_either(llama: Network) -> None:
@@ -302,7 +321,7 @@ def test_chain_verifiers_draw_from_the_enumerated_law(verifier: str, masked: boo
     decoder = Decoder(model.network, model.vocabulary, speculation=speculation)
     draws = 3000
     branches = grown(decoder, [[1]] * draws, controls=[controls] * draws, seed=1, max_new_tokens=4)
-    assert decoder.usage.accepted > draws / 3
+    assert decoder.usage.accepted > draws / 5
     counts = Counter(tuple(branch.tokens) for branch in branches)
     assert set(counts) <= set(law)
     common = {tokens: draws * p for tokens, p in law.items() if draws * p >= 5}

@@ -17,8 +17,7 @@ from guided.errors import InputError
 from guided.grammars.regex import regex
 from guided.grammars.vocabulary import Vocabulary
 from guided.model import Model
-from guided.testing import tiny_model
-from guided.testing.drafter_laws import check_drafter_laws
+from guided.testing import check_drafter_laws, tiny_model
 
 MODEL = tiny_model()
 WIDTH = MODEL.vocabulary.size

@@ -16,8 +16,7 @@ from guided.grammars.json_schema import json_schema
 from guided.grammars.regex import regex
 from guided.grammars.triggers import after
 from guided.grammars.vocabulary import Vocabulary
-from guided.testing import WordGrammar, table_model, tiny_model
-from guided.testing.drafter_laws import check_drafter_laws
+from guided.testing import WordGrammar, check_drafter_laws, table_model, tiny_model
 
 PERSON = {
     "type": "object",

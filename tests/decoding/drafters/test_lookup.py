@@ -11,8 +11,7 @@ from guided.decoding.drafters.copying import CopyIndex, index_of
 from guided.decoding.drafters.lookup import Lookup, bare_ids
 from guided.errors import InputError
 from guided.grammars.vocabulary import Vocabulary
-from guided.testing import table_model
-from guided.testing.drafter_laws import check_drafter_laws
+from guided.testing import check_drafter_laws, table_model
 
 MODEL = table_model(30)
 

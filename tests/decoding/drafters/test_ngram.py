@@ -14,8 +14,7 @@ from guided.decoding.drafters.ngram import LogitNgram
 from guided.decoding.drafters.protocol import Observation
 from guided.errors import InputError
 from guided.grammars.choices import choices
-from guided.testing import table_model
-from guided.testing.drafter_laws import check_drafter_laws
+from guided.testing import check_drafter_laws, table_model
 
 WIDTH = 8
 MODEL = table_model(WIDTH)

@@ -12,8 +12,7 @@ from guided.decoding import Branch
 from guided.decoding.drafters.protocol import Observation
 from guided.decoding.drafters.recycling import Recycling
 from guided.errors import InputError
-from guided.testing import table_model
-from guided.testing.drafter_laws import check_drafter_laws
+from guided.testing import check_drafter_laws, table_model
 
 WIDTH = 12
 MODEL = table_model(WIDTH)

@@ -12,8 +12,7 @@ from guided.decoding.drafters import GrammarText, LogitNgram, Lookup, spell_as
 from guided.decoding.drafters.structured import Structured
 from guided.errors import InputError
 from guided.grammars.json_schema import json_schema
-from guided.testing import tiny_model
-from guided.testing.drafter_laws import check_drafter_laws
+from guided.testing import check_drafter_laws, tiny_model
 
 MODEL = tiny_model()
 SPELL = spell_as(MODEL.tokenizer, MODEL.vocabulary)

@@ -12,8 +12,7 @@ from guided.decoding.drafters.protocol import Observation
 from guided.decoding.drafters.sequence_pool import SequencePool
 from guided.decoding.drafters.suffix import Suffix
 from guided.errors import InputError
-from guided.testing import table_model
-from guided.testing.drafter_laws import check_drafter_laws
+from guided.testing import check_drafter_laws, table_model
 
 MODEL = table_model(40)
 VOCABULARY = MODEL.vocabulary
