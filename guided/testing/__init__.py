@@ -1,5 +1,6 @@
 """What tests of guided, and of programs that use it, are built from."""
 
+from guided.testing.drafter_laws import check_draft, check_drafter_laws
 from guided.testing.fake_model import byte_tokenizer, fake_model
 from guided.testing.laws import allowed_tokens, check_control_laws, check_grammar_laws
 from guided.testing.prefix_model import PrefixModel
@@ -14,6 +15,8 @@ __all__ = [
     "allowed_tokens",
     "byte_tokenizer",
     "check_control_laws",
+    "check_draft",
+    "check_drafter_laws",
     "check_grammar_laws",
     "enumerate_sequences",
     "fake_model",
