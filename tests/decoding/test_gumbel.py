@@ -139,15 +139,3 @@ def test_a_bad_row_has_no_log_probability(bad: float) -> None:
     logits = torch.zeros(3, 9)
     logits[1, 4], logits[2] = bad, -torch.inf
     assert Gumbel().draw(logits, streams(3))[1].isfinite().tolist() == [True, False, False]
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_draws_on_cuda_are_those_on_the_cpu() -> None:
-    logits = torch.stack([law(5000, row) * 3 for row in range(20)])
-    expected = Gumbel().draw(logits, streams(20))
-    found = Gumbel().draw(logits.cuda(), streams(20))
-    assert torch.equal(found[0].cpu(), expected[0])
-    assert torch.allclose(found[1].cpu(), expected[1], atol=1e-12)
-    bits = gumbel.random_bits(keys(streams(3)), 900, torch.device("cuda"))
-    assert torch.equal(bits.cpu(), gumbel.random_bits(keys(streams(3)), 900, CPU))

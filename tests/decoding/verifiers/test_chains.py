@@ -111,6 +111,26 @@ def test_the_example_of_the_paper() -> None:
     assert math.isclose(efficiency("block", p, q, 2, 2) - 1, 11 / 9)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_drafts_may_end_at_a_token_because_of_what_it_is(name: str) -> None:
+    # As long as that token stays: at a stop token, at an illegal one.
+    p, q = Laws(3, 11, 0.3), Laws(3, 12)
+    found = torch.zeros(3, 3, 3, 3, dtype=torch.float64)
+    for tokens, weight in blocks(q, 3, 3):
+        ends = [
+            i + 1
+            for i, token in enumerate(tokens)
+            if token == 0 or p(tokens[:i])[token] == -math.inf
+        ]
+        kept = tokens[: ends[0]] if ends else tokens
+        log_p, log_q = path(p, kept, len(kept) + 1), path(q, kept, len(kept))
+        for count, chance in enumerate(counts(name, chances(name, log_p, log_q, kept))):
+            if chance > 0:
+                law = follower(name, log_p, log_q, kept, count)
+                add_rest(found, p, kept[:count], law * weight * chance)
+    assert float((found - joint(p, 3, 3)).abs().max()) <= 1e-12
+
+
 # What must fail.
 
 

@@ -1,0 +1,129 @@
+"""Everything of the repository that needs a GPU: its tests, the kernels, the speculative benchmark.
+
+    python benchmarks/gpu.py [--only PART …] [--shapes SHAPE …] [--kept FOLDER] [--output FILE]
+
+`benchmarks/gpu.sh` sets up an environment and calls it. Every part is a process of its own with a
+limit of time, so that one that fails leaves the results of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import report
+import torch
+from harness import gpu_kernels
+from harness.figures import Figure, Report
+
+ROOT = report.HERE.parent
+TESTS = ("tests/gpu", "tests/kernels")
+#: Seconds that a process may take.
+LIMITS = {"tests": 150, "1b": 150, "8b": 200}
+
+
+def run(command: Sequence[str], limit: int) -> bool:
+    """Whether the command ended well in time; its output is shown."""
+    print(f"\n== {' '.join(command[1:])}", flush=True)
+    try:
+        return subprocess.run(command, cwd=ROOT, check=False, timeout=limit).returncode == 0
+    except subprocess.TimeoutExpired:
+        print(f"stopped after {limit} seconds", file=sys.stderr)
+        return False
+
+
+def measure_tests(options: argparse.Namespace) -> bool:
+    """Runs the tests marked `gpu`."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", f"--junit-xml={log}", *TESTS]
+        fine = run(command, LIMITS["tests"])
+        counts = suite_counts(log) if log.exists() else {}
+    failed = counts.get("failures", 0) + counts.get("errors", 0)
+    # None: the tests did not come to their end.
+    figures = [
+        Figure("gpu_tests_run", counts.get("tests"), "tests", ">= 1"),
+        Figure("gpu_tests_failed", failed if counts else None, "tests", "== 0"),
+        Figure("gpu_tests_skipped", counts.get("skipped"), "tests", "== 0"),
+    ]
+    keep(Report("gpu_tests", "Tests on a GPU", figures), options.kept)
+    return fine
+
+
+def suite_counts(log: Path) -> dict[str, int]:
+    """How many tests a JUnit file tells of, by their end."""
+    suite = next(ElementTree.parse(log).getroot().iter("testsuite"))
+    return {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+
+
+def measure_kernels(options: argparse.Namespace) -> bool:
+    """Times the kernels beside their torch references."""
+    found = Report("gpu_kernels", "Kernels on a GPU: Triton beside torch")
+    gpu_kernels.measure(found)
+    keep(found, options.kept)
+    return True
+
+
+def measure_speculation(options: argparse.Namespace) -> bool:
+    """Runs the speculative benchmark for every shape."""
+    fine = True
+    for shape in options.shapes:
+        with tempfile.TemporaryDirectory() as folder:
+            written = Path(folder) / "speculative.json"
+            command = [
+                sys.executable, "benchmarks/speculative.py", "--device", "cuda", "--shape", shape,
+                "--only", "extraction", "acceptance", "free_text", "--batch", "1", "8",
+                "--rounds", "2", "--sequential", "1", "--json", str(written),
+            ]  # fmt: skip
+            fine &= run(command, LIMITS[shape])
+            if written.exists():
+                rename(written, options.kept, shape)
+    return fine
+
+
+def rename(written: Path, kept: Path, shape: str) -> None:
+    """Keeps a result of the speculative benchmark beside that of other shapes and devices."""
+    result = json.loads(written.read_text(encoding="utf-8"))
+    result["benchmark"] = f"speculative_gpu_{shape}"
+    result["title"] = f"{result['title']}, on a GPU, {shape} parameters, random weights"
+    target = kept / f"{result['benchmark']}.json"
+    target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def keep(found: Report, kept: Path) -> None:
+    found.finish(str(kept / f"{found.benchmark}.json"))
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], bool]] = {
+    "tests": measure_tests,
+    "kernels": measure_kernels,
+    "speculation": measure_speculation,
+}
+
+
+def main(given: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--shapes", nargs="+", choices=["1b", "8b"], default=["1b", "8b"])
+    parser.add_argument("--kept", type=Path, default=report.HERE / "results")
+    parser.add_argument("--output", type=Path, default=report.HERE / "RESULTS.md")
+    options = parser.parse_args(given)
+    if not torch.cuda.is_available():
+        print("no CUDA device: torch.cuda.is_available() is False", file=sys.stderr)
+        return 2
+    options.kept.mkdir(parents=True, exist_ok=True)
+    failed = [name for name in options.only if not PARTS[name](options)]
+    report.write(options.output, options.kept)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
