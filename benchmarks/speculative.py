@@ -34,13 +34,18 @@ def plan(options: Options, *batches: int) -> Plan:
     return Plan(options.rounds, kept, options.sequential, not options.quick, clock)
 
 
+def several(options: Options) -> int:
+    """The batch size at which more than one row is looked at."""
+    return 4 if options.quick else 8
+
+
 def measure_extraction(options: Options, report: Report) -> None:
     for workload in (options.tiny_json(), options.copying().json):
         extraction.measure(workload, plan(options, 1, 4, 8, 16), report)
 
 
 def measure_constraints(options: Options, report: Report) -> None:
-    extraction.constraint_cost(options.tiny_json(), plan(options, 1, 4 if options.quick else 8), report)
+    extraction.constraint_cost(options.tiny_json(), plan(options, 1, several(options)), report)
     extraction.constraint_cost(options.copying().json, plan(options, 1), report)
 
 
@@ -57,12 +62,12 @@ def measure_branches(options: Options, report: Report) -> None:
 
 def measure_acceptance(options: Options, report: Report) -> None:
     found = [options.tiny_json(), workloads.tiny_math(options.device), options.copying().code]
-    acceptance.measure(found, plan(options, 1, 4 if options.quick else 8).batches, report)
+    acceptance.measure(found, plan(options, 1, several(options)).batches, report)
 
 
 def measure_worst_case(options: Options, report: Report) -> None:
     for workload in (workloads.tiny_free(options.device), options.copying().noise):
-        worst_case.measure(workload, plan(options, 1, 4 if options.quick else 8), report)
+        worst_case.measure(workload, plan(options, 1, several(options)), report)
 
 
 PARTS: dict[str, Callable[[Options, Report], None]] = {

@@ -25,6 +25,8 @@ DISTRIBUTIONS = (
     "llguidance",
     "xgrammar",
     "outlines-core",
+    "outlines",
+    "guidance",
     "lm-format-enforcer",
     "jsonschema",
     "lark",

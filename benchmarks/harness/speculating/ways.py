@@ -11,7 +11,6 @@ from typing import Any
 
 import guided
 from guided.grammars.json_schema import json_schema
-from guided.options import Settings
 
 from ..processors import xgrammar_arguments
 from .workloads import Workload
@@ -27,11 +26,6 @@ def guided_texts(
     workload: Workload, prompts: Sequence[str], draft: Any, **options: Any
 ) -> list[guided.Result[Any]]:
     """Results of `guided.run`; greedy, unless the options say otherwise."""
-    options = {"temperature": 0, **options}
-    if "draft" in Settings.__dataclass_fields__:
-        options["draft"] = draft
-    elif draft is not None:
-        raise NotImplementedError("this version of guided has no draft=")
     return guided.run(
         workload.model,
         list(prompts),
@@ -39,7 +33,8 @@ def guided_texts(
         max_new_tokens=workload.budget,
         heal=False,
         batch_size=len(prompts),
-        **options,
+        draft=draft,
+        **{"temperature": 0, **options},
     )
 
 
