@@ -25,9 +25,9 @@ class Lookup(Drafter):
     """Copies from the prompt and from the branch's own tokens.
 
     The last n tokens are looked for, the longest n first, the latest place first. A copy that was
-    under way goes on after a token that differed (input-guided aggressive
-    decoding, Ge et al. 2022).
-    No model, no training; right for output that repeats its input: extraction, editing, code.
+    under way goes on after a token that differed (input-guided aggressive decoding, Ge et al.
+    2022). No model, no training; right for output that repeats its input: extraction, editing,
+    code.
 
     Args:
         vocabulary: where given, tokens that differ only by a space or quote before them match, so

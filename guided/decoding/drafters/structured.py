@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from guided.decoding.branch import Branch
@@ -20,11 +20,20 @@ _CLOSED = 3
 _QUOTE = b'"'
 
 
+class _Reached(NamedTuple):
+    """A legal node: how likely it is reached, the grammar's state and the spacing after it."""
+
+    likely: float
+    state: GrammarState
+    spacing: Spacing
+
+
 class _End(NamedTuple):
-    """A node at which the string may end: how likely, the grammar's state there, the spacing."""
+    """A node at which the string may end: how likely in all, and how likely if it is reached."""
 
     chance: float
     node: int
+    share: float
     state: GrammarState
     spacing: Spacing
 
@@ -81,33 +90,38 @@ class Structured(Drafter):
     def _joined(self, branch: Branch, forced: Draft, copied: Draft, room: int) -> Draft:
         tree = _Tree(room)
         tree.graft(forced, ROOT)
-        places = tree.graft(copied, ROOT)
         state = grammar_state(branch)
-        if state is None or state.is_finished or self._quote is None or not len(copied):
+        if state is None or state.is_finished or not len(copied):
+            tree.graft(copied, ROOT)
             return tree.draft
-        ends = sorted(self._ends(branch, state, copied), key=lambda end: -end.chance)
+        reached = self._reached(branch, state, copied)
+        places = tree.graft(copied, ROOT, reached)
+        ends = sorted(self._ends(copied, reached), key=lambda end: -end.chance)
         for end in ends[:_CLOSED]:
             if end.node in places:
                 self._close(tree, branch, copied, end, places[end.node])
         return tree.draft
 
-    def _ends(self, branch: Branch, state: GrammarState, copied: Draft) -> Iterator[_End]:
-        """Nodes of a copy at which a string may end, as far as the copy is legal."""
-        reached = {ROOT: (1.0, state, self.grammar.spacing(branch, state))}
-        following = {parent: copied.tokens[node] for node, parent in enumerate(copied.parents)}
+    def _reached(self, branch: Branch, state: GrammarState, copied: Draft) -> dict[int, _Reached]:
+        """The legal nodes of a copy, and its root."""
+        reached = {ROOT: _Reached(1.0, state, self.grammar.spacing(branch, state))}
         for node, (token, parent) in enumerate(zip(copied.tokens, copied.parents, strict=True)):
-            if parent not in reached:
-                continue
-            likely, above, before = reached[parent]
-            at = above.advance(token)
-            if at is None:
-                continue
-            spacing = before.copy()
-            spacing.feed(self.vocabulary.tokens[token] or b"")
-            reached[node] = likely * copied.chances[node], at, spacing
-            chance = self._ends_here(token, following.get(node))
-            if chance and spacing.in_string:
-                yield _End(likely * copied.chances[node] * chance, node, at, spacing)
+            above = reached.get(parent)
+            at = above.state.advance(token) if above is not None else None
+            if above is not None and at is not None:
+                spacing = above.spacing.copy()
+                spacing.feed(self.vocabulary.tokens[token] or b"")
+                reached[node] = _Reached(above.likely * copied.chances[node], at, spacing)
+        return reached
+
+    def _ends(self, copied: Draft, reached: dict[int, _Reached]) -> Iterator[_End]:
+        """Nodes of a copy at which a string may end."""
+        following = {parent: copied.tokens[node] for node, parent in enumerate(copied.parents)}
+        for node, at in reached.items():
+            if node != ROOT and at.spacing.in_string:
+                chance = self._ends_here(copied.tokens[node], following.get(node))
+                if chance:
+                    yield _End(at.likely * chance, node, chance, at.state, at.spacing)
 
     def _ends_here(self, token: int, following: int | None) -> float:
         """How likely a value ends between two tokens of the source; 0 within a word."""
@@ -125,7 +139,7 @@ class Structured(Drafter):
         spacing = end.spacing.copy()
         spacing.feed(_QUOTE)
         texts = [_QUOTE + text for text in after.likely_texts(spacing, 2)]
-        share = end.chance / _likely(copied, end.node) / len(texts)
+        share = end.share / len(texts)
         for text in texts:
             tokens = self.grammar.spelled(branch, path, text)
             chances = [share, *[0.9] * (len(tokens) - 1)]
@@ -140,11 +154,16 @@ class _Tree:
         self.draft = Draft()
         self._children: dict[tuple[int, int], int] = {}
 
-    def graft(self, other: Draft, below: int) -> dict[int, int]:
-        """Adds another draft below a node, as far as there is room; where its nodes are now."""
+    def graft(
+        self, other: Draft, below: int, among: Container[int] | None = None
+    ) -> dict[int, int]:
+        """Adds another draft below a node, as far as there is room; where its nodes are now.
+
+        With `among` only these of its nodes.
+        """
         places = {ROOT: below}
         for node, (token, parent) in enumerate(zip(other.tokens, other.parents, strict=True)):
-            if parent not in places:
+            if parent not in places or (among is not None and node not in among):
                 continue
             key = places[parent], token
             known = self._children.get(key)
@@ -159,11 +178,3 @@ class _Tree:
 
 def _is_word(data: bytes) -> bool:
     return data.isalnum() or data >= b"\x80" or data == b"_"
-
-
-def _likely(draft: Draft, node: int) -> float:
-    """The chance that the walk reaches a node."""
-    likely = 1.0
-    for above in draft.path(node):
-        likely *= draft.chances[above]
-    return likely
