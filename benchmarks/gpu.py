@@ -25,7 +25,7 @@ from harness.figures import Figure, Report
 ROOT = report.HERE.parent
 TESTS = ("tests/gpu", "tests/kernels")
 #: Seconds that a process may take.
-LIMITS = {"tests": 150, "1b": 150, "8b": 200}
+LIMITS = {"tests": 180, "1b": 150, "8b": 200}
 
 
 def run(command: Sequence[str], limit: int) -> bool:

@@ -16,7 +16,7 @@ OTHERS = ("pytest>=8", "triton", "mistral_common>=1.5")
 def missing() -> list[str]:
     """Requirements that are not installed, or in another version."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
-    needed = [*project["build-system"]["requires"], *project["project"]["dependencies"], *OTHERS]
+    needed = [*project["project"]["dependencies"], *OTHERS]
     return [text for text in needed if not is_met(Requirement(text))]
 
 
