@@ -231,12 +231,11 @@ class Network:
     def bytes_per_token(self) -> int:
         """Bytes of one token's keys and values, as far as the configuration tells; else 0."""
         config = _text_config(self.model)
-        heads = getattr(config, "num_key_value_heads", None) or getattr(
-            config, "num_attention_heads", 0
-        )
+        queries = getattr(config, "num_attention_heads", None) or 0
+        heads = getattr(config, "num_key_value_heads", None) or queries
         layers = getattr(config, "num_hidden_layers", 0)
         width = getattr(config, "head_dim", None)
-        if width is None and heads:
-            width = config.hidden_size // config.num_attention_heads
+        if width is None:
+            width = config.hidden_size // queries if queries else 0
         size = getattr(self.model, "dtype", torch.float32).itemsize
-        return int(2 * layers * heads * (width or 0) * size)
+        return int(2 * layers * heads * width * size)

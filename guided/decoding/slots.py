@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,7 +104,7 @@ class SlotCache(Cache):
             layer.keys = layer.keys[:rows].clone()
             layer.values = layer.values[:rows].clone()
 
-    def update(  # type: ignore[override]
+    def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Stores new keys and values where `aim` said; all that the window's rows hold."""
@@ -178,7 +178,7 @@ class SlotCache(Cache):
         """-1: there is no limit."""
         return -1
 
-    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:  # type: ignore[override]
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
         """(columns, 0): what a pass sees."""
         return self.window.columns, 0
 
@@ -203,4 +203,4 @@ def _empty(like: Tensor, rows: int, room: int) -> Tensor:
 def _grown(buffer: Tensor, rows: int, room: int) -> Tensor:
     grown = buffer.new_zeros((rows, buffer.shape[1], room, buffer.shape[3]))
     grown[: buffer.shape[0], :, : buffer.shape[2]] = buffer
-    return cast(Tensor, grown)
+    return grown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -102,8 +103,8 @@ class Stage:
         for place in places:
             self.pin(place)
         for row in range(len(self) - 1, -1, -1):
-            place = self._places[row]()
-            if place is None or id(place) not in wanted:
+            tenant = self._places[row]()
+            if tenant is None or id(tenant) not in wanted:
                 self.drop(row, keep=True)
         order = [wanted[id(self._places[row]())] for row in range(len(self))]
         for index, place in enumerate(places):
@@ -177,8 +178,8 @@ class Stage:
             moved = self._places[row]()
             if moved is not None:
                 moved.row = row
-        for table in (self.lengths, self.trunks, self._places):
-            table.pop()  # type: ignore[attr-defined]
+        for table in cast(list[list[Any]], [self.lengths, self.trunks, self._places]):
+            table.pop()
         self.busy = min(self.busy, len(self))
         if not self.lengths:
             self.cache.shrink(0)

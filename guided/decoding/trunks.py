@@ -62,8 +62,8 @@ class Trunk:
     def __init__(self, layers: Layers, parent: Trunk | None, ledger: Ledger) -> None:
         self.layers = layers
         self.parent = parent
-        self.length = layers[0][0].shape[2]
-        self.total = self.length + (parent.total if parent is not None else 0)
+        self.length: int = layers[0][0].shape[2]
+        self.total: int = self.length + (parent.total if parent is not None else 0)
         self.users = 1
         self.n_bytes = sum(keys.nbytes + values.nbytes for keys, values in layers)
         ledger.add(self.n_bytes)
