@@ -10,7 +10,7 @@ _BLOCK = 2048
 
 
 @triton.jit
-def _fill(logits, stride, masks, words, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _fill(logits, stride, masks, words, width, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     offsets = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = offsets < width

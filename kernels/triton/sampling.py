@@ -23,7 +23,7 @@ _NOTHING_LEFT = tl.constexpr(2)
 
 
 @triton.jit
-def _law(x, masks, words, row, offsets, inside, inverse, MASKED: tl.constexpr):  # type: ignore[no-untyped-def]
+def _law(x, masks, words, row, offsets, inside, inverse, MASKED: tl.constexpr):
     """The logits after temperature and mask."""
     law = x * tl.load(inverse)
     if MASKED:
@@ -33,7 +33,7 @@ def _law(x, masks, words, row, offsets, inside, inverse, MASKED: tl.constexpr): 
 
 
 @triton.jit
-def _weights(x, top):  # type: ignore[no-untyped-def]
+def _weights(x, top):
     """exp(x - top) in float64; 0 everywhere if top is -inf."""
     finite = tl.where(top == -float("inf"), 0.0, top.to(tl.float64))
     return tl.exp(x.to(tl.float64) - finite)
@@ -43,7 +43,7 @@ def _weights(x, top):  # type: ignore[no-untyped-def]
 def _survey(
     logits, stride, masks, words, width, blocks, inverse, tops, sums, best,
     MASKED: tl.constexpr, GREEDY: tl.constexpr, BLOCK: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Of one block: (greatest, weight) raw and under the law, or the law's first greatest."""
     row = tl.program_id(0).to(tl.int64)
     block = tl.program_id(1)
@@ -66,7 +66,7 @@ def _survey(
 
 
 @triton.jit
-def _read_blocks(values, row, blocks, offsets, other):  # type: ignore[no-untyped-def]
+def _read_blocks(values, row, blocks, offsets, other):
     return tl.load(values + 2 * (row * blocks + offsets), mask=offsets < blocks, other=other)
 
 
@@ -75,7 +75,7 @@ def _settle(
     logits, stride, masks, words, width, blocks, inverse, tops, sums, best, numbers,
     tokens, log_p, log_q, status,
     MASKED: tl.constexpr, GREEDY: tl.constexpr, BLOCK: tl.constexpr, BLOCKS: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Of one row: token, log p, log q and status."""
     row = tl.program_id(0).to(tl.int64)
     k = tl.arange(0, BLOCKS)

@@ -11,7 +11,7 @@ _BLOCK = 512
 
 
 @triton.jit
-def _fill(parents, starts, lengths, seen, width, columns, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _fill(parents, starts, lengths, seen, width, columns, BLOCK: tl.constexpr):
     """Of one query and one block of columns."""
     row = tl.program_id(0).to(tl.int64)
     node = tl.program_id(1)

@@ -11,7 +11,7 @@ _BLOCK = 2048
 
 
 @triton.jit
-def _excess(log_p, log_q, log_scales, width, out, blocks, SUM: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _excess(log_p, log_q, log_scales, width, out, blocks, SUM: tl.constexpr, BLOCK: tl.constexpr):
     """Of one block: (scale * p - q)_+, or its sum. The rows lie one after the other."""
     row = tl.program_id(0).to(tl.int64)
     block = tl.program_id(1)
