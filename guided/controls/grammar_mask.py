@@ -27,7 +27,11 @@ def _stop_mask(vocabulary: Vocabulary) -> Mask:
 
 
 class MaskState:
-    """A grammar state, the tokens left, and whether the budget has cut off anything so far."""
+    """A grammar state, the tokens left, and the way there.
+
+    Attributes:
+        before: the state one token earlier; None at the start, or once nothing more is asked of it.
+    """
 
     def __init__(
         self,
@@ -36,14 +40,15 @@ class MaskState:
         left: int | None,
         thinking: int | None = None,
         position: int = 0,
-        was_tight: bool = False,
+        before: MaskState | None = None,
     ) -> None:
         self.grammar = grammar
         self.stop_mask = stop_mask
         self.left = left
         self.thinking = thinking
         self.position = position
-        self.was_tight = was_tight
+        self.before = before
+        self._is_tight: bool | None = None
 
     @cached_property
     def mask(self) -> Mask:
@@ -61,12 +66,23 @@ class MaskState:
                 return self.stop_mask
             raise
 
-    @cached_property
+    @property
     def is_tight(self) -> bool:
         """Whether the budget has cut off anything up to and including this node."""
-        if self.was_tight or self.left is None:
-            return self.was_tight
-        if self.thinking is not None and self.grammar.in_free_text:
+        unknown: list[MaskState] = []
+        at: MaskState | None = self
+        while at is not None and at._is_tight is None:
+            unknown.append(at)
+            at = at.before
+        tight = at is not None and bool(at._is_tight)
+        for state in reversed(unknown):
+            tight = state._is_tight = tight or state._cuts()
+            state.before = None
+        return tight
+
+    def _cuts(self) -> bool:
+        """Whether the budget takes away anything here."""
+        if self.left is None or (self.thinking is not None and self.grammar.in_free_text):
             return False
         plain = self.grammar.mask()
         return plain is not self.mask and not np.array_equal(plain, self.mask)
@@ -98,7 +114,7 @@ class MaskState:
         if thinking is not None and self.grammar.in_free_text:
             thinking -= 1
         left = None if self.left is None else self.left - 1
-        return MaskState(grammar, self.stop_mask, left, thinking, self.position + 1, self.is_tight)
+        return MaskState(grammar, self.stop_mask, left, thinking, self.position + 1, self)
 
 
 class GrammarMask(Control):

@@ -2,6 +2,7 @@
 
 from guided.decoding.branch import Branch, Segment
 from guided.decoding.decoder import Decoder
+from guided.decoding.gumbel import Gumbel
 from guided.decoding.network import Network
 from guided.decoding.policy import Adaptive, Fixed
 from guided.decoding.sampling import Greedy, Plain, Sampler, Stream
@@ -14,6 +15,7 @@ __all__ = [
     "Decoder",
     "Fixed",
     "Greedy",
+    "Gumbel",
     "Network",
     "Plain",
     "Sampler",

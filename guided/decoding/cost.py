@@ -67,18 +67,19 @@ class CostModel:
         mean = self.drafting.get(_bucket(rows, _BATCHES))
         return mean.value if mean is not None and mean.value is not None and mean.is_warm else 0.0
 
-    def relative(self, rows: int, width: int) -> float:
-        """Expected time of a pass, relative to one of a single token for each row."""
+    def relative(self, rows: int, widest: int) -> list[float]:
+        """Expected times of passes of 0, 1, … `widest` tokens for each row, relative to one."""
         batch = _bucket(rows, _BATCHES)
         known = {
-            w: mean.value
-            for (b, w), mean in self.passes.items()
-            if b == batch and mean.value is not None
+            width: mean.value
+            for (size, width), mean in self.passes.items()
+            if size == batch and mean.value is not None
         }
         base = known.get(1)
         if base is None:
-            return 1 + _GUESS * (width - 1)
-        return self._seconds(known, base, width) / base
+            return [1 + _GUESS * max(0, width - 1) for width in range(widest + 1)]
+        costs = {width: self._seconds(known, base, width) / base for width in WIDTHS}
+        return [costs[_bucket(width, WIDTHS)] for width in range(widest + 1)]
 
     def base(self, rows: int) -> float | None:
         """Seconds of a pass of a single token for each row, None if never measured."""
@@ -86,8 +87,7 @@ class CostModel:
         return mean.value if mean is not None else None
 
     @staticmethod
-    def _seconds(known: dict[int, float], base: float, width: int) -> float:
-        wanted = _bucket(width, WIDTHS)
+    def _seconds(known: dict[int, float], base: float, wanted: int) -> float:
         if wanted in known:
             return known[wanted]
         # Between two measured widths on a line; beyond the last, on a hopeful one, so that it is

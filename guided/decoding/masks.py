@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from guided.kernels import tree_mask as kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +37,19 @@ def padded(rows: Sequence[Sequence[int]], width: int) -> list[list[int]]:
     return [[*row, *([0] * (width - len(row)))] for row in rows]
 
 
-def tree_mask(feeds: Sequence[Feed], lengths: Sequence[int], columns: int) -> Tensor:
+def tree_mask(feeds: Sequence[Feed], lengths: Sequence[int], columns: int, device: Any) -> Tensor:
     """Boolean `[n, 1, q, columns]`: a query sees its row's slots, its ancestors and itself.
 
     Row r holds `lengths[r]` tokens; its new ones are in the slots after them. Queries beyond a
     row's new tokens are padding: they see the row, and what they give is not used.
     """
     width = max(len(feed.tokens) for feed in feeds)
-    seen: NDArray[np.bool_] = np.zeros((len(feeds), 1, width, columns), np.bool_)
-    for row, (feed, length) in enumerate(zip(feeds, lengths, strict=True)):
-        table = seen[row, 0]
-        table[:, :length] = True
-        for node, parent in enumerate(feed.parents):
-            if parent >= 0:
-                table[node, length:] = table[parent, length:]
-            table[node, length + node] = True
-        for spare in range(len(feed.tokens), width):
-            table[spare, length + spare] = True
-    return torch.from_numpy(seen)
+    parents = [[*feed.parents, *([-1] * (width - len(feed.parents)))] for feed in feeds]
+    return kernel.tree_mask(
+        torch.tensor(parents, dtype=torch.int32, device=device),
+        torch.tensor(lengths, dtype=torch.int32, device=device),
+        columns,
+    )
 
 
 def windowed(mask: Tensor, positions: Tensor, window: int) -> Tensor:

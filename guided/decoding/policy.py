@@ -13,6 +13,8 @@ from guided.decoding.drafts import ROOT, Draft
 #: Guesses per row that may be tried in one pass, by the number of rows.
 _MOST = ((1, 31), (2, 23), (4, 15), (8, 11), (16, 7), (32, 5))
 _BINS = 10
+#: A guess that is not worth thinking about.
+_FAINT = 0.01
 #: A guess that is worth trying whatever passes cost, and the most of them in one row.
 _SURE, _SURE_MOST = 0.9, 8
 #: A source's own estimate counts as so many observations.
@@ -85,6 +87,7 @@ class Adaptive:
     tallies: dict[tuple[str, int], Tally] = field(default_factory=dict)
     _luck: WeakKeyDictionary[Branch, list[float]] = field(default_factory=WeakKeyDictionary)
     _resting: int = 0
+    _used: float = 8.0
 
     def room(self, rows: int) -> int:
         """The most guesses that each of `rows` rows may get; 0 while drafting rests."""
@@ -92,7 +95,8 @@ class Adaptive:
             self._resting -= 1
             return 0
         found = next((nodes for batch, nodes in _MOST if rows <= batch), 3)
-        return min(found, self.most)
+        # Guesses take time to make: not many more than were of use lately.
+        return min(found, self.most, 4 + int(1.5 * self._used))
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
@@ -101,6 +105,7 @@ class Adaptive:
         paths = [_paths(d, c) for d, c in zip(drafts, chances, strict=True)]
         gains = [[path[node] for node in order] for path, order in zip(paths, orders, strict=True)]
         width = self._width(gains)
+        self._used = max(0.8 * self._used, float(width))
         if width == 0:
             base = self.cost.base(len(branches)) or 1.0
             idle = self.cost.draft_seconds(len(branches)) / base
@@ -120,11 +125,15 @@ class Adaptive:
         best_width, best_rate = 0, float(rows)
         total = float(rows)
         deepest = 0.0
-        for width in range(1, max(map(len, gains), default=0) + 1):
+        widest = max(map(len, gains), default=0)
+        costs = self.cost.relative(rows, 1 + widest)
+        for width in range(1, widest + 1):
             new = [gain[width - 1] for gain in gains if len(gain) >= width]
+            if max(new) < _FAINT:
+                break
             total += sum(new)
             deepest += max(new)
-            spent = self.cost.relative(rows, 1 + width) + drafting + level * deepest
+            spent = costs[1 + width] + drafting + level * deepest
             if total / spent > best_rate:
                 best_width, best_rate = width, total / spent
         return best_width

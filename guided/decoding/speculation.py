@@ -130,6 +130,10 @@ class Speculation:
             drafter.fork(branch, child)
 
 
+#: Chance of a node, by its own drafter, below which it is not looked at.
+_FAINT = 0.02
+
+
 def _room(branch: Branch, most: int) -> int:
     """Guesses beyond the token that is drawn anyway; the limit's last token needs none."""
     if branch.limit is None:
@@ -149,9 +153,12 @@ def merged(
     children: dict[tuple[int, int], int] = {}
     for draft in drafts:
         place = {ROOT: ROOT}
+        likely = {ROOT: 1.0}
         for node, (token, parent) in enumerate(zip(draft.tokens, draft.parents, strict=True)):
             above = place.get(parent)
-            if above is None:
+            reached = likely[parent] * draft.chances[node]
+            likely[node] = reached
+            if above is None or reached < _FAINT:
                 continue
             known = children.get((above, token))
             if known is not None:
@@ -180,6 +187,8 @@ def _cut(branch: Branch, draft: Draft, stop_ids: frozenset[int]) -> Draft:
     A token that was drawn at random has to be judged even where it is illegal: dropping it would
     change the law of what is drawn instead.
     """
+    if not draft.tokens:
+        return draft
     if draft.laws is None or not draft.is_chain:
         raise InputError("a verifier for chains needs a drafter that keeps the laws it draws from")
     states = branch.states

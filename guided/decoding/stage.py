@@ -262,7 +262,7 @@ class Stage:
         is_near = window is None or max(lengths) + width <= window
         mask = None
         if not (is_even and width == 1 and is_near):
-            mask = tree_mask(feeds, lengths, columns).to(device)
+            mask = tree_mask(feeds, lengths, columns, device)
         count = sum(len(feed.tokens) for feed in feeds)
         return self._run(ids, mask, positions, self._prefixes(), 0, count)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.generation.stopping_criteria import EosTokenCriteria, MaxLengthCriteria
 
@@ -62,5 +61,5 @@ def ids_of(value: Any) -> Sequence[int]:
     if value is None:
         return []
     if isinstance(value, Tensor):
-        return [int(token) for token in torch.atleast_1d(value).tolist()]
+        return [int(token) for token in value.reshape(-1).tolist()]
     return [int(token) for token in value] if isinstance(value, Iterable) else [int(value)]

@@ -57,7 +57,7 @@ class Guesser(Drafter):
             if (parent, token) in taken:
                 continue
             taken.add((parent, token))
-            parents[draft.add(token, parent, rng.random(), self.name)] = depth + 1
+            parents[draft.add(token, parent, rng.uniform(0.5, 1), self.name)] = depth + 1
         return draft
 
 
@@ -86,7 +86,8 @@ class OwnLaw(Drafter):
             logits = self.law((*branch.text, *tokens))[None]
             if self.masked:
                 logits, _ = branch.pipeline.apply(logits, [states])
-            stream = Stream(branch.seed, branch.row, len(branch.tokens) + step, request.purpose)
+            row = fold((branch.row, len(branch.tokens)))
+            stream = Stream(branch.seed, row, len(branch.tokens) + step, request.purpose)
             drawn, _ = request.sampler.draw(logits, [stream])
             tokens.append(int(drawn[0]))
             laws.append(logits[0].log_softmax(-1))

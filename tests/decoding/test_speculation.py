@@ -293,7 +293,7 @@ def check_merge(branch: Any, vocabulary: Vocabulary, legal: list[int], rng: rand
         for _ in range(60):
             parent = rng.randrange(-1, len(draft)) if len(draft) else -1
             token = rng.choice(legal) if rng.random() < 0.5 else rng.randrange(vocabulary.size)
-            draft.add(token, parent, 0.5, "test")
+            draft.add(token, parent, 0.9, "test")
         drafts.append(draft)
     tree = merged(branch, drafts, vocabulary.stop_ids)
     states = {-1: branch.states}

@@ -12,6 +12,7 @@ from guided.controls.pipeline import States, apply_all
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Request
 from guided.decoding.drafts import Draft
+from guided.decoding.rng import fold
 from guided.decoding.sampling import Stream
 
 
@@ -83,11 +84,18 @@ def draw_next(
         zip(rows, tokens.tolist(), drawn.tolist(), strict=True)
     ):
         chain = chains[row]
-        if token in stop_ids:
+        if token in stop_ids and not request.keeps_laws:
             chain.is_done = True
             continue
+        # What was drawn from a law has to be judged, a stop token too: leaving it out would change
+        # the law of what comes instead.
         if request.keeps_laws:
             chain.laws.append(log_q[at] if request.sampler.is_random else _point(log_q[at], token))
+        if token in stop_ids:
+            chain.tokens.append(token)
+            chain.chances.append(min(1.0, chance) * trust[row])
+            chain.is_done = True
+            continue
         _add(chain, token, min(1.0, chance) * trust[row], states[row], least)
 
 
@@ -104,7 +112,9 @@ def _add(chain: Chain, token: int, chance: float, states: States, least: float) 
 def _stream(chain: Chain, request: Request) -> Stream:
     branch = chain.branch
     position = len(branch.tokens) + len(chain.tokens)
-    return Stream(branch.seed, branch.row, position, request.purpose)
+    # A verifier has looked at the numbers of what it gave up: every round has new ones.
+    row = fold((branch.row, len(branch.tokens))) if request.keeps_laws else branch.row
+    return Stream(branch.seed, row, position, request.purpose)
 
 
 def _point(log_q: Tensor, token: int) -> Tensor:

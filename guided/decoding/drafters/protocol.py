@@ -25,6 +25,8 @@ class Request:
         purpose: of the random numbers that it may use. `TOKEN` couples its choice with the one to
             be made from the model's law: equal laws give equal tokens.
         keeps_laws: whether the draft has to be a chain that carries the laws it was drawn from.
+            Then every token drawn stays in it, up to and with one that is illegal or ends the
+            text, and every round needs random numbers of its own.
     """
 
     branches: Sequence[Branch]
