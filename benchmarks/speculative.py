@@ -23,6 +23,7 @@ from harness.figures import Report
 from harness.speculating import acceptance, branches, extraction, overhead, workloads, worst_case
 from harness.speculating.copying_model import SHAPES
 from harness.speculating.timing import Plan
+from harness.speculating.workloads import Workload
 
 Options = argparse.Namespace
 
@@ -34,23 +35,24 @@ def plan(options: Options, *batches: int) -> Plan:
     return Plan(options.rounds, kept, options.sequential, not options.quick, clock)
 
 
-def several(options: Options) -> int:
-    """The batch size at which more than one row is looked at."""
-    return 4 if options.quick else 8
+def both(options: Options) -> list[Workload]:
+    """JSON extraction with the embedded model and, unless it is to be quick, the random one."""
+    return [options.tiny_json()] if options.quick else [options.tiny_json(), options.copying().json]
 
 
 def measure_extraction(options: Options, report: Report) -> None:
-    for workload in (options.tiny_json(), options.copying().json):
+    for workload in both(options):
         extraction.measure(workload, plan(options, 1, 4, 8, 16), report)
 
 
 def measure_constraints(options: Options, report: Report) -> None:
-    extraction.constraint_cost(options.tiny_json(), plan(options, 1, several(options)), report)
-    extraction.constraint_cost(options.copying().json, plan(options, 1), report)
+    extraction.constraint_cost(options.tiny_json(), plan(options, 1, 8), report)
+    if not options.quick:
+        extraction.constraint_cost(options.copying().json, plan(options, 1), report)
 
 
 def measure_overhead(options: Options, report: Report) -> None:
-    for workload in (options.tiny_json(), options.copying().json):
+    for workload in both(options):
         overhead.measure(workload, plan(options, 1), report)
 
 
@@ -62,12 +64,12 @@ def measure_branches(options: Options, report: Report) -> None:
 
 def measure_acceptance(options: Options, report: Report) -> None:
     found = [options.tiny_json(), workloads.tiny_math(options.device), options.copying().code]
-    acceptance.measure(found, plan(options, 1, several(options)).batches, report)
+    acceptance.measure(found, plan(options, 1, 8), report)
 
 
 def measure_worst_case(options: Options, report: Report) -> None:
     for workload in (workloads.tiny_free(options.device), options.copying().noise):
-        worst_case.measure(workload, plan(options, 1, several(options)), report)
+        worst_case.measure(workload, plan(options, 1, 8), report)
 
 
 PARTS: dict[str, Callable[[Options, Report], None]] = {

@@ -19,6 +19,7 @@ from guided.decoding.speculation import Speculation
 from guided.drafting import drafters
 
 from ..figures import Report, Table
+from .timing import Plan
 from .ways import guided_texts
 from .workloads import Workload
 
@@ -54,27 +55,29 @@ MAKERS: dict[str, Maker] = {
 }
 
 
-def measure(workloads: Sequence[Workload], batches: Sequence[int], report: Report) -> None:
+def measure(workloads: Sequence[Workload], plan: Plan, report: Report) -> None:
     """Adds the table: a row for each drafter. Every cell begins with a drafter that knows nothing.
 
     Two batches are decoded where there are prompts enough: in the second one the drafter has seen
     the texts of the first.
     """
-    columns = [f"{workload.name}, {rows}" for workload in workloads for rows in batches]
+    columns = [f"{workload.name}, {rows}" for workload in workloads for rows in plan.batches]
     title = f"Tokens for each pass, by workload and batch, with {NODES} guesses a row and pass"
     table = Table(["drafter", *columns], title=title)
     report.tables.append(table)
     for name, make in MAKERS.items():
         cells = []
         for workload in workloads:
-            cells += [_cell(name, make, workload, rows, report) for rows in batches]
+            cells += [_cell(name, make, workload, rows, plan, report) for rows in plan.batches]
         table.rows.append([name, *cells])
 
 
-def _cell(name: str, make: Maker, workload: Workload, rows: int, report: Report) -> str:
+def _cell(name: str, make: Maker, workload: Workload, rows: int, plan: Plan, report: Report) -> str:
     try:
         draft = Speculation(make(workload), policy=Fixed(NODES))
-        parts = (workload.prompts[:rows], workload.prompts[rows : 2 * rows])
+        parts = [workload.prompts[:rows]]
+        if plan.warms_up:
+            parts.append(workload.prompts[rows : 2 * rows])
         results = [r for part in parts if part for r in guided_texts(workload, part, draft)]
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
