@@ -50,8 +50,8 @@ def check_drafter_laws(
 
     What one branch is told does not depend on the branches beside it.
     """
-    choices = product((Greedy(), Plain()), (False, True), rooms)
-    for sampler, keeps_laws, room in choices:
+    samplers: list[Sampler] = [Greedy(), Plain()]
+    for sampler, keeps_laws, room in product(samplers, (False, True), rooms):
         before = [list(branch.tokens) for branch in branches]
         drafts = _ask(drafter, branches, sampler, keeps_laws, room)
         _hold(len(drafts) == len(branches), "not one draft for each branch")

@@ -132,8 +132,8 @@ class DraftModel(Drafter):
         logits = torch.empty(0)
         while missing := max(len(t) - len(r.tokens) for r, t in zip(rows, texts, strict=True)):
             # The last pass reads at least the last token of every row, to know what follows.
-            share = missing if missing <= _CHUNK else _CHUNK
-            stop = [len(t) - (missing - share) for t in texts]
+            left = max(0, missing - _CHUNK)
+            stop = [max(0, len(t) - left) for t in texts]
             new = [t[len(r.tokens) : s] for r, t, s in zip(rows, texts, stop, strict=True)]
             logits = self._read(rows, new)
         return [chains[index] for index in order], logits
@@ -154,14 +154,14 @@ class DraftModel(Drafter):
                 # Without the last token, which is read later for what follows it.
                 fresh.setdefault(tuple(text[:-1] or text), []).append(branch)
         places = self._stage.read(list(fresh))[0] if fresh else []
-        for (text, some), place in zip(fresh.items(), places, strict=True):
+        for (read, some), place in zip(fresh.items(), places, strict=True):
             if len(some) > 1:
                 self._stage.freeze(place)
                 if isinstance(place.trunk, Trunk):
                     place.trunk.share(len(some) - 1)
             copies = [place, *(place.copy() for _ in some[1:])]
             for branch, copy in zip(some, copies, strict=True):
-                self._rows[branch] = _Row(copy, list(text))
+                self._rows[branch] = _Row(copy, list(read))
 
     def _rewind(self, row: _Row, text: Sequence[int]) -> None:
         """Takes back what is not in `text`, and its last token."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,7 @@ def _path(room: int) -> list[_Node]:
     return [_Node(node - 1, 0) for node in range(min(room, _DEEPEST))]
 
 
-def _shape(chances: NDArray[np.float64], room: int) -> list[_Node]:
+def _shape(chances: NDArray[np.floating[Any]], room: int) -> list[_Node]:
     """The most probable nodes where every rank has its chance at every place."""
     nodes: list[_Node] = []
     # (minus its probability, order of arrival, parent, rank, depth)

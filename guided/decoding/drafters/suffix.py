@@ -27,7 +27,7 @@ class _Own(NamedTuple):
     """A branch's sequence in the pool, and how many of its tokens are there."""
 
     number: int
-    count: int
+    taken: int
 
 
 class Suffix(Drafter):
@@ -90,8 +90,8 @@ class Suffix(Drafter):
             self._take_in_prompt(branch.prompt)
             own = _Own(self.pool.open(branch.prompt[-_CONTEXT:]), 0)
         elif own.number not in self.pool:
-            own = _Own(self.pool.open(_end(branch, own.count)), own.count)
-        new = branch.tokens[own.count :]
+            own = _Own(self.pool.open(_end(branch, own.taken)), own.taken)
+        new = branch.tokens[own.taken :]
         self._own[branch] = _Own(own.number, len(branch.tokens))
         if new:
             ended = new[-1] in self._stop_ids
