@@ -105,7 +105,7 @@ def test_a_race_takes_turns_and_compares_round_by_round() -> None:
     order: list[str] = []
     ways = {name: lambda given, name=name: (order.append(name), list(given))[1] for name in "ab"}
     ticks = iter(range(1000))
-    times = race(ways, ["x"], Plan(2, clock=lambda: float(next(ticks))))
+    times = race(ways, lambda: ["x"], Plan(2, clock=lambda: float(next(ticks))))
     assert order == ["a", "b"] * 3
     assert ratio(times, "a", "b") == 1
     assert ratio(times, "a", "none") is None

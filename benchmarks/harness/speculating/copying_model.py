@@ -8,7 +8,7 @@ trees, shared prefixes, any attention mask):
 - every prompt begins with a token that names its text. In the first layer one head attends to all
   earlier tokens evenly (its keys are zero), sees nothing but these tokens (the values of all
   others are zero), and writes what it found to dimensions of the residual stream that nothing
-  else writes to; their largest entry is the number of the text;
+  else writes to; they hold the code of the text;
 - the position and the token that was read say whether the text was followed up to here. Where the
   token is another one, there is no bonus and the network writes noise.
 
@@ -87,17 +87,22 @@ class CopyingLlama(LlamaForCausalLM):
 
     @torch.no_grad()
     def _build_marker_head(self, marks: Sequence[int]) -> None:
-        count, size = len(marks), self.config.head_dim
-        if 2 * count > size:
-            raise ValueError(f"{count} texts do not fit into a head of {size} dimensions")
+        count = self.config.head_dim // 2
+        generator = torch.Generator().manual_seed(0)
+        # One vector of signs for each text; the nearest one names it.
+        codes = torch.randint(2, (len(marks), count), generator=generator) * 2 - 1
+        if len(set(map(tuple, codes.tolist()))) < len(marks):
+            raise ValueError(f"{len(marks)} texts do not fit into {count} dimensions")
+        weight = self.model.embed_tokens.weight
+        self._codes = codes.to(weight)
         self._answer = slice(count, 2 * count)
-        embedding = self.model.embed_tokens.weight
-        embedding[:, : 2 * count] = 0
-        embedding[list(marks), list(range(count))] = 1
+        weight[:, : 2 * count] = 0
+        weight[list(marks), :count] = self._codes / count**0.5
         for layer in self.model.layers:
             layer.self_attn.o_proj.weight[: 2 * count] = 0
             layer.mlp.down_proj.weight[: 2 * count] = 0
         head = self.model.layers[0].self_attn
+        size = self.config.head_dim
         head.k_proj.weight[:size] = 0
         head.v_proj.weight[:size] = 0
         head.v_proj.weight[list(range(count)), list(range(count))] = 1
@@ -125,7 +130,7 @@ class CopyingLlama(LlamaForCausalLM):
         return output
 
     def _add_bonus(self, logits: Tensor, hidden: Tensor, ids: Tensor, positions: Tensor) -> None:
-        text = hidden[..., self._answer].argmax(dim=-1)
+        text = (hidden[..., self._answer] @ self._codes.T).argmax(dim=-1)
         at = positions.clamp(max=self._known.shape[1] - 1)
         following = self._following[text, at]
         follows = (self._known[text, at] == ids) & (following != NOTHING)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Mapping
 
 from ..figures import Figure, Report, Table, number
@@ -26,7 +28,7 @@ def measure(workload: Workload, plan: Plan, report: Report) -> None:
     report.tables.append(table)
     for rows in plan.batches:
         chosen = {n: w for n, w in ways.items() if n not in ONE_BY_ONE or rows <= plan.sequential}
-        times = race(chosen, workload.take(rows), plan)
+        times = race(chosen, functools.partial(workload.fresh, rows), plan)
         _fill(table, rows, times)
         report.figures += _figures(workload, rows, times, report)
 
@@ -79,18 +81,19 @@ def constraint_cost(workload: Workload, plan: Plan, report: Report) -> None:
         "constrained": guided_way(None)(workload),
     }
     makers = make_ways(workload, {"drafted": guided_way("auto")}, report.notes)
-    prompts = _same(workload, ways)
+    rounds = plan.rounds + plan.warms_up
+    prompts = iter(_same(ways, workload.fresh(2 * rounds * sum(plan.batches))))
     for rows in plan.batches:
         label = f"{workload.name}_batch_{rows}".replace(" ", "_")
-        chosen = [prompts[i % len(prompts)] for i in range(rows)] if prompts else []
-        times = race({**ways, **makers}, chosen, plan) if chosen else {}
+        given = [list(itertools.islice(prompts, rows)) for _ in range(rounds)]
+        enough = len(given[-1]) == rows
+        times = race({**ways, **makers}, iter(given).__next__, plan) if enough else {}
         for name, target in (("constrained", "<= 1.02"), ("drafted", "<= 1")):
             value = ratio(times, name, "free")
             report.figures.append(Figure(f"{label}_{name}_to_free", value, "x", target))
 
 
-def _same(workload: Workload, ways: Mapping[str, Way]) -> list[str]:
-    prompts = list(workload.prompts)
-    free, constrained = ways["free"](prompts), ways["constrained"](prompts)
-    pairs = zip(prompts, free, constrained, strict=True)
+def _same(ways: Mapping[str, Way], prompts: list[str]) -> list[str]:
+    """The prompts with the same text in both ways."""
+    pairs = zip(prompts, ways["free"](prompts), ways["constrained"](prompts), strict=True)
     return [prompt for prompt, one, other in pairs if one == other]

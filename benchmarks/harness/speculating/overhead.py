@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
+from collections.abc import Sequence
 
 from ..figures import Figure, Report, Table, number
 from .timing import Plan, watched
@@ -24,8 +25,9 @@ def measure(workload: Workload, plan: Plan, report: Report) -> None:
     )
     report.tables.append(table)
     outside = {}
+    prompts = [workload.fresh(PROMPTS) for _ in range(plan.rounds)]
     for name, way in ways.items():
-        found = [_once(workload, way, plan) for _ in range(plan.rounds)]
+        found = [_once(workload, way, given, plan) for given in prompts]
         outside[name] = statistics.median(one[0] for one in found)
         step = statistics.median(one[1] for one in found)
         table.rows.append([name, number(outside[name]), number(step), number(found[0][2])])
@@ -35,10 +37,11 @@ def measure(workload: Workload, plan: Plan, report: Report) -> None:
         report.figures.append(Figure(f"{label}_overhead_{short}", value, "ms/step", "<= 1"))
 
 
-def _once(workload: Workload, way: Way, plan: Plan) -> tuple[float, float, float]:
+def _once(
+    workload: Workload, way: Way, prompts: Sequence[str], plan: Plan
+) -> tuple[float, float, float]:
     """Milliseconds outside of forward and altogether, for each step, and steps for each text."""
     models = [m for m in (workload.model.hf_model, workload.assistant) if m is not None]
-    prompts = workload.take(PROMPTS)
     with contextlib.ExitStack() as stack:
         watches = [stack.enter_context(watched(model, plan)) for model in models]
         seconds, _ = plan.take(lambda: [way([prompt]) for prompt in prompts])

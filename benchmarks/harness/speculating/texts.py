@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..data import ROOT, rows
+from ..data import ROOT
 
-HANDWRITTEN = ROOT / "examples" / "data" / "handwritten.jsonl"
 PROBLEMS = ROOT / "benchmarks" / "data" / "word_problems.txt"
 SNIPPETS = ROOT / "benchmarks" / "data" / "snippets.txt"
 
@@ -48,11 +47,34 @@ COMPLAINT = json.dumps(
 )
 
 
-def people(count: int) -> list[str]:
-    """Prompts of the embedded model: hand-written sentences, asked for `PERSON`."""
-    told = [row["text"] for row in rows(HANDWRITTEN) if row["fields"].startswith("name")]
+SENTENCES = (
+    "My name is {name}, I'm {age} and I like {first} and {second}.",
+    "{name}, {age}, spends most weekends on {first}; on rainy days it is {second}.",
+    "At {age}, {name} still enjoys {first} as well as {second}.",
+    "hey, i'm {name}, {age}, i love {first} and {second}!",
+    "Please welcome {name}, our new accountant, {age} years old, who likes {first} and {second}.",
+    "Note to self: {name} ({age}) is into {first} and {second}.",
+    "{name} has just turned {age}. After work there is time for {first}, and on Sundays {second}.",
+)
+FIRST = ("Oona", "Priya", "Mateus", "Hana", "Walter", "Camila", "Yusuf", "Chloe", "Piotr", "Ingrid",
+         "Tom", "Leila", "Giulia", "Kwame", "Helena", "Anders")  # fmt: skip
+LAST = ("Lindqvist", "Carvalho", "Kobayashi", "Brandt", "Rojas", "Demir", "Martin", "Haugen",
+        "Haddad", "Ferri", "Costa", "Bello", "Weber", "Campbell")  # fmt: skip
+HOBBIES = ("chess", "sailing", "knitting", "climbing", "pottery", "board games", "jazz", "rowing",
+           "gardening", "old maps", "baking", "photography", "hiking", "crosswords")  # fmt: skip
+
+
+def people(count: int, seed: int = 5) -> list[str]:
+    """Prompts of the embedded model, about different people, asked for `PERSON`."""
+    rng = random.Random(seed)
+    found: dict[str, None] = {}
     fields = "Fields: name (string), age (integer), hobbies (list of strings)"
-    return [f"{text}\n{fields}\nJSON: " for text in told[:count]]
+    while len(found) < count:
+        first, second = rng.sample(HOBBIES, 2)
+        name = f"{rng.choice(FIRST)} {rng.choice(LAST)}"
+        told = {"name": name, "age": rng.randrange(18, 90), "first": first, "second": second}
+        found[f"{rng.choice(SENTENCES).format(**told)}\n{fields}\nJSON: "] = None
+    return list(found)
 
 
 def word_problems(count: int) -> list[str]:
@@ -135,9 +157,11 @@ def marked(copies: Sequence[Copy], tokenizer: Any) -> tuple[list[Copy], list[int
     words = sorted(
         (token, word)
         for word, token in tokenizer.get_vocab().items()
-        if word.isascii() and word.isalpha() and word.istitle() and len(word) > 6
+        if word.isascii() and word.isalpha() and word.istitle() and len(word) > 4
     )
     free = [(token, word) for token, word in words if token not in used][: len(copies)]
+    if len(free) < len(copies):
+        raise ValueError(f"the vocabulary has {len(free)} words to name {len(copies)} texts")
     named = [Copy(f"{w}:\n{c.prompt}", c.answer) for (_, w), c in zip(free, copies, strict=True)]
     return named, [token for token, _ in free]
 

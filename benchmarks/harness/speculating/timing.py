@@ -88,12 +88,19 @@ class Times:
         return statistics.median(self.seconds)
 
 
-def race(ways: Mapping[str, Way], prompts: Sequence[str], plan: Plan) -> dict[str, Times]:
-    """Times of all ways, in turn in every round; a round before them warms up."""
+def race(
+    ways: Mapping[str, Way], prompts: Callable[[], Sequence[str]], plan: Plan
+) -> dict[str, Times]:
+    """Times of all ways, in turn in every round; a round before them warms up.
+
+    Args:
+        prompts: gives the prompts of the next round, which are the same for all ways.
+    """
     times = {name: Times() for name in ways}
     for number in range(0 if plan.warms_up else 1, plan.rounds + 1):
-        for name, way in tqdm(ways.items(), f"{len(prompts)} rows", disable=None, leave=False):
-            seconds, texts = plan.take(functools.partial(way, prompts))
+        given = prompts()
+        for name, way in tqdm(ways.items(), f"{len(given)} rows", disable=None, leave=False):
+            seconds, texts = plan.take(functools.partial(way, given))
             times[name].texts = texts
             if number:
                 times[name].seconds.append(seconds)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -22,8 +23,9 @@ SMALL = ("60m", "7m")
 VOCABULARY = 32_768
 #: Share of the positions where the copying assistant writes another token than the large model.
 WRONG = 0.15
-#: As many rows as the largest batch.
-ROWS = 16
+#: Enough for all rounds of all batch sizes.
+PROMPTS = 256
+PROBLEMS = 16
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Workload:
     schema: str | None
     budget: int
     assistant: PreTrainedModel | None = None
+    # The first one is for trying a way out.
+    _count: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+    def fresh(self, rows: int) -> list[str]:
+        """Prompts that were not handed out before: nobody may remember what answers them.
+
+        Raises:
+            IndexError: all were handed out.
+        """
+        return [self.prompts[next(self._count)] for _ in range(rows)]
 
     def take(self, rows: int) -> list[str]:
         """The first prompts; from the start again where there are too few."""
@@ -62,18 +74,18 @@ def tiny_json(device: str = "cpu") -> Workload:
         assistant = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         assistant = assistant.to(device).eval()
     model = _embedded("tiny-lm", device)
-    return Workload("tiny-lm JSON", model, texts.people(ROWS), texts.PERSON, 96, assistant)
+    return Workload("tiny-lm JSON", model, texts.people(PROMPTS), texts.PERSON, 96, assistant)
 
 
 def tiny_free(device: str = "cpu") -> Workload:
     """Free text of the embedded model, in which there is little to copy."""
-    prompts = [f"{prompt}" for prompt in texts.word_problems(ROWS)]
+    prompts = texts.word_problems(PROBLEMS)
     return Workload("tiny-lm free text", _embedded("tiny-lm", device), prompts, None, 64)
 
 
 def tiny_math(device: str = "cpu") -> Workload:
     """Word problems with the embedded model for them."""
-    prompts = texts.word_problems(ROWS)
+    prompts = texts.word_problems(PROBLEMS)
     return Workload("tiny-math word problems", _embedded("tiny-math", device), prompts, None, 64)
 
 
@@ -92,7 +104,7 @@ def copying(shape: str = "60m", device: str = "cpu") -> Copying:
     tokenizer = models.tekken_tokenizer(VOCABULARY if shape in SMALL else None)
     tokenizer.padding_side = "left"
     dtype = torch.float32 if shape in SMALL else torch.bfloat16
-    letters, code = texts.complaints(ROWS), texts.renamings(8)
+    letters, code = texts.complaints(PROMPTS), texts.renamings(8)
     named, marks = texts.marked([*letters, *code], tokenizer)
     told = texts.sequences(named, tokenizer)
     network = copying_llama(tokenizer, SHAPES[shape], device=device, dtype=dtype)
@@ -103,7 +115,7 @@ def copying(shape: str = "60m", device: str = "cpu") -> Copying:
     prompts = [copy.prompt for copy in named]
     noise = [copy.prompt for copy in letters]
     return Copying(
-        Workload(f"{shape} JSON", model, prompts[:ROWS], texts.COMPLAINT, 192, assistant),
-        Workload(f"{shape} code", model, prompts[ROWS:], None, 192, assistant),
+        Workload(f"{shape} JSON", model, prompts[:PROMPTS], texts.COMPLAINT, 192, assistant),
+        Workload(f"{shape} code", model, prompts[PROMPTS:], None, 192, assistant),
         Workload(f"{shape} noise", model, noise, None, 48),
     )
