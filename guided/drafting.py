@@ -23,6 +23,9 @@ from guided.model import Model
 #: it in a `Speculation`.
 Draft = Literal["auto"] | None | Model | Drafter | Speculation
 
+#: Tokens of earlier output that "auto" remembers of a model, at about half a kilobyte each.
+_REMEMBERED = 1 << 15
+
 _LOCAL = threading.local()
 
 
@@ -52,7 +55,7 @@ def drafters(model: Model) -> list[Drafter]:
     """The drafters of "auto", which need nothing but the model's tokenizer."""
     spell = spell_as(model.tokenizer, model.vocabulary) if model.tokenizer is not None else None
     grammar = GrammarText(model.vocabulary, spell)
-    return [Structured(grammar, Lookup(model.vocabulary)), Suffix(model.vocabulary)]
+    return [Structured(grammar, Lookup(model.vocabulary)), Suffix(model.vocabulary, capacity=_REMEMBERED)]
 
 
 def _auto(model: Model) -> Speculation:

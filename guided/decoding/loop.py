@@ -167,7 +167,9 @@ class Loop:
         drafts: list[Draft] = []
         if self.speculation is not None and form != "none" and going:
             branches = [row.branch for row in going]
+            before = self.speculation.passes
             drafts = self.speculation.drafts(branches, self.sampler, self.stop_ids, form)
+            self.usage.auxiliary_passes += self.speculation.passes - before
         for row in self.rows:
             row.begin(Draft())
         for row, draft in zip(going, drafts, strict=False):

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 #: Slots are made in blocks, so that buffers rarely grow.
-_BLOCK = 64
+_BLOCK = 16
 
 
 @dataclass(slots=True)
@@ -78,8 +78,8 @@ class SlotCache(Cache):
         if rows <= self.rows and columns <= self.room:
             return
         if columns > self.room:
-            # A quarter more, so that growing step by step copies each slot a few times only.
-            wider = columns if self.is_tight else max(columns, self.room * 5 // 4)
+            # An eighth more, so that growing step by step copies each slot a few times only.
+            wider = columns if self.is_tight else max(columns, self.room * 9 // 8)
             columns = -(-wider // _BLOCK) * _BLOCK
         self.rows, self.room = max(rows, self.rows), max(columns, self.room)
         for layer in self.slots.values():

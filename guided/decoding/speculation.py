@@ -119,6 +119,11 @@ class Speculation:
         # what it is would change the law.
         return self.policy.chosen(branches, drafts) if coupled else drafts
 
+    @property
+    def passes(self) -> int:
+        """Forward passes of draft models so far."""
+        return sum(drafter.passes for drafter in self.drafters)
+
     def observe(self, observations: Sequence[Observation]) -> None:
         """Shows all drafters what came out."""
         for drafter in self.drafters:

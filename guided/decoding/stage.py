@@ -191,6 +191,10 @@ class Stage:
         layers = self.cache.take(row, self.lengths[row])
         return Trunk(layers, self.trunks[row], self.ledger)
 
+    def rewind(self, row: int, count: int) -> None:
+        """Takes back the last `count` tokens of a row that is being decoded."""
+        self.lengths[row] -= count
+
     def lacks_room(self) -> bool:
         """Whether room for one more token in every row exceeds the limit, or has done so."""
         if self.ledger.limit is None or not len(self):

@@ -101,6 +101,11 @@ class DraftModel(Drafter):
             self._grow(growing, logits, request)
         return [chain.draft(self.name) for chain in chains]
 
+    @property
+    def passes(self) -> int:
+        """Forward passes of the draft model so far."""
+        return self.usage.passes
+
     def fork(self, branch: Branch, child: Branch) -> None:
         row = self._rows.get(branch)
         if row is None:
@@ -167,7 +172,7 @@ class DraftModel(Drafter):
         """Takes back what is not in `text`, and its last token."""
         kept = _common(row.tokens, text[:-1])
         if row.place.row is not None:
-            self._stage.lengths[row.place.row] -= len(row.tokens) - kept
+            self._stage.rewind(row.place.row, len(row.tokens) - kept)
             del row.tokens[kept:]
 
     def _read(self, rows: Sequence[_Row], new: Sequence[Sequence[int]]) -> Tensor:

@@ -73,5 +73,10 @@ class Drafter:
     def observe(self, observations: Sequence[Observation]) -> None:
         """Learns from what was drawn; called once a round, and after a prompt with no tokens."""
 
+    @property
+    def passes(self) -> int:
+        """Forward passes of a model of its own so far."""
+        return 0
+
     def fork(self, branch: Branch, child: Branch) -> None:
         """Lets `child` go on with what is known of `branch`."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
-from guided.decoding.drafters.copying import CopyIndex, index_of
 from guided.decoding.drafters.lookup import Lookup, bare_ids
 from guided.errors import InputError
 from guided.grammars.vocabulary import Vocabulary
@@ -98,20 +96,3 @@ def test_a_value_in_quotes_is_found_in_running_text(opened: Any, ask: Any) -> No
 def test_wrong_lengths_are_refused() -> None:
     with pytest.raises(InputError, match="n_max=0"):
         Lookup(n_max=0)
-
-
-def fastest_guess(length: int) -> float:
-    known = [i * 7919 % 1000 for i in range(length)]
-    index = CopyIndex(known, index_of(known, 4), 4)
-    seconds = []
-    for token in known[:200]:
-        began = time.process_time()
-        index.extend([token])
-        index.start(*index.candidates()[0])
-        seconds.append(time.process_time() - began)
-    return min(seconds)
-
-
-def test_a_guess_costs_no_more_after_a_long_prompt() -> None:
-    # Thirty times the prompt; a search through all of it would take that much longer.
-    assert fastest_guess(60_000) < 10 * fastest_guess(2_000) + 1e-5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -111,25 +110,6 @@ def test_dropped_sequences_leave_nothing_behind() -> None:
     for start in range(50):
         pool.extend(pool.open([]), [start, start + 1, start + 2, 7, 7])
     assert pool.n_entries == live
-
-
-def fastest_step(length: int) -> float:
-    pool = SequencePool(1 << 17)
-    tokens = [i * 7919 % 500 for i in range(length)]
-    number = pool.open([])
-    pool.extend(number, tokens)
-    seconds = []
-    for token in tokens[:200]:
-        began = time.process_time()
-        pool.extend(number, [token])
-        pool.after(tokens[-30:])
-        seconds.append(time.process_time() - began)
-    return min(seconds)
-
-
-def test_a_step_costs_no_more_in_a_large_pool() -> None:
-    # Sixteen times the tokens; a search through all of them would take that much longer.
-    assert fastest_step(32_000) < 6 * fastest_step(2_000) + 1e-5
 
 
 def test_wrong_sizes_are_refused() -> None:
