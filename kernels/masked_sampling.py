@@ -48,6 +48,24 @@ class Drawn(NamedTuple):
     status: Tensor
 
 
+def draw_lists(
+    logits: Tensor,
+    masks: Masks | None = None,
+    temperature: float = 1.0,
+    uniforms: Tensor | None = None,
+) -> tuple[list[int], list[float], list[float], list[int]]:
+    """What `draw` gives, on the host: tokens, log p, log q, status of every row."""
+    if logits.dtype in _HALF:
+        logits = logits.float()
+    if implementation(logits.device) is Implementation.NUMBA:
+        arrays = draw_arrays(logits, masks, temperature, uniforms)
+        return tuple(array.tolist() for array in arrays)  # type: ignore[return-value]
+    drawn = draw(logits, masks, temperature, uniforms)
+    # One transfer for all.
+    told = torch.stack([each.double() for each in drawn]).tolist()
+    return [int(token) for token in told[0]], told[1], told[2], [int(each) for each in told[3]]
+
+
 def draw(
     logits: Tensor,
     masks: Masks | None = None,
@@ -126,6 +144,13 @@ def draw_numba(
     logits: Tensor, masks: Masks | None, temperature: float, uniforms: Tensor | None
 ) -> Drawn:
     """On the CPU; a row's logits have to lie side by side, the rows may lie apart."""
+    return Drawn(*map(torch.from_numpy, draw_arrays(logits, masks, temperature, uniforms)))
+
+
+def draw_arrays(
+    logits: Tensor, masks: Masks | None, temperature: float, uniforms: Tensor | None
+) -> tuple[NDArray[Any], ...]:
+    """What `Drawn` holds, as numpy arrays; logits on the CPU, in single or double precision."""
     rows, width = logits.shape
     flat, stride = _flat(logits)
     tokens = np.empty(rows, np.int64)
@@ -136,7 +161,7 @@ def draw_numba(
         flat, stride, width, _writable(masks, rows), flat.dtype.type(temperature), numbers,
         uniforms is None, tokens, log_p, log_q, status,
     )  # fmt: skip
-    return Drawn(*map(torch.from_numpy, (tokens, log_p, log_q, status)))
+    return tokens, log_p, log_q, status
 
 
 def _flat(logits: Tensor) -> tuple[NDArray[Any], int]:

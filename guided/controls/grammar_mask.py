@@ -184,6 +184,14 @@ class GrammarMask(Control):
     def allows(self, state: MaskState, token: int) -> bool:
         return state.allows(token)
 
+    def follow(self, state: MaskState, token: int) -> MaskState:
+        if not state.allows(token):
+            raise StopIteration
+        after = state.advance(token)
+        if after.must_stop:
+            raise StopIteration
+        return after
+
     def forced(self, state: MaskState) -> int | None:
         return only_token(state.mask)
 

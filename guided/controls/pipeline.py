@@ -82,6 +82,18 @@ class Pipeline:
             for control, state in zip(self.controls, states, strict=True)
         )
 
+    def follow(self, states: States, token: int) -> States | None:
+        """The states after a guessed token, None where it is not allowed or ends the sequence."""
+        try:
+            return tuple(
+                [
+                    control.follow(state, token)
+                    for control, state in zip(self.controls, states, strict=True)
+                ]
+            )
+        except StopIteration:
+            return None
+
     def begin(self, context: Context) -> States:
         """The states of all controls after the prompt."""
         return tuple(control.begin(context) for control in self.controls)

@@ -102,6 +102,18 @@ class Control:
         """
         return True
 
+    def follow(self, state: Any, token: int) -> Any:
+        """The state after a guessed token; raises StopIteration where nothing can follow it.
+
+        That is where the token is not allowed, or ends the sequence.
+        """
+        if not self.allows(state, token):
+            raise StopIteration
+        after = self.step(state, token)
+        if self.finish(after) is not None:
+            raise StopIteration
+        return after
+
     def forced(self, state: Any) -> int | None:
         """The one token that this control allows here, None if it is not just one."""
         return None

@@ -116,16 +116,18 @@ def _fused(sampler: Sampler, branches: Sequence[Spot], raw: Tensor, plain: Plain
 
 def _kernel(
     sampler: Sampler, branches: Sequence[Spot], raw: Tensor, plain: Plain
-) -> tuple[list[Drawn], list[float]]:
+) -> tuple[list[Drawn], list[int]]:
     """What was drawn, and the status of every row."""
     index = plain.mask
     masks = None
     if index is not None:
-        masks = np.stack([branch.states[index].mask for branch in branches])
+        each = [branch.states[index].mask for branch in branches]
+        masks = each[0][None] if len(each) == 1 else np.stack(each)
     numbers = uniforms([branch.stream for branch in branches]) if sampler.is_random else None
-    found = masked_sampling.draw(raw, masks, plain.temperature, numbers)
-    told = torch.stack([x.double() for x in found]).T.tolist()
-    return [Drawn(int(row[0]), row[1], row[2]) for row in told], [row[3] for row in told]
+    tokens, log_p, log_q, statuses = masked_sampling.draw_lists(
+        raw, masks, plain.temperature, numbers
+    )
+    return [Drawn(*each) for each in zip(tokens, log_p, log_q, strict=True)], statuses
 
 
 def draw_ahead(sampler: Sampler, spots: Sequence[Spot], raw: Tensor) -> list[Drawn] | None:

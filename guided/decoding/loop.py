@@ -222,7 +222,7 @@ class Loop:
                 after = self._take(row, one, position)
                 if after is not None:
                     at[id(row)] = number, after
-                    if not self._paused(row, _all_at(raw, aux, number, after)):
+                    if self.until is None or not self._paused(row, raw, aux, number, after):
                         further.append(row)
                 elif row.branch.finish_reason is None:
                     row.pausing = self.until is not None and self.until(row.branch)
@@ -281,11 +281,13 @@ class Loop:
                     self.speculation.policy.judged(row.branch, row.draft, node, node == found)
         return found
 
-    def _paused(self, row: Row, logits: list[Tensor]) -> bool:
+    def _paused(
+        self, row: Row, raw: Tensor, aux: dict[str, Tensor], number: int, position: int
+    ) -> bool:
         """Whether the branch stops here; it then keeps the logits after its last token."""
         if self.until is None or not self.until(row.branch):
             return False
-        row.branch.logits = logits
+        row.branch.logits = _all_at(raw, aux, number, position)
         row.pausing = True
         row.pending = []
         return True
@@ -318,7 +320,7 @@ class Loop:
                         row.pausing = self.until is not None and self.until(row.branch)
                     break
                 position = after
-                if self._paused(row, _all_at(raw, aux, number, after)):
+                if self.until is not None and self._paused(row, raw, aux, number, after):
                     break
 
     def _count(self, branch: Branch) -> None:

@@ -11,7 +11,7 @@ from guided.decoding.cost import CostModel
 from guided.decoding.drafts import ROOT, Draft
 
 #: Guesses per row that may be tried in one pass, by the number of rows.
-_MOST = ((1, 31), (2, 23), (4, 15), (8, 11), (16, 7), (32, 5))
+_MOST = ((1, 31), (2, 27), (4, 23), (8, 19), (16, 13), (32, 7))
 _BINS = 10
 #: A guess that is not worth thinking about.
 _FAINT = 0.01
@@ -56,7 +56,7 @@ class Fixed:
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
-        return [draft.keep(_best(draft, draft.chances, self.nodes)) for draft in drafts]
+        return [draft.keep(_best(_paths(draft, draft.chances))[: self.nodes]) for draft in drafts]
 
     def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
         """Nothing to learn."""
@@ -87,7 +87,6 @@ class Adaptive:
     tallies: dict[tuple[str, int], Tally] = field(default_factory=dict)
     _luck: WeakKeyDictionary[Branch, list[float]] = field(default_factory=WeakKeyDictionary)
     _resting: int = 0
-    _used: float = 8.0
 
     def room(self, rows: int) -> int:
         """The most guesses that each of `rows` rows may get; 0 while drafting rests."""
@@ -95,17 +94,14 @@ class Adaptive:
             self._resting -= 1
             return 0
         found = next((nodes for batch, nodes in _MOST if rows <= batch), 3)
-        # Guesses take time to make: not many more than were of use lately.
-        return min(found, self.most, 4 + int(1.5 * self._used))
+        return min(found, self.most)
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
-        chances = [self._chances(b, d) for b, d in zip(branches, drafts, strict=True)]
-        orders = [_best(d, c, len(d)) for d, c in zip(drafts, chances, strict=True)]
-        paths = [_paths(d, c) for d, c in zip(drafts, chances, strict=True)]
+        paths = [_paths(d, self._chances(b, d)) for b, d in zip(branches, drafts, strict=True)]
+        orders = [_best(path) for path in paths]
         gains = [[path[node] for node in order] for path, order in zip(paths, orders, strict=True)]
         width = self._width(gains)
-        self._used = max(0.8 * self._used, float(width))
         if width == 0:
             base = self.cost.base(len(branches)) or 1.0
             idle = self.cost.draft_seconds(len(branches)) / base
@@ -184,8 +180,7 @@ def _paths(draft: Draft, chances: Sequence[float]) -> list[float]:
     return found
 
 
-def _best(draft: Draft, chances: Sequence[float], nodes: int) -> list[int]:
-    """The likeliest nodes; no node without its parent."""
-    paths = _paths(draft, chances)
+def _best(paths: Sequence[float]) -> list[int]:
+    """The nodes, the likeliest first; no node before its parent."""
     # A child's chance is never above its parent's, and the sort is stable.
-    return sorted(range(len(draft)), key=lambda node: -paths[node])[:nodes]
+    return sorted(range(len(paths)), key=lambda node: -paths[node])

@@ -136,7 +136,7 @@ class Speculation:
 
 
 #: Chance of a node, by its own drafter, below which it is not looked at.
-_FAINT = 0.02
+_FAINT = 0.005
 
 
 def _room(branch: Branch, most: int) -> int:
@@ -175,10 +175,8 @@ def merged(
                 continue
             if form == "chain" and above != len(tree) - 1:
                 continue
-            if not pipeline.allows(states[above], token):
-                continue
-            after = pipeline.step(states[above], token)
-            if pipeline.finish(after) is not None:
+            after = pipeline.follow(states[above], token)
+            if after is None:
                 continue
             new = tree.add(token, above, draft.chances[node], draft.sources[node])
             place[node] = children[above, token] = new

@@ -1,0 +1,116 @@
+"""How many guesses are tried follows from what passes cost and what has come true."""
+
+from __future__ import annotations
+
+import pytest
+
+from guided.decoding import Adaptive, Branch, Decoder, Fixed
+from guided.decoding.cost import CostModel, Mean
+from guided.decoding.drafts import ROOT, Draft
+from guided.testing import table_model
+
+
+def branches(count: int = 1) -> list[Branch]:
+    model = table_model(4)
+    return Decoder(model.network, model.vocabulary).open([[1]] * count)
+
+
+def timed(rows: int = 1, **seconds: float) -> Adaptive:
+    """A policy that has measured passes of `w1`, `w4`, … tokens."""
+    policy = Adaptive()
+    for name, value in seconds.items():
+        for _ in range(8):
+            policy.timed(rows, int(name[1:]), value)
+    return policy
+
+
+def chain(length: int, chance: float, source: str = "test") -> Draft:
+    return Draft.chain(list(range(1, length + 1)), chance, source)
+
+
+def test_a_pass_gets_as_many_guesses_as_pay() -> None:
+    cheap = timed(w1=1.0, w8=1.1, w32=1.3)
+    dear = timed(w1=1.0, w2=1.9, w8=4.0, w32=20.0)
+    (branch,) = branches()
+    assert len(cheap.chosen([branch], [chain(12, 0.9)])[0]) == 12
+    assert 0 < len(dear.chosen([branch], [chain(12, 0.99)])[0]) < 12
+    assert len(dear.chosen([branch], [chain(12, 0.6)])[0]) == 0
+
+
+def test_the_likeliest_nodes_stay_with_their_parents() -> None:
+    tree = Draft()
+    left = tree.add(1, ROOT, 0.2, "a")
+    tree.add(2, left, 1.0, "a")
+    right = tree.add(3, ROOT, 0.8, "b")
+    tree.add(4, right, 0.9, "b")
+    (kept,) = Fixed(2).chosen(branches(), [tree])
+    assert (kept.tokens, kept.parents) == ([3, 4], [ROOT, 0])
+
+
+def test_guesses_that_never_come_true_are_given_up_and_others_are_not() -> None:
+    policy = timed(w1=1.0, w4=1.4, w8=1.5)
+    (branch,) = branches()
+    wrong, right = chain(4, 0.75, "wrong"), chain(4, 0.75, "right")
+    assert len(policy.chosen([branch], [wrong])[0]) == 4
+    for _ in range(60):
+        policy.judged(branch, wrong, 0, hit=False)
+        policy.judged(branch, right, 0, hit=True)
+    (other,) = branches()
+    assert len(policy.chosen([other], [wrong])[0]) == 0
+    assert len(policy.chosen([other], [right])[0]) == 4
+
+
+def test_a_row_that_guesses_worse_than_others_gets_less() -> None:
+    policy = timed(rows=2, w1=1.0, w4=1.3, w8=1.6)
+    lucky, unlucky = branches(2)
+    draft = chain(4, 0.75)
+    for _ in range(30):
+        policy.judged(lucky, draft, 0, hit=True)
+        policy.judged(unlucky, draft, 0, hit=False)
+    assert policy._chances(unlucky, draft)[0] < policy._chances(lucky, draft)[0] / 2
+
+
+def test_drafting_that_finds_nothing_rests_and_comes_back() -> None:
+    policy = timed(w1=1.0, w2=1.9, w8=4.0)
+    for _ in range(5):
+        policy.drafted(1, 0.1)
+    (branch,) = branches()
+    assert policy.room(1) > 0
+    policy.chosen([branch], [chain(8, 0.1)])
+    rests = 0
+    while policy.room(1) == 0:
+        rests += 1
+    # A tenth of a pass may be spent once in ten passes, to cost a hundredth.
+    assert rests == 10
+
+
+def test_free_drafting_never_rests() -> None:
+    policy = timed(w1=1.0, w2=1.9, w8=4.0)
+    for _ in range(5):
+        policy.drafted(1, 0.001)
+    policy.chosen(branches(), [chain(8, 0.1)])
+    assert policy.room(1) > 0
+
+
+def test_nothing_but_the_sure_is_tried_before_a_pass_was_timed() -> None:
+    policy = Adaptive()
+    (branch,) = branches()
+    assert len(policy.chosen([branch], [chain(5, 0.5)])[0]) == 0
+    assert len(policy.chosen([branch], [chain(5, 1.0)])[0]) == 5
+
+
+def test_costs_between_measured_widths_lie_on_a_line() -> None:
+    cost = CostModel()
+    for width, seconds in ((1, 1.0), (4, 2.0), (16, 4.0)):
+        for _ in range(5):
+            cost.timed(1, width, seconds)
+    relative = cost.relative(1, 16)
+    assert (relative[1], relative[4], relative[16]) == pytest.approx((1, 2, 4))
+    assert relative[8] == pytest.approx(2 + 2 / 3)
+
+
+def test_a_slow_first_time_and_an_outlier_move_a_mean_little() -> None:
+    mean = Mean()
+    for seconds in (50.0, 1.2, 1.0, 1.1, 1.0, 40.0):
+        mean.add(seconds)
+    assert mean.value == pytest.approx(1.1, abs=0.11)
