@@ -55,7 +55,10 @@ def drafters(model: Model) -> list[Drafter]:
     """The drafters of "auto", which need nothing but the model's tokenizer."""
     spell = spell_as(model.tokenizer, model.vocabulary) if model.tokenizer is not None else None
     grammar = GrammarText(model.vocabulary, spell)
-    return [Structured(grammar, Lookup(model.vocabulary)), Suffix(model.vocabulary, capacity=_REMEMBERED)]
+    return [
+        Structured(grammar, Lookup(model.vocabulary)),
+        Suffix(model.vocabulary, capacity=_REMEMBERED),
+    ]
 
 
 def _auto(model: Model) -> Speculation:

@@ -58,8 +58,8 @@ def draw_lists(
     if logits.dtype in _HALF:
         logits = logits.float()
     if implementation(logits.device) is Implementation.NUMBA:
-        arrays = draw_arrays(logits, masks, temperature, uniforms)
-        return tuple(array.tolist() for array in arrays)  # type: ignore[return-value]
+        tokens, log_p, log_q, status = draw_arrays(logits, masks, temperature, uniforms)
+        return tokens.tolist(), log_p.tolist(), log_q.tolist(), status.tolist()
     drawn = draw(logits, masks, temperature, uniforms)
     # One transfer for all.
     told = torch.stack([each.double() for each in drawn]).tolist()
