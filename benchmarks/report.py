@@ -53,7 +53,8 @@ def section(result: Mapping[str, Any]) -> str:
 def rank(result: Mapping[str, Any]) -> tuple[int, str]:
     """Where a benchmark stands on the page."""
     name = result["benchmark"]
-    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+    places = [index for index, begin in enumerate(ORDER) if name.startswith(begin)]
+    return (places[-1] if places else len(ORDER), name)
 
 
 def write(output: Path, kept: Path) -> None:

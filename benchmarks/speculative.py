@@ -84,7 +84,11 @@ PARTS: dict[str, Callable[[Options, Report], None]] = {
 
 def run(options: Options) -> Report:
     """Measures the parts that were asked for."""
-    report = Report("speculative", "Drafts: time, memory, tokens for each pass")
+    # A run of some parts only is a section of its own.
+    parts = "" if options.only == list(PARTS) else "_" + "_".join(options.only)
+    named = ", ".join(options.only).replace("_", " ")
+    title = "Drafts: " + ("time, memory, tokens for each pass" if not parts else named)
+    report = Report("speculative" + parts, title)
     for name in options.only:
         print(f"{name} …", file=sys.stderr, flush=True)
         PARTS[name](options, report)

@@ -19,7 +19,11 @@ _FAINT = 0.01
 _SURE, _SURE_MOST = 0.9, 8
 #: A source's own estimate counts as so many observations.
 _PRIOR = 4.0
-_MEMORY = 300.0
+_MEMORY = 100.0
+#: How much more must come out in the same time for guesses to be tried.
+_MARGIN = 1.03
+#: Observations that the luck of other rows counts as for a new one.
+_SHARED_LUCK = 4.0
 #: Share of the passes' time that drafting may take while no guess pays, and the longest rest.
 _IDLE_SHARE, _REST_MOST = 0.01, 32
 
@@ -86,6 +90,7 @@ class Adaptive:
     cost: CostModel = field(default_factory=CostModel)
     tallies: dict[tuple[str, int], Tally] = field(default_factory=dict)
     _luck: WeakKeyDictionary[Branch, list[float]] = field(default_factory=WeakKeyDictionary)
+    _recent: list[float] = field(default_factory=lambda: [0.0, 0.0])
     _resting: int = 0
 
     def room(self, rows: int) -> int:
@@ -118,7 +123,7 @@ class Adaptive:
             return min(_SURE_MOST, max(sum(one >= _SURE for one in gain) for gain in gains))
         drafting = self.cost.draft_seconds(rows) / base
         level = (self.cost.level.value or 0.0) / base
-        best_width, best_rate = 0, float(rows)
+        best_width, best_rate = 0, _MARGIN * rows
         total = float(rows)
         deepest = 0.0
         widest = max(map(len, gains), default=0)
@@ -135,12 +140,23 @@ class Adaptive:
         return best_width
 
     def _chances(self, branch: Branch, draft: Draft) -> list[float]:
-        hits, expected = self._luck.get(branch, (0.0, 0.0))
+        hits, expected = self._luck_of(branch)
         luck = min(1.15, (hits + 2) / (expected + 2))
         return [
             min(1.0, luck * self._tally(source, chance).rate(chance)) if chance < 1 else 1.0
             for source, chance in zip(draft.sources, draft.chances, strict=True)
         ]
+
+    def _luck_of(self, branch: Branch) -> list[float]:
+        """Guesses of a row that came true, and how many were expected to, lately.
+
+        A new row is taken to be as lucky as others have been.
+        """
+        found = self._luck.get(branch)
+        if found is None:
+            hits, expected = self._recent
+            found = [_SHARED_LUCK * (hits + 2) / (expected + 2), _SHARED_LUCK]
+        return found
 
     def _tally(self, source: str, chance: float) -> Tally:
         key = source, min(int(chance * _BINS), _BINS - 1)
@@ -154,9 +170,11 @@ class Adaptive:
         if chance >= 1:
             return
         tally = self._tally(draft.sources[node], chance)
-        luck = self._luck.setdefault(branch, [0.0, 0.0])
-        luck[0] = 0.9 * luck[0] + hit
-        luck[1] = 0.9 * luck[1] + tally.rate(chance)
+        rate = tally.rate(chance)
+        luck = self._luck[branch] = self._luck_of(branch)
+        for record, kept in ((luck, 0.9), (self._recent, 0.97)):
+            record[0] = kept * record[0] + hit
+            record[1] = kept * record[1] + rate
         tally.add(hit)
 
     def timed(self, rows: int, width: int, seconds: float) -> None:
