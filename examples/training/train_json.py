@@ -28,6 +28,7 @@ VOCABULARY = 2048
 class Stage:
     """One run: `level` is the step at which the rates begin to fall, `peak` a factor on them.
 
+    With `stop` it ends there, its rates still being what the planned `steps` make them.
     `lists` field lists are asked of every text; `sources` are the layers that a deeper model
     takes over from the one before (None: a new layer that begins as the identity).
     """
@@ -38,13 +39,15 @@ class Stage:
     lists: int = 1
     peak: float = 1.0
     sources: tuple[int | None, ...] = ()
+    stop: int | None = None
 
 
 STAGES = (
     Stage(steps=2550, level=1700, rows=20),
     Stage(steps=8000, level=4500, rows=20),
     Stage(steps=200, level=200, rows=32, lists=2, sources=(0, 1, None, 2, None, 3)),
-    Stage(steps=1950, level=0, rows=32, lists=2, peak=0.7),
+    Stage(steps=1950, level=0, rows=32, lists=2, peak=0.7, stop=800),
+    Stage(steps=820, level=0, rows=32, lists=2, peak=0.413),
 )
 
 
@@ -136,6 +139,7 @@ def train_stages(model: Any, tokenizer: Any, chosen: argparse.Namespace) -> Any:
             seed=seed,
             device=chosen.device,
             workers=chosen.workers,
+            stop=stage.stop,
         )
         rows = ExtractionRows(tokenizer, begun=number > 0, lists=stage.lists)
         train(model, rows, plan, keeper(model, tokenizer, chosen.keep, chosen.keep_every))

@@ -26,7 +26,8 @@ class Plan:
     """What a run does: `steps` of `rows` rows each, at most `longest` tokens long.
 
     Learning rates rise over `warmup` steps, hold for a share `constant` of the run, then fall
-    to `lowest`. With `minutes` the run follows the clock where that is faster than the steps.
+    to `lowest`. With `minutes` the run follows the clock where that is faster than the steps; with
+    `stop` it ends after so many steps, wherever the rates are.
     A forward pass takes `micro` rows, so that they fit into the caches; rows are made `pool` at a
     time, by `workers` processes.
     """
@@ -45,6 +46,7 @@ class Plan:
     seed: int = 0
     device: str = "cpu"
     minutes: float | None = None
+    stop: int | None = None
 
 
 def rate(step: int, progress: float, plan: Plan) -> float:
@@ -116,7 +118,7 @@ def train(
     made = pools(make_row, supply, max(1, plan.pool // plan.rows))
     stream = itertools.chain.from_iterable(made)
     smooth, start = torch.full((), float("nan")), time.monotonic()
-    for step in range(plan.steps):
+    for step in range(plan.steps if plan.stop is None else plan.stop):
         progress = step / plan.steps
         if plan.minutes is not None:
             progress = max(progress, (time.monotonic() - start) / (60 * plan.minutes))
