@@ -37,7 +37,8 @@ def plan(options: Options, *batches: int) -> Plan:
 
 def both(options: Options) -> list[Workload]:
     """JSON extraction with the embedded model and, unless it is to be quick, the random one."""
-    return [options.tiny_json()] if options.quick else [options.tiny_json(), options.copying().json]
+    makers = {"tiny": options.tiny_json, "random": lambda: options.copying().json}
+    return [makers[name]() for name in options.models]
 
 
 def measure_extraction(options: Options, report: Report) -> None:
@@ -46,9 +47,8 @@ def measure_extraction(options: Options, report: Report) -> None:
 
 
 def measure_constraints(options: Options, report: Report) -> None:
-    extraction.constraint_cost(options.tiny_json(), plan(options, 1, 8), report)
-    if not options.quick:
-        extraction.constraint_cost(options.copying().json, plan(options, 1), report)
+    for workload, batches in zip(both(options), ((1, 8), (1,)), strict=False):
+        extraction.constraint_cost(workload, plan(options, *batches), report)
 
 
 def measure_overhead(options: Options, report: Report) -> None:
@@ -85,9 +85,10 @@ PARTS: dict[str, Callable[[Options, Report], None]] = {
 def run(options: Options) -> Report:
     """Measures the parts that were asked for."""
     # A run of some parts only is a section of its own.
-    parts = "" if options.only == list(PARTS) else "_" + "_".join(options.only)
-    named = ", ".join(options.only).replace("_", " ")
-    title = "Drafts: " + ("time, memory, tokens for each pass" if not parts else named)
+    named = [*options.only, *(["random"] if options.models == ["random"] else [])]
+    parts = "" if options.only == list(PARTS) else "_" + "_".join(named)
+    what = ", ".join(named).replace("_", " ") if parts else "time, memory, tokens for each pass"
+    title = f"Drafts: {what}"
     report = Report("speculative" + parts, title)
     for name in options.only:
         print(f"{name} …", file=sys.stderr, flush=True)
@@ -113,6 +114,7 @@ def _pin(cores: Sequence[int]) -> None:
 def main(given: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--models", nargs="+", choices=["tiny", "random"], help="for JSON")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sequential", type=int, default=8, help="largest batch one by one")
@@ -124,6 +126,7 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="one round, a small network")
     parser.add_argument("--json", help="write figures and tables to this file")
     options = parser.parse_args(given)
+    options.models = options.models or (["tiny"] if options.quick else ["tiny", "random"])
     if options.quick:
         options.rounds, options.batch, options.sequential = 1, [1, 4], 1
         options.shape = "7m"

@@ -49,6 +49,14 @@ class Spacing:
         twin._after = dict(self._after)
         return twin
 
+    def after(self, data: bytes) -> Spacing:
+        """The spacing once `data` has been read; this one where that makes no difference."""
+        if self.in_string and not self._escaped and b'"' not in data and b"\\" not in data:
+            return self
+        twin = self.copy()
+        twin.feed(data)
+        return twin
+
     @property
     def key(self) -> Hashable:
         """Equal only for spacings that say the same of every text to come."""

@@ -126,6 +126,12 @@ class GrammarState:
             return self.is_accepting and budget >= 1
         return self._config != _FINISHED and self._engine.fits_after(self._config, token, budget)
 
+    def fits(self, budget: int) -> bool:
+        """Whether a completion with its stop token is known to fit into so many tokens."""
+        if self._config == _FINISHED:
+            return budget >= 0
+        return self._engine.fits(self._config, budget)
+
     def accept_many(self, tokens: Sequence[int]) -> int:
         """How many of `tokens` can be taken one after the other."""
         state: GrammarState = self

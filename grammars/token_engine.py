@@ -158,7 +158,7 @@ class TokenEngine:
         if longest is None:
             self._longest_rest[config] = self._rest_after(targets)
             return self.mask_within(config, budget)
-        keep = self._select(targets, lambda target: self._fits(target, budget - 1))
+        keep = self._select(targets, lambda target: self.fits(target, budget - 1))
         limited = pack_tokens(tokens[keep], self.vocabulary.n_words)
         if self.parser.is_accepting(config) and budget >= 1:
             limited |= self._stop_mask
@@ -195,9 +195,10 @@ class TokenEngine:
     def fits_after(self, config: int, token: int, budget: int) -> bool:
         """Whether `token` may come, and a completion with its stop token fits into the rest."""
         target = self.after(config, token)
-        return target != 0 and self._fits(target, budget - 1)
+        return target != 0 and self.fits(target, budget - 1)
 
-    def _fits(self, config: int, budget: int) -> bool:
+    def fits(self, config: int, budget: int) -> bool:
+        """Whether a completion of `config` with its stop token is known to fit."""
         if self.careful and not self._completable(config):
             return False
         return self.parser.distance(config) + 1 <= budget or self.bound(config) <= budget

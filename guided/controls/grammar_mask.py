@@ -102,6 +102,18 @@ class MaskState:
             return self.grammar.accepts(token)
         return self.grammar.accepts_within(token, self.left)
 
+    def follow(self, token: int) -> MaskState | None:
+        """The state after `token`, None where it is not allowed or nothing may follow it."""
+        if self.thinking is not None:
+            after = self.advance(token) if self.allows(token) else None
+            return None if after is None or after.must_stop else after
+        grammar = self.grammar.advance(token)
+        left = None if self.left is None else self.left - 1
+        if grammar is None or (left is not None and not grammar.fits(left)):
+            return None
+        after = MaskState(grammar, self.stop_mask, left, None, self.position + 1, self)
+        return None if after.must_stop else after
+
     def advance(self, token: int) -> MaskState:
         """The state after `token`; raises DeadEndError if it is not allowed."""
         grammar = self.grammar.advance(token)
@@ -185,10 +197,8 @@ class GrammarMask(Control):
         return state.allows(token)
 
     def follow(self, state: MaskState, token: int) -> MaskState:
-        if not state.allows(token):
-            raise StopIteration
-        after = state.advance(token)
-        if after.must_stop:
+        after = state.follow(token)
+        if after is None:
             raise StopIteration
         return after
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 #: Slots are made in blocks, so that buffers rarely grow.
-_BLOCK = 16
+_BLOCK = 8
 
 
 @dataclass(slots=True)

@@ -134,6 +134,8 @@ def _check_budget(
     within = _within(state, budget)
     _hold(within <= allowed, "mask_within is part of the mask", seen, budget)
     single = {token for token in tried if state.accepts_within(token, budget)}
+    fitting = {t for t, after in tried.items() if after is not None and after.fits(budget - 1)}
+    _hold(within == fitting, "fits agrees with mask_within", seen, budget, within ^ fitting)
     _hold(within == single, "accepts_within agrees with mask_within", seen, budget, within ^ single)
     for token in within:
         after = tried[token]

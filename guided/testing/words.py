@@ -77,6 +77,9 @@ class WordState:
         after = self.advance(token)
         return after is not None and (0 if after.is_finished else after.bound) < budget
 
+    def fits(self, budget: int) -> bool:
+        return (0 if self.is_finished else self.bound) <= budget
+
     def accept_many(self, tokens: Sequence[int]) -> int:
         state: WordState | None = self
         for count, token in enumerate(tokens):

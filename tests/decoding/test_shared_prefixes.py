@@ -102,7 +102,7 @@ def test_the_prompt_is_stored_once(network: Network) -> None:
     branches = decoder.open([prompt] * 16, seed=1, max_new_tokens=6)
     one = network.bytes_per_token * len(prompt)
     decoder.extend(branches, until=lambda branch: len(branch.tokens) >= 4)
-    rows = 16 * 64 * network.bytes_per_token  # slots come in blocks of 64
+    rows = 16 * 8 * network.bytes_per_token  # slots come in blocks of 8
     assert decoder.ledger.held <= 1.01 * one + rows
 
 

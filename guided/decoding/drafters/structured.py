@@ -17,6 +17,8 @@ from guided.grammars.states import GrammarState
 _AT_PUNCTUATION, _AT_BLANK = 0.6, 0.25
 #: Nodes of a copy at which it may be closed, the likeliest.
 _CLOSED = 3
+#: The chance of an end from which on it is looked at.
+_FAINT = 0.05
 _QUOTE = b'"'
 
 
@@ -109,8 +111,7 @@ class Structured(Drafter):
             above = reached.get(parent)
             at = above.state.advance(token) if above is not None else None
             if above is not None and at is not None:
-                spacing = above.spacing.copy()
-                spacing.feed(self.vocabulary.tokens[token] or b"")
+                spacing = above.spacing.after(self.vocabulary.tokens[token] or b"")
                 reached[node] = _Reached(above.likely * copied.chances[node], at, spacing)
         return reached
 
@@ -120,7 +121,7 @@ class Structured(Drafter):
         for node, at in reached.items():
             if node != ROOT and at.spacing.in_string:
                 chance = self._ends_here(copied.tokens[node], following.get(node))
-                if chance:
+                if at.likely * chance > _FAINT:
                     yield _End(at.likely * chance, node, chance, at.state, at.spacing)
 
     def _ends_here(self, token: int, following: int | None) -> float:
