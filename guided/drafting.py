@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -19,9 +20,9 @@ from guided.decoding.speculation import Speculation
 from guided.errors import InputError
 from guided.model import Model
 
-#: "auto", None for one token a pass, a small model with the same vocabulary, drafters, or all of
-#: it in a `Speculation`.
-Draft = Literal["auto"] | None | Model | Drafter | Speculation
+#: "auto", None for one token a pass, a small model with the same vocabulary, a drafter or several,
+#: or all of it in a `Speculation`.
+Draft = Literal["auto"] | None | Model | Drafter | Sequence[Drafter] | Speculation
 
 #: Tokens of earlier output that "auto" remembers of a model, at about half a kilobyte each.
 _REMEMBERED = 1 << 15
@@ -43,10 +44,12 @@ def speculation(model: Model, draft: Draft) -> Speculation | None:
         return _auto(model)
     if isinstance(draft, Drafter):
         return Speculation([draft])
+    if isinstance(draft, list | tuple) and draft:
+        return Speculation(draft)
     if isinstance(draft, Model):
         return Speculation([*drafters(model), DraftModel(draft, model.vocabulary)])
     raise InputError(
-        'draft must be "auto", None, a small guided.Model, a drafter or a Speculation, '
+        'draft must be "auto", None, a small guided.Model, drafters or a Speculation, '
         f"not {draft!r}"
     )
 

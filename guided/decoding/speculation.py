@@ -58,7 +58,7 @@ class Speculation:
         policy: how many guesses are tried; by default as many as measurements say pay.
 
     Raises:
-        InputError: a verifier for chains with more than one drafter, or none.
+        InputError: a verifier for chains with more than one drafter, none, or one without a law.
     """
 
     def __init__(
@@ -78,6 +78,11 @@ class Speculation:
             raise InputError(
                 f"a verifier for chains goes with one drafter, not {len(self.drafters)}; "
                 "leave the verifier out to merge several"
+            )
+        if verifier is not None and not self.drafters[0].has_law:
+            raise InputError(
+                f"{type(self.drafters[0]).__name__} draws from no law, which a verifier for chains "
+                "needs; leave the verifier out, or take a DraftModel or LogitNgram"
             )
 
     @property

@@ -65,6 +65,7 @@ class OwnLaw(Drafter):
     """A chain drawn from a law of its own, a hash of the prefix; under the branch's mask or not."""
 
     name: ClassVar[str] = "own"
+    has_law: ClassVar[bool] = True
 
     def __init__(self, width: int, length: int, masked: bool) -> None:
         self.width, self.length, self.masked = width, length, masked

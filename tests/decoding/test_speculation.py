@@ -336,5 +336,7 @@ def test_a_verifier_for_chains_takes_one_drafter() -> None:
 
     with pytest.raises(InputError, match="one drafter"):
         Speculation([OwnLaw(4, 2, True), OwnLaw(4, 2, True)], verifier=Chain())
+    with pytest.raises(InputError, match="Guesser draws from no law"):
+        Speculation([Guesser(4)], verifier=Chain())
     with pytest.raises(InputError, match="no drafter"):
         Speculation([Greedy()])  # type: ignore[list-item]

@@ -59,6 +59,7 @@ class DraftModel(Drafter):
     """
 
     name: ClassVar[str] = "model"
+    has_law: ClassVar[bool] = True
 
     def __init__(
         self,

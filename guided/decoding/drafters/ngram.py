@@ -46,6 +46,7 @@ class LogitNgram(Drafter):
     """
 
     name: ClassVar[str] = "ngram"
+    has_law: ClassVar[bool] = True
     reads_logits: ClassVar[bool] = True
 
     def __init__(

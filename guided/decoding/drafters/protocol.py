@@ -63,6 +63,8 @@ class Drafter:
 
     #: Names the nodes; acceptance is measured for each name.
     name: ClassVar[str]
+    #: Whether drafts are drawn from a law that they can carry; a verifier for chains needs one.
+    has_law: ClassVar[bool] = False
     #: Whether `observe` needs the logits, which costs memory traffic.
     reads_logits: ClassVar[bool] = False
 
