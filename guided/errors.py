@@ -18,7 +18,8 @@
     ├── DecodingError                      something went wrong after decoding began
     │   ├── DeadEndError                   no token is allowed; carries the position
     │   ├── LogitsError                    NaN in the logits
-    │   └── OutOfMemoryError               no room for further keys and values
+    │   ├── OutOfMemoryError               no room for further keys and values
+    │   └── RewardError                    a reward raised, or gave what is no score
     └── ValidationFailedError (ValueError) the text is in the grammar, a validator refused it
 """
 
@@ -137,6 +138,17 @@ class LogitsError(DecodingError):
 
 class OutOfMemoryError(DecodingError):
     """There was no room for further keys and values."""
+
+
+class RewardError(DecodingError):
+    """A reward raised an exception, or gave NaN, None or the wrong number of scores.
+
+    `cause` is the reward's own exception, if it raised one.
+    """
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class ValidationFailedError(GuidedError, ValueError):

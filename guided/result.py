@@ -43,7 +43,8 @@ class Result(Generic[T]):
         log_q: of every token under the law it was drawn from (0 for greedy choices).
         finish_reason: "stop" (a stop token), "complete" (the grammar can only stop), "budget"
             (closed to fit into max_new_tokens), "stop_string", "length" (free text at
-            max_new_tokens), "interrupt" (Ctrl-C), "memory" (it ran out).
+            max_new_tokens), "interrupt" (Ctrl-C), "memory" (it ran out), "cut" (a search ended
+            before the text did).
         usage: what this sequence has cost; `seconds` is the wall time of the whole call.
         thinking: the free text before the structure, trigger not included.
         token_ends: for every token, the offset in UTF-8 bytes of `text` where it ends.

@@ -63,12 +63,21 @@ class Row:
         Raises:
             ValidationFailedError: the text is in the grammar, its parser refused it.
         """
+        return self._result(branch, seconds, discarded, kv_bytes_peak, parses=True)
+
+    def unread(self, branch: Branch, seconds: float) -> Result[Any]:
+        """The same for a text that is not to be parsed; its value is None."""
+        return self._result(branch, seconds, 0, 0, parses=False)
+
+    def _result(
+        self, branch: Branch, seconds: float, discarded: int, kv_bytes_peak: int, parses: bool
+    ) -> Result[Any]:
         texts = self._texts(branch.tokens)
         ends = tuple(end - len(self.prefix) for end in accumulate(map(len, texts)))
         text = self.text(texts, branch.finish_reason)
         begin, thinking = self.body(branch.tokens, texts, text)
         value: Any = None
-        if branch.finish_reason not in ("interrupt", "memory"):
+        if parses and branch.finish_reason not in ("interrupt", "memory", "cut"):
             value = self.output.parse(text[begin:].decode(errors="replace"))
         return Result(
             text.decode(errors="replace"),

@@ -152,11 +152,19 @@ class Decoder:
             rig, self.sampler, self.vocabulary.stop_ids, self.speculation, self.usage, until
         )
 
-    def fork(self, branch: Branch, copies: int = 1) -> list[Branch]:
-        """Branches that go on from `branch` with random streams of their own; nothing is copied."""
+    def fork(
+        self, branch: Branch, copies: int = 1, *, rows: Sequence[int] | None = None
+    ) -> list[Branch]:
+        """Branches that go on from `branch` with random streams of their own; nothing is copied.
+
+        Args:
+            rows: names of these streams, `copies` of them; numbers of this decoder if not given,
+                which depend on what it has forked before.
+        """
+        named = [next(self._rows) for _ in range(copies)] if rows is None else rows
         if branch.places:
             self._rig(branch.pipeline.models).share(branch, copies)
-        children = [branch.fork(next(self._rows)) for _ in range(copies)]
+        children = [branch.fork(row) for row in _each(named, copies, "rows")]
         if self.speculation is not None:
             for child in children:
                 self.speculation.fork(branch, child)
@@ -239,5 +247,5 @@ def _limits(limits: Limits, wanted: int) -> list[int | None]:
 
 def _each(values: Sequence[T], wanted: int, name: str) -> Sequence[T]:
     if len(values) != wanted:
-        raise InputError(f"{len(values)} {name} for {wanted} prompts; give one for each")
+        raise InputError(f"{len(values)} {name} for {wanted} sequences; give one for each")
     return values

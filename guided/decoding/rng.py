@@ -19,6 +19,10 @@ class Purpose(IntEnum):
     DRAFT = 4
     ACCEPT = 5
     RESIDUAL = 6
+    FORK = 7
+    RESAMPLE = 8
+    MOVE = 9
+    CHOICE = 10
 
 
 def _mix(value: int) -> int:

@@ -1,0 +1,94 @@
+"""What a method asks for: sequences to be grown, texts to be scored, a round to be shown.
+
+A method is a generator of such wishes. Whoever runs it fulfils those of many prompts together, so
+that the model and the reward see full batches, and stops it where the budget ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from guided.decoding import Branch, Decoder, Segment
+from guided.rewards.scorer import Score
+from guided.search.node import Node
+
+T = TypeVar("T")
+Until = Callable[[Branch], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grow:
+    """Every branch is to grow until it ends or `until` holds.
+
+    Attributes:
+        greedy: take the likeliest token, whatever the search's way of drawing is.
+        decoder: another model's than the search's own.
+    """
+
+    branches: Sequence[Branch]
+    until: Until | None = None
+    greedy: bool = False
+    decoder: Decoder | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weigh:
+    """The reward's scores of nodes, or of branches that are no nodes, are wanted."""
+
+    texts: Sequence[Node | Branch]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Round:
+    """What one iteration has come to: what a caller sees and a trace keeps.
+
+    Attributes:
+        number: counts from 1.
+        alive: the nodes that the search goes on with.
+        info: figures of the method: effective sample size, the best key of the frontier, …
+        best: the best so far, complete where there is any.
+        spent: what has been spent, by name.
+        problem: number of the prompt.
+    """
+
+    number: int
+    alive: Sequence[Node]
+    info: Mapping[str, Any] = field(default_factory=dict)
+    best: Node | None = None
+    spent: Mapping[str, float] = field(default_factory=dict)
+    problem: int = 0
+
+
+Effect = Grow | Weigh | Round
+Plan = Generator[Effect, Any, T]
+
+
+def grow(
+    nodes: Sequence[Node],
+    until: Until | None = None,
+    *,
+    greedy: bool = False,
+) -> Plan[list[Segment]]:
+    """Grows the nodes' branches; what was added to each."""
+    segments: list[Segment] = yield Grow([node.branch for node in nodes], until, greedy)
+    return segments
+
+
+def grow_branches(
+    branches: Sequence[Branch],
+    until: Until | None = None,
+    *,
+    greedy: bool = False,
+    decoder: Decoder | None = None,
+) -> Plan[list[Segment]]:
+    """Grows branches that are no nodes, like rollouts; what was added to each."""
+    segments: list[Segment] = yield Grow(branches, until, greedy, decoder)
+    return segments
+
+
+def weigh(texts: Sequence[Node | Branch]) -> Plan[list[Score]]:
+    """Scores texts by the reward; a node keeps its score in `node.score`."""
+    scores: list[Score] = yield Weigh(texts)
+    return scores

@@ -1,0 +1,105 @@
+"""Where a segment ends: a delimiter, punctuation, a number of tokens, the end of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from guided.controls.token_index import token_index
+from guided.decoding import Branch
+from guided.errors import InputError
+from guided.grammars.vocabulary import Vocabulary
+
+Until = Callable[[Branch], bool]
+
+
+class Segmenter(Protocol):
+    """Says where segments end."""
+
+    def until(self, vocabulary: Vocabulary, starts: dict[int, int]) -> Until:
+        """Whether a branch has come to the end of its segment.
+
+        Args:
+            starts: how many tokens each branch had where its segment begins, by `id(branch)`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delimiter:
+    """A segment ends with the token that completes `text`, or after `most` tokens."""
+
+    text: str = "\n\n"
+    most: int = 1024
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            raise InputError("a delimiter needs at least one character")
+        _check_most(self.most)
+
+    def until(self, vocabulary: Vocabulary, starts: dict[int, int]) -> Until:
+        texts, wanted = token_index(vocabulary).texts, self.text.encode()
+
+        def ended(branch: Branch) -> bool:
+            own = branch.tokens[starts[id(branch)] :]
+            if len(own) >= self.most:
+                return True
+            # The delimiter may span tokens, and may end inside of the last one.
+            tail, last = b"", len(texts[own[-1]]) if own else 0
+            for token in reversed(own):
+                tail = texts[token] + tail
+                if len(tail) >= last + len(wanted) - 1:
+                    break
+            return wanted in tail[max(0, len(tail) - last - len(wanted) + 1) :]
+
+        return ended
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A segment has `count` tokens."""
+
+    count: int
+
+    def __post_init__(self) -> None:
+        _check_most(self.count)
+
+    def until(self, vocabulary: Vocabulary, starts: dict[int, int]) -> Until:
+        return lambda branch: len(branch.tokens) - starts[id(branch)] >= self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Punctuation:
+    """A segment ends with a token that is (or, with `at_end`, ends with) one of `marks`.
+
+    The default marks are those of Cautious Next Token Prediction (arXiv 2507.03038).
+    """
+
+    marks: Sequence[str] = (".", ",", "\n", "?", "!", ":", ";", ")", "]", "}")
+    most: int = 128
+    at_end: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.marks or not all(self.marks):
+            raise InputError("punctuation needs marks of at least one character each")
+        _check_most(self.most)
+
+    def until(self, vocabulary: Vocabulary, starts: dict[int, int]) -> Until:
+        texts, marks = token_index(vocabulary).texts, tuple(m.encode() for m in self.marks)
+
+        def ended(branch: Branch) -> bool:
+            count = len(branch.tokens) - starts[id(branch)]
+            if count >= self.most:
+                return True
+            last = texts[branch.tokens[-1]]
+            return count > 0 and (
+                last.endswith(marks) if self.at_end else last.strip(b" ") in marks
+            )
+
+        return ended
+
+
+def _check_most(most: int) -> None:
+    if most < 1:
+        raise InputError(f"a segment has at least one token, not {most}")
