@@ -31,14 +31,27 @@ class Task:
     def answer(self, value: Any) -> None:
         """Gives the method what it asked for; its next wish becomes `wish`, None at its end."""
         self._go_on(lambda: self.plan.send(value))
+        if self.stopped is not None:
+            self._wind_up()
 
     def stop(self, why: str) -> None:
-        """Tells the method that the budget is used up; it may still tidy up, but not grow."""
+        """Tells the method that the budget is used up.
+
+        It may still tidy up, finish a text (`Grow.final`) and have that scored.
+        """
         self.stopped = why
         self._go_on(lambda: self.plan.throw(BudgetReached(why)))
+        self._wind_up()
+
+    def _wind_up(self) -> None:
+        """Ends the method unless it asks for something that it may have after its budget."""
         while isinstance(self.wish, Round):
             self._go_on(lambda: self.plan.send(None))
-        self.end()
+        wish, why = self.wish, self.stopped
+        finishes = isinstance(wish, Grow) and wish.final and why not in ("interrupt", "memory")
+        scores = isinstance(wish, Weigh) and why in ("tokens", "rounds", "seconds")
+        if not (finishes or scores):
+            self.end()
 
     def end(self) -> None:
         """Ends the method."""
@@ -50,6 +63,19 @@ class Task:
             self.wish = step()
         except (StopIteration, BudgetReached):
             self.wish = None
+        except RewardError as error:
+            # A method refuses what the reward has given.
+            self.fail(error)
+            self.wish = None
+
+    def fail(self, error: RewardError) -> None:
+        """Says that the reward has failed, and keeps the error."""
+        warnings.warn(
+            f"the search on prompt {self.problem.number} stops: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        self.stopped, self.error = "reward", error
 
 
 class Driver:
@@ -125,7 +151,8 @@ class Driver:
                 try:
                     self._weigh_together([(task, wish)])
                 except RewardError as error:
-                    _reward_failed(task, error)
+                    task.fail(error)
+                    task.stop("reward")
         except KeyboardInterrupt:
             self.interrupted = True
 
@@ -148,7 +175,7 @@ class Driver:
                 if isinstance(text, Node):
                     text.score = score
                     task.problem.record_score(text)
-            reached = ledger.reached()
+            reached = ledger.reached() if task.stopped is None else None
             if reached in ("reward_passes", "seconds"):
                 task.stop(reached)
             else:
@@ -191,18 +218,10 @@ class Driver:
             task.stop(stopped)
             return
         reached = task.problem.ledger.reached()
-        if reached in ("tokens", "seconds"):
+        if reached in ("tokens", "seconds") and not wish.final:
             task.stop(reached)
         else:
             task.answer(segments)
-
-
-def _reward_failed(task: Task, error: RewardError) -> None:
-    warnings.warn(
-        f"the search on prompt {task.problem.number} stops: {error}", RuntimeWarning, stacklevel=2
-    )
-    task.error = error
-    task.stop("reward")
 
 
 def _until(group: Sequence[tuple[Task, Grow]]) -> Until | None:
@@ -215,7 +234,8 @@ def _until(group: Sequence[tuple[Task, Grow]]) -> Until | None:
     def ended(branch: Branch) -> bool:
         task, wish = owner[id(branch)]
         drawn[id(task)] += 1
-        if task.problem.ledger.reached(drawn[id(task)]) in ("tokens", "seconds"):
+        ledger, own = task.problem.ledger, drawn[id(task)]
+        if ledger.is_dry(own) if wish.final else ledger.reached(own) in ("tokens", "seconds"):
             return True
         return wish.until is not None and wish.until(branch)
 

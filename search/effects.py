@@ -25,12 +25,15 @@ class Grow:
     Attributes:
         greedy: take the likeliest token, whatever the search's way of drawing is.
         decoder: another model's than the search's own.
+        final: finishes texts on the tokens that the budget keeps back; a method may ask for that
+            after its budget has ended.
     """
 
     branches: Sequence[Branch]
     until: Until | None = None
     greedy: bool = False
     decoder: Decoder | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +89,11 @@ def grow_branches(
     """Grows branches that are no nodes, like rollouts; what was added to each."""
     segments: list[Segment] = yield Grow(branches, until, greedy, decoder)
     return segments
+
+
+def finish(nodes: Sequence[Node]) -> Plan[None]:
+    """Grows nodes greedily to their end, on the tokens that the budget keeps back for that."""
+    yield Grow([node.branch for node in nodes], greedy=True, final=True)
 
 
 def weigh(texts: Sequence[Node | Branch]) -> Plan[list[Score]]:

@@ -43,6 +43,8 @@ class Search(ABC):
     default_temperature: ClassVar[float] = 0.8
     #: Whether it cannot do without a reward.
     needs_reward: ClassVar[bool] = True
+    #: Whether it finishes the best partial text on tokens that the budget keeps back.
+    finishes: ClassVar[bool] = False
     #: Whether greedy proposals would make it pointless.
     needs_draws: ClassVar[bool] = True
 

@@ -33,6 +33,7 @@ class Method(Protocol):
 
     default_temperature: Any
     needs_draws: Any
+    finishes: Any
 
     def plan(self, problem: Problem) -> Plan[None]: ...
     def check(self, model: Model, scorer: Scorer | None) -> None: ...
@@ -103,7 +104,11 @@ class Session:
         if self.trace is not None:
             told = _told(self.method)
             self.trace.write(
-                "run", version=VERSION, method=type(self.method).__name__, settings=told
+                "run",
+                version=VERSION,
+                method=type(self.method).__name__,
+                settings=told,
+                vocabulary=self.decoder.vocabulary.size,
             )
         driver = Driver(self.decoder, len(self.rows), self._start, self.at_once)
         for event in driver.run():
@@ -130,7 +135,12 @@ class Session:
         return [(problem, self.method.plan(problem)) for problem in problems]
 
     def _problem(self, number: int, row: Row, branch: Branch) -> Problem:
-        ledger = Ledger(self.budget, passes=branch.passes, positions=branch.positions)
+        ledger = Ledger(
+            self.budget,
+            passes=branch.passes,
+            positions=branch.positions,
+            kept_back=self.budget.kept_back if self.method.finishes else 0,
+        )
         problem = Problem(
             number, self.prompts[number], row, self.decoder, Node(branch, None, 0), self.segmenter,
             self.scorer, ledger, self.settings.seed, self.trace,
