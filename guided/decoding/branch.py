@@ -33,6 +33,7 @@ class Branch:
         finish_reason: None while it can grow.
         logits: the raw logits `[V]` after the last token, of the model and of the models that
             controls have brought; None while it grows and once it is finished.
+        unjudged: whether its last token was appended, and no growth has looked at it yet.
         places: where the keys and values of its tokens are, for each of these models.
         drafted: guesses at its tokens that passes have read.
         accepted: guesses that came true.
@@ -57,6 +58,7 @@ class Branch:
     drafted: int = 0
     accepted: int = 0
     logits: list[Tensor] | None = None
+    unjudged: bool = False
     places: tuple[Place, ...] = ()
 
     @property
@@ -75,13 +77,25 @@ class Branch:
         self.positions += positions
 
     def law(self) -> Tensor:
-        """The controlled log-probabilities `[V]` of the next token; needs no forward pass."""
+        """The controlled log-probabilities `[V]` of the next token; needs no forward pass.
+
+        Raises:
+            ValueError: the branch is finished, or the model has not read an appended token.
+        """
+        return self.look()[0]
+
+    def look(self) -> tuple[Tensor, States]:
+        """The same, and the states of the controls that have seen it."""
         if self.logits is None:
-            raise ValueError(f"this branch is finished ({self.finish_reason})")
+            raise ValueError(
+                "the model has not read this branch's last token; extend it first"
+                if self.finish_reason is None
+                else f"this branch is finished ({self.finish_reason})"
+            )
         raw, *others = (logits.double()[None].clone() for logits in self.logits)
         aux = dict(zip(self.pipeline.models, others, strict=True))
-        edited, _ = self.pipeline.apply(raw, [self.states], aux)
-        return edited[0].log_softmax(-1)
+        edited, states = self.pipeline.apply(raw, [self.states], aux)
+        return edited[0].log_softmax(-1), states[0]
 
     def entropy(self) -> float:
         """The entropy of `law()` in nats."""
@@ -91,6 +105,7 @@ class Branch:
     def push(self, token: int, log_p: float, log_q: float, stop_ids: frozenset[int]) -> None:
         """Adds a drawn token and finds out whether the branch ends with it."""
         self.logits = None
+        self.unjudged = False
         self.tokens.append(token)
         self.log_p.append(log_p)
         self.log_q.append(log_q)
@@ -123,4 +138,33 @@ class Branch:
             tokens=list(self.tokens),
             log_p=list(self.log_p),
             log_q=list(self.log_q),
+        )
+
+    def snapshot(self) -> Branch:
+        """The branch as it is now, without its keys and values: they are read again if needed."""
+        return replace(
+            self,
+            places=tuple(Place() for _ in self.places),
+            tokens=list(self.tokens),
+            log_p=list(self.log_p),
+            log_q=list(self.log_q),
+        )
+
+    def cut(self, length: int, states: States, row: int) -> Branch:
+        """A branch that goes on after the first `length` tokens; it reads them again.
+
+        Args:
+            states: those of the controls after these tokens.
+        """
+        return replace(
+            self,
+            row=row,
+            states=states,
+            places=tuple(Place() for _ in range(1 + len(self.pipeline.models))),
+            tokens=self.tokens[:length],
+            log_p=self.log_p[:length],
+            log_q=self.log_q[:length],
+            finish_reason=None,
+            logits=None,
+            unjudged=False,
         )

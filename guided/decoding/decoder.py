@@ -12,6 +12,7 @@ import torch
 from guided.controls.pipeline import Pipeline
 from guided.controls.protocol import Context, Control
 from guided.decoding.branch import Branch, Segment
+from guided.decoding.given import look_up
 from guided.decoding.loop import Loop
 from guided.decoding.network import Network
 from guided.decoding.rig import Rig
@@ -98,6 +99,9 @@ class Decoder:
     def extend(self, branches: Sequence[Branch], until: Until | None = None) -> list[Segment]:
         """Grows every branch until it finishes or `until(branch)` holds; what was added to each.
 
+        `until` is asked after every token; where the last one was appended, also before the first
+        draw.
+
         A keyboard interrupt ends the unfinished branches with the reason "interrupt", a lack of
         memory with "memory".
 
@@ -169,6 +173,35 @@ class Decoder:
             for child in children:
                 self.speculation.fork(branch, child)
         return children
+
+    def append(
+        self,
+        branches: Sequence[Branch],
+        tokens: Sequence[int],
+        log_q: Sequence[float] | None = None,
+    ) -> None:
+        """Adds a given token to every branch; the next growth of the branch reads it.
+
+        Until then the branch has no logits, but can be forked. `extend` with an `until` that
+        always holds reads it and draws nothing.
+
+        Args:
+            log_q: the log-probabilities with which the tokens were chosen; 0 if not given.
+
+        Raises:
+            InputError: a branch that is finished or has an unread token, a token that its
+                controls forbid. No branch is changed then.
+        """
+        chances = [0.0] * len(branches) if log_q is None else log_q
+        _each(tokens, len(branches), "tokens")
+        _each(chances, len(branches), "log_q")
+        for branch, token, chance, (log_p, states) in zip(
+            branches, tokens, chances, look_up(branches, tokens), strict=True
+        ):
+            branch.states = states
+            self.usage.tokens += 1
+            branch.push(token, log_p, chance, self.vocabulary.stop_ids)
+            branch.unjudged = branch.finish_reason is None
 
     def close(self, branches: Iterable[Branch]) -> None:
         """Gives up branches; the tokens of unfinished ones count as discarded."""

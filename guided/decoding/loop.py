@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from guided.decoding.chains import verify_chains
 from guided.decoding.drafters.protocol import Observation
 from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.draws import Drawn, Guess, Spot, draw, draw_ahead
-from guided.decoding.masks import Feed
+from guided.decoding.growing import Row
 from guided.decoding.rig import Rig
 from guided.decoding.sampling import Sampler
 from guided.decoding.speculation import Speculation
@@ -22,47 +21,6 @@ from guided.decoding.usage import Usage
 from guided.decoding.verifiers.protocol import ChainVerifier
 
 Until = Callable[[Branch], bool]
-
-
-@dataclass(slots=True, eq=False)
-class Row:
-    """A branch that is being grown.
-
-    Attributes:
-        pending: its tokens that the model has not read yet.
-        pausing: whether it only waits for the logits after its last token.
-        draft: what was guessed in this round.
-        children: nodes of the draft by (parent, token).
-        kept: what the last pass has read and is right: positions in the pass.
-        seen: (token before, position in the pass) for every token drawn in this round.
-    """
-
-    branch: Branch
-    pending: list[int] = field(default_factory=list)
-    pausing: bool = False
-    draft: Draft = field(default_factory=Draft)
-    children: dict[tuple[int, int], int] = field(default_factory=dict)
-    kept: list[int] = field(default_factory=list)
-    seen: list[tuple[int, int]] = field(default_factory=list)
-
-    def feed(self) -> Feed:
-        """What the model is to read: the pending tokens, then the draft."""
-        count = len(self.pending)
-        if not self.draft.tokens:
-            return Feed.chain(self.pending)
-        parents = [*range(-1, count - 1), *(parent + count for parent in self.draft.parents)]
-        # The root of the draft is the last pending token, at count - 1 = ROOT + count.
-        return Feed([*self.pending, *self.draft.tokens], parents)
-
-    def begin(self, draft: Draft) -> None:
-        """Takes up a round's draft."""
-        self.draft = draft
-        self.children = {
-            (parent, token): node
-            for node, (parent, token) in enumerate(zip(draft.parents, draft.tokens, strict=True))
-        }
-        self.kept = list(range(len(self.pending)))
-        self.seen = []
 
 
 class Loop:
@@ -100,7 +58,7 @@ class Loop:
         return not (self.rows or self.waiting)
 
     def add(self, branches: Sequence[Branch]) -> None:
-        """Takes in branches that have logits, and draws their first tokens."""
+        """Takes in branches and draws their first tokens, where the model has read all of them."""
         branches = [branch for branch in branches if branch.finish_reason is None]
         branches, waiting = self.rig.revive(branches)
         self.waiting += waiting
@@ -111,14 +69,31 @@ class Loop:
         order = self.rig.arrange([row.branch.places for row in together])
         self.rows = [together[index] for index in order]
         fresh = [row for row in self.rows if id(row) not in old]
-        known = [row.branch.logits for row in fresh if row.branch.logits is not None]
-        raw = torch.stack([logits[0] for logits in known])
-        aux = self.rig.named([logits[1:] for logits in known])
-        for row in fresh:
-            row.branch.logits = None
-            row.begin(Draft())
-        self._walk(fresh, raw[:, None], {name: x[:, None] for name, x in aux.items()}, began=None)
+        drawing = [row for row in fresh if not self._stays(row)]
+        known = [row.branch.logits for row in drawing if row.branch.logits is not None]
+        if known:
+            raw = torch.stack([logits[0] for logits in known])
+            aux = self.rig.named([logits[1:] for logits in known])
+            for row in drawing:
+                row.branch.logits = None
+                row.begin(Draft())
+            others = {name: x[:, None] for name, x in aux.items()}
+            self._walk(drawing, raw[:, None], others, began=None)
         self._leave()
+
+    def _stays(self, row: Row) -> bool:
+        """Whether a new row does not begin by a draw, because its last token is to be judged.
+
+        That was appended, or drawn before the row had to make room for others.
+        """
+        branch = row.branch
+        if not branch.unjudged:
+            return False
+        branch.unjudged = False
+        row.pausing = self.until is not None and self.until(branch)
+        if branch.logits is None:
+            row.pending = [branch.tokens[-1]]
+        return row.pausing or branch.logits is None
 
     def abandon(self, reason: str, branches: Sequence[Branch]) -> None:
         """Ends what is growing, and `branches` that were to grow; gives their memory back."""
@@ -152,6 +127,7 @@ class Loop:
             row = self.rows.pop()
             self.rig.evict(len(self.rows))
             row.branch.logits = None
+            row.branch.unjudged = row.pausing
             if self.rows:
                 self.waiting.append(row.branch)
             else:
@@ -217,9 +193,13 @@ class Loop:
             if began is not None:
                 began = self._time(*began, len(rows), levels)
             levels += 1
+            taken = [
+                self._take(row, one, position)
+                for row, one, position in zip(going, drawn, positions, strict=True)
+            ]
+            # Asked when all rows have their token: `until` may look at the other branches.
             further = []
-            for row, one, number, position in zip(going, drawn, numbers, positions, strict=True):
-                after = self._take(row, one, position)
+            for row, number, after in zip(going, numbers, taken, strict=True):
                 if after is not None:
                     at[id(row)] = number, after
                     if self.until is None or not self._paused(row, raw, aux, number, after):

@@ -240,7 +240,7 @@ def test_ctrl_c_marks_what_is_unfinished() -> None:
 
     decoder.extend(branches, until=interrupt)
     assert {branch.finish_reason for branch in branches} == {"interrupt"}
-    assert [len(branch.tokens) for branch in branches] == [3, 2]
+    assert [len(branch.tokens) for branch in branches] == [3, 3]
 
 
 def test_a_row_without_any_allowed_token_is_a_dead_end_with_its_position() -> None:

@@ -1,0 +1,56 @@
+"""Tokens that a caller gives instead of drawing them: may they come, and how likely are they."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from guided.controls.pipeline import States
+from guided.decoding.branch import Branch
+from guided.errors import InputError
+
+
+def look_up(branches: Sequence[Branch], tokens: Sequence[int]) -> list[tuple[float, States]]:
+    """The raw log-probability of a token after each branch, and the states that have seen it.
+
+    Forks of one branch are looked at once.
+
+    Raises:
+        InputError: a branch without logits, a token that is none or that the controls forbid.
+    """
+    known: dict[tuple[int, int, int], tuple[Tensor, float, States]] = {}
+    found = []
+    for branch, token in zip(branches, tokens, strict=True):
+        key = id(branch.logits and branch.logits[0]), id(branch.pipeline), id(branch.states)
+        if branch.logits is None or key not in known:
+            known[key] = _look(branch)
+        law, total, states = known[key]
+        _check(branch, token, law)
+        raw = 0.0 if branch.logits is None else float(branch.logits[0][token].double())
+        found.append((raw - total, states))
+    return found
+
+
+def _look(branch: Branch) -> tuple[Tensor, float, States]:
+    """The controlled law, the logarithm of the raw logits' total, the states after the controls."""
+    if branch.logits is None:
+        raise InputError(
+            "nothing can be appended to this branch: "
+            + (
+                f"it is finished ({branch.finish_reason})"
+                if branch.finish_reason is not None
+                else "the model has not read its last token; extend it first"
+            )
+        )
+    law, states = branch.look()
+    return law, float(torch.logsumexp(branch.logits[0].double(), -1)), states
+
+
+def _check(branch: Branch, token: int, law: Tensor) -> None:
+    position = len(branch.tokens)
+    if not 0 <= token < len(law):
+        raise InputError(f"token {token} at position {position} is none of the {len(law)} tokens")
+    if not law[token] > -torch.inf:
+        raise InputError(f"token {token} is not allowed at position {position}")

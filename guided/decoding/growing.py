@@ -1,0 +1,50 @@
+"""A branch that is being grown: what the model is to read next, and what it was right about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from guided.decoding.branch import Branch
+from guided.decoding.drafts import Draft
+from guided.decoding.masks import Feed
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A branch that is being grown.
+
+    Attributes:
+        pending: its tokens that the model has not read yet.
+        pausing: whether it only waits for the logits after its last token.
+        draft: what was guessed in this round.
+        children: nodes of the draft by (parent, token).
+        kept: what the last pass has read and is right: positions in the pass.
+        seen: (token before, position in the pass) for every token drawn in this round.
+    """
+
+    branch: Branch
+    pending: list[int] = field(default_factory=list)
+    pausing: bool = False
+    draft: Draft = field(default_factory=Draft)
+    children: dict[tuple[int, int], int] = field(default_factory=dict)
+    kept: list[int] = field(default_factory=list)
+    seen: list[tuple[int, int]] = field(default_factory=list)
+
+    def feed(self) -> Feed:
+        """What the model is to read: the pending tokens, then the draft."""
+        count = len(self.pending)
+        if not self.draft.tokens:
+            return Feed.chain(self.pending)
+        parents = [*range(-1, count - 1), *(parent + count for parent in self.draft.parents)]
+        # The root of the draft is the last pending token, at count - 1 = ROOT + count.
+        return Feed([*self.pending, *self.draft.tokens], parents)
+
+    def begin(self, draft: Draft) -> None:
+        """Takes up a round's draft."""
+        self.draft = draft
+        self.children = {
+            (parent, token): node
+            for node, (parent, token) in enumerate(zip(draft.parents, draft.tokens, strict=True))
+        }
+        self.kept = list(range(len(self.pending)))
+        self.seen = []
