@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
 from guided.errors import InputError, RewardError
-from guided.model import Prompt
 from guided.rewards.protocol import Continuation, Reward, RewardUsage
+
+if TYPE_CHECKING:
+    from guided.model import Prompt
 
 Aggregation = Literal["min", "prod", "mean", "last", "sum"] | Callable[[Sequence[float]], float]
 
@@ -138,7 +140,7 @@ class Scorer:
 
     def _checked(self, name: str, continuation: Continuation, made: Any) -> Score:
         try:
-            steps = _numbers(made)
+            steps = as_steps(made)
         except (TypeError, ValueError) as error:
             raise RewardError(f"{name} gave {made!r} for {continuation.text!r}", error) from error
         if not steps:
@@ -149,7 +151,12 @@ class Scorer:
         return Score(float(self._aggregate(steps)), steps)
 
 
-def _numbers(made: Any) -> tuple[float, ...]:
+def as_steps(made: Any) -> tuple[float, ...]:
+    """The scores that a reward gave for one continuation, as numbers.
+
+    Raises:
+        TypeError, ValueError: they are none.
+    """
     if isinstance(made, Tensor):
         made = made.detach().double().cpu().reshape(-1).tolist()
     if isinstance(made, str | bytes) or made is None:
