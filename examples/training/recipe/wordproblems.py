@@ -28,8 +28,12 @@ class Problem:
     def prompt(self) -> str:
         return f"Question: {self.question}\n"
 
+    def lines(self) -> list[str]:
+        """The steps and the answer."""
+        return [*self.steps, f"Answer: {self.answer}"]
+
     def solution(self) -> str:
-        return "".join(f"{step}\n" for step in self.steps) + f"Answer: {self.answer}"
+        return "\n".join(self.lines())
 
 
 @dataclass(frozen=True)
