@@ -2,16 +2,20 @@
 
 Every line has a `kind`; all but the first also `problem`, the number of the prompt:
 
-* `run`: `version`, `method`, `settings`; the first line
+* `run`: `version`, `method`, `settings`, `vocabulary` (how many tokens there are); the first line.
+  A file may hold several runs: a further `run` begins the next
 * `problem`: `prompt`
 * `node`: `id`, `parent`, `round`, `text` and `tokens` of its own segment, `log_p` and `log_q`
   (sums over the segment), `reason` (how it ended; null: it can grow)
-* `score`: `id`, `value`, `steps`
+* `score`: `id`, `value`, `steps`; `spent`: tokens and reward passes up to here
 * `facts`: `id` and figures of the method: `g`, `f`, `weight`, …
 * `round`: `number`, `alive` (ids), `info`, `best`, `spent`
-* `tokens`: `id`, and for every token of the segment its `text`, `log_p`, `log_q`, the number of
-  tokens that the controls `allowed`, and the likeliest `alternatives` [text, p, allowed]
+* `tokens`: `id`, `tokens`: for every token of the segment its `text`, `log_p`, `log_q`, the number
+  of tokens that the controls `allowed`, and the likeliest `alternatives` [text, p, q] by the raw
+  model and by the controlled law, whose q is null where the controls forbid the token
 * `result`: `best`, `stopped`, `spent`, `text`, `value`
+
+Whoever reads a trace skips kinds and facts that it does not know.
 """
 
 from __future__ import annotations
@@ -27,9 +31,16 @@ VERSION = 1
 
 
 class Trace:
-    """Writes a trace to a file, or keeps it as a list of records where no file is given."""
+    """Writes a trace to a file, or keeps it as a list of records where no file is given.
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    Args:
+        tokens: records the tokens of the result and of all complete candidates, each with what
+            else could have come and what the controls allowed. These texts are read once more for
+            that when a prompt is done; nothing that is drawn changes, nothing is counted as spent.
+    """
+
+    def __init__(self, path: str | Path | None = None, *, tokens: bool = False) -> None:
+        self.tokens = tokens
         self.records: list[dict[str, Any]] = []
         self._file: IO[str] | None = None
         if path is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from guided.alternatives import token_details
 from guided.controls.token_index import token_index
 from guided.decoding import Branch, Decoder
 from guided.decoding.rng import Purpose, fold, uniform
@@ -155,6 +156,8 @@ class Problem:
         for node in [*self.candidates, best]:
             self.record_node(node)
             self.record_facts(node)
+        if self.trace.tokens and result.stopped not in ("interrupt", "memory"):
+            self._record_tokens([*self.candidates, best])
         self._write(
             "result",
             best=best.id,
@@ -168,7 +171,16 @@ class Problem:
         """Writes a node's score to the trace."""
         if self.trace is not None and node.score is not None:
             self.record_node(node)
-            self._write("score", id=node.id, value=node.score.value, steps=node.score.steps)
+            self._write(
+                "score",
+                id=node.id,
+                value=node.score.value,
+                steps=node.score.steps,
+                spent={
+                    "tokens": self.ledger.tokens,
+                    "reward_passes": self.ledger.reward_passes,
+                },
+            )
 
     def record_node(self, node: Node) -> None:
         """Writes a node, whose segment is whole, to the trace, if it is not there yet."""
@@ -197,6 +209,18 @@ class Problem:
         if self.trace is not None and node.facts:
             self.record_node(node)
             self._write("facts", id=node.id, **node.facts)
+
+    def _record_tokens(self, ends: Sequence[Node]) -> None:
+        """Writes the tokens of all nodes on the way to these, each node's once."""
+        ends = list(dict.fromkeys(ends))
+        written: set[int] = set()
+        found = token_details(self.decoder, [node.branch for node in ends])
+        for end, details in zip(ends, found, strict=True):
+            for node in end.path():
+                if node.id not in written and node.start < len(node.branch.tokens):
+                    written.add(node.id)
+                    own = details[node.start : len(node.branch.tokens)]
+                    self._write("tokens", id=node.id, tokens=[asdict(each) for each in own])
 
     def record_round(self, shown: Round) -> None:
         """Writes a round, and what is new about its nodes, to the trace."""
