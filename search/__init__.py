@@ -5,20 +5,47 @@ Every search runs the same way::
     result = BestOfN(n=16).run(model, prompt, reward)
 """
 
+from guided.search.adadec import AdaDec
+from guided.search.adadec_threshold import learn_threshold
+from guided.search.args import ARGS
+from guided.search.astar import AStar
+from guided.search.beam import Beam
 from guided.search.best_of_n import BestOfN
 from guided.search.budget import Budget
+from guided.search.cntp import CNTP
+from guided.search.controlled import ControlledDecoding
+from guided.search.deal import DeAL
+from guided.search.dvts import DVTS
+from guided.search.first_finish import FirstFinish
 from guided.search.results import Candidate, SearchResult
 from guided.search.search import Search
 from guided.search.segmenter import Delimiter, Punctuation, Segmenter, Tokens
+from guided.search.transfer_q import TransferQ
+from guided.search.voting import Majority, WeightedMajority, final_answer, pass_at_k
 
 __all__ = [
+    "ARGS",
+    "CNTP",
+    "DVTS",
+    "AStar",
+    "AdaDec",
+    "Beam",
     "BestOfN",
     "Budget",
     "Candidate",
+    "ControlledDecoding",
+    "DeAL",
     "Delimiter",
+    "FirstFinish",
+    "Majority",
     "Punctuation",
     "Search",
     "SearchResult",
     "Segmenter",
     "Tokens",
+    "TransferQ",
+    "WeightedMajority",
+    "final_answer",
+    "learn_threshold",
+    "pass_at_k",
 ]

@@ -143,6 +143,14 @@ class Driver:
 
     def _weigh(self) -> None:
         asking = [(task, task.wish) for task in self.active if isinstance(task.wish, Weigh)]
+        groups: dict[int, list[tuple[Task, Weigh]]] = {}
+        for task, wish in asking:
+            groups.setdefault(id(wish.scorer), []).append((task, wish))
+        for group in groups.values():
+            self._weigh_group(group)
+
+    def _weigh_group(self, asking: Sequence[tuple[Task, Weigh]]) -> None:
+        """Scores what several tasks ask of one scorer."""
         try:
             self._weigh_together(asking)
         except RewardError:
@@ -160,7 +168,8 @@ class Driver:
         """Scores what several tasks ask for in one call, then steps them."""
         if not asking:
             return
-        scorer = asking[0][0].problem.need_reward()
+        first, wished = asking[0]
+        scorer = wished.scorer or first.problem.need_reward()
         prompts, shown = [], []
         for task, wish in asking:
             prompts += [task.problem.prompt] * len(wish.texts)
@@ -172,7 +181,7 @@ class Driver:
                 ledger.reward_passes += cost.passes
                 ledger.reward_tokens += cost.tokens
                 scores.append(score)
-                if isinstance(text, Node):
+                if isinstance(text, Node) and wish.scorer is None:
                     text.score = score
                     task.problem.record_score(text)
             reached = ledger.reached() if task.stopped is None else None
@@ -230,10 +239,12 @@ def _until(group: Sequence[tuple[Task, Grow]]) -> Until | None:
         return None
     owner = {id(branch): (task, wish) for task, wish in group for branch in wish.branches}
     drawn = {id(task): 0 for task, _ in group}
+    starts = {id(branch): len(branch.tokens) for _, wish in group for branch in wish.branches}
 
     def ended(branch: Branch) -> bool:
         task, wish = owner[id(branch)]
-        drawn[id(task)] += 1
+        # A token that was appended before is judged, too, but it has been counted.
+        drawn[id(task)] += len(branch.tokens) > starts[id(branch)]
         ledger, own = task.problem.ledger, drawn[id(task)]
         if ledger.is_dry(own) if wish.final else ledger.reached(own) in ("tokens", "seconds"):
             return True

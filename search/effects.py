@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from guided.decoding import Branch, Decoder, Segment
-from guided.rewards.scorer import Score
+from guided.rewards.scorer import Score, Scorer
 from guided.search.node import Node
 
 T = TypeVar("T")
@@ -38,9 +38,14 @@ class Grow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weigh:
-    """The reward's scores of nodes, or of branches that are no nodes, are wanted."""
+    """The reward's scores of nodes, or of branches that are no nodes, are wanted.
+
+    Attributes:
+        scorer: another reward's than the search's own; nodes do not keep its scores.
+    """
 
     texts: Sequence[Node | Branch]
+    scorer: Scorer | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +101,7 @@ def finish(nodes: Sequence[Node]) -> Plan[None]:
     yield Grow([node.branch for node in nodes], greedy=True, final=True)
 
 
-def weigh(texts: Sequence[Node | Branch]) -> Plan[list[Score]]:
-    """Scores texts by the reward; a node keeps its score in `node.score`."""
-    scores: list[Score] = yield Weigh(texts)
+def weigh(texts: Sequence[Node | Branch], scorer: Scorer | None = None) -> Plan[list[Score]]:
+    """Scores texts by the reward, or by another `scorer`; a node keeps the reward's score."""
+    scores: list[Score] = yield Weigh(texts, scorer)
     return scores

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from guided.alternatives import token_details
+from guided.controls.pipeline import States
 from guided.controls.token_index import token_index
 from guided.decoding import Branch, Decoder
 from guided.decoding.rng import Purpose, fold, uniform
@@ -85,9 +86,37 @@ class Problem:
             self.adopt(branch, node) for branch in self.decoder.fork(node.branch, count, rows=rows)
         ]
 
-    def fork_branches(self, branch: Branch, count: int) -> list[Branch]:
-        """Branches that go on from `branch` and stay out of the tree, like rollouts."""
-        return self.decoder.fork(branch, count, rows=[self._row() for _ in range(count)])
+    def hand_over(self, node: Node, count: int = 1, *, keep_stream: bool = True) -> list[Node]:
+        """Children of a node that take over its keys and values; one child costs nothing.
+
+        The node would have to be read again before it could be forked once more. See `fork`.
+        """
+        branch = node.branch
+        if count == 1 and keep_stream:
+            node.branch = branch.snapshot()
+            return [self.adopt(branch, node)]
+        children = self.fork(node, count, keep_stream=keep_stream)
+        node.branch = branch.snapshot()
+        return children
+
+    def cut(self, branch: Branch, length: int, states: States) -> Branch:
+        """A branch, out of the tree, that goes on by a new stream after the first `length` tokens.
+
+        Args:
+            states: those of its controls at that place.
+        """
+        return branch.cut(length, states, self._row())
+
+    def fork_branches(
+        self, branch: Branch, count: int, decoder: Decoder | None = None
+    ) -> list[Branch]:
+        """Branches that go on from `branch` and stay out of the tree, like rollouts.
+
+        Args:
+            decoder: that of the branch, where it is not the search's own.
+        """
+        rows = [self._row() for _ in range(count)]
+        return (decoder or self.decoder).fork(branch, count, rows=rows)
 
     def adopt(self, branch: Branch, parent: Node) -> Node:
         """A branch, forked from that of `parent`, as a node of the tree."""
@@ -259,6 +288,10 @@ class Problem:
     def offer(self, node: Node, *rank: float) -> None:
         """Says that a node may be the result; an earlier offer of it is forgotten."""
         self.offers[node] = rank
+
+    def withdraw(self, node: Node) -> None:
+        """Says that a node is no longer worth being the result."""
+        self.offers.pop(node, None)
 
     def choose(self, node: Node) -> None:
         """Says that this node is the result, whatever was offered."""

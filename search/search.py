@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Unpack, overload
 
 from guided.controls.protocol import Control
 from guided.errors import InputError
-from guided.model import Message, Model
+from guided.model import Message, Model, Prompt
 from guided.options import Options
 from guided.rewards.scorer import Scorer
 from guided.rows import Row
@@ -45,6 +45,8 @@ class Search(ABC):
     needs_reward: ClassVar[bool] = True
     #: Whether it finishes the best partial text on tokens that the budget keeps back.
     finishes: ClassVar[bool] = False
+    #: Where its segments end, if the caller does not say; None: at the reward's delimiter.
+    default_segmenter: ClassVar[Segmenter | None] = None
     #: Whether greedy proposals would make it pointless.
     needs_draws: ClassVar[bool] = True
 
@@ -149,6 +151,10 @@ class Search(ABC):
         """Checks everything, then gives rounds, and the numbers of prompts with their results."""
         session = Session.of(self, model, prompt, reward, budget, trace, dict(options))
         return session.events()
+
+    def adapt(self, prompt: Prompt) -> Prompt:
+        """What the model reads instead of a prompt; rewards see the prompt as it was given."""
+        return prompt
 
     def controls(self, row: Row) -> Sequence[Control]:
         """The controls of a prompt's sequences; methods with proposals of their own add to them."""

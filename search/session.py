@@ -32,11 +32,13 @@ class Method(Protocol):
     """What a session must know of a search."""
 
     default_temperature: Any
+    default_segmenter: Any
     needs_draws: Any
     finishes: Any
 
     def plan(self, problem: Problem) -> Plan[None]: ...
     def check(self, model: Model, scorer: Scorer | None) -> None: ...
+    def adapt(self, prompt: Prompt) -> Prompt: ...
     def controls(self, row: Row) -> Sequence[Control]: ...
 
 
@@ -85,7 +87,8 @@ class Session:
                 f"{type(method).__name__} compares draws, and greedy ones are all alike; "
                 "give a temperature above 0"
             )
-        rows = make_rows(model, prompts, outputs, settings, [*settings.controls, *controls])
+        read = [method.adapt(each) for each in prompts]
+        rows = make_rows(model, read, outputs, settings, [*settings.controls, *controls])
         decoder = Decoder(
             model.network,
             model.vocabulary,
@@ -93,7 +96,11 @@ class Session:
             speculation=speculation(model, settings.draft),
             kv_limit=settings.kv_limit,
         )
-        segmenter = segmenter or Delimiter((scorer.delimiter if scorer else None) or "\n\n")
+        segmenter = (
+            segmenter
+            or method.default_segmenter
+            or Delimiter((scorer.delimiter if scorer else None) or "\n\n")
+        )
         return cls(
             method, prompts, rows, decoder, settings, segmenter, scorer, budget or Budget(), trace,
             at_once,
