@@ -72,7 +72,7 @@ class Row:
     def _result(
         self, branch: Branch, seconds: float, discarded: int, kv_bytes_peak: int, parses: bool
     ) -> Result[Any]:
-        texts = self._texts(branch.tokens)
+        texts = self.pieces(branch.tokens)
         ends = tuple(end - len(self.prefix) for end in accumulate(map(len, texts)))
         text = self.text(texts, branch.finish_reason)
         begin, thinking = self.body(branch.tokens, texts, text)
@@ -92,7 +92,8 @@ class Row:
             begin,
         )
 
-    def _texts(self, tokens: Sequence[int]) -> list[bytes]:
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """What every token spells."""
         table = token_index(self.model.vocabulary).texts
         return [table[token] for token in tokens]
 

@@ -13,10 +13,11 @@ from guided.errors import InputError
 from guided.model import Model
 from guided.rewards.scorer import Scorer
 from guided.search.budget import BudgetReached
-from guided.search.effects import Plan, finish, grow, weigh
+from guided.search.effects import Plan, grow, weigh
+from guided.search.finishing import finished, show_partial
 from guided.search.frontier import Frontier
 from guided.search.node import Node
-from guided.search.path_cost import CostMode, Heuristic, edge_cost, value
+from guided.search.path_cost import CostMode, Heuristic, checked, edge_cost, value
 from guided.search.problem import Problem
 from guided.search.search import Search
 
@@ -83,6 +84,8 @@ class AStar(Search):
             raise InputError(f"proposals={self.proposals!r} is unknown; give sample or all")
         if self.reexpand_penalty is not None and not self.reexpand_penalty > 0:
             raise InputError(f"reexpand_penalty must be above 0, not {self.reexpand_penalty}")
+        if self.depth_bonus is not None and not math.isfinite(self.depth_bonus):
+            raise InputError(f"depth_bonus must be a number, not {self.depth_bonus}")
         if not (self.nll_scale > 0 and math.isfinite(self.nll_scale)):
             raise InputError(f"nll_scale must be above 0, not {self.nll_scale}")
 
@@ -103,10 +106,9 @@ class AStar(Search):
             yield from self._search(problem, tree)
         except BudgetReached as reached:
             tree.take_in_scored()
-            if reached.what not in ("interrupt", "memory"):
-                yield from self._end(problem, tree)
+            yield from self._end(problem, tree, reached.what)
         finally:
-            tree.show_unfinished()
+            show_partial(problem, tree.lowest() or problem.root)
 
     def _search(self, problem: Problem, tree: _Tree) -> Plan[None]:
         tree.open_root()
@@ -131,18 +133,15 @@ class AStar(Search):
             )
         yield from self._end(problem, tree)
 
-    def _end(self, problem: Problem, tree: _Tree) -> Plan[None]:
+    def _end(self, problem: Problem, tree: _Tree, why: str | None = None) -> Plan[None]:
         """Sees to it that there is an answer where no goal was found."""
         unscored = tree.complete_in_flight()
-        node = tree.lowest()
-        if not tree.has_answer and node is not None and problem.ledger.budget.reserve != 0:
-            unscored = problem.fork(node, 1)
-            problem.offer(unscored[0], -math.inf, 0.0)
-            yield from finish(unscored)
+        unscored += yield from finished(problem, tree.lowest(), why)
         if unscored and problem.scorer is not None:
             yield from weigh(unscored)
-            for each in unscored:
-                tree.price(each)
+        for node in unscored:
+            tree.price(node)
+            problem.offer(node, -node.facts["f"], value(node))
 
     # --- expansion
 
@@ -192,12 +191,6 @@ class _Tree:
         self.growing: list[Node] = []
         #: The facts of each child by its segment, by its parent's number.
         self._children: dict[int, dict[tuple[int, ...], dict[str, float]]] = {}
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether something complete was found."""
-        best = self.problem.best
-        return best is not None and best.is_complete
 
     def lowest(self) -> Node | None:
         """The best partial text; None if nothing can grow."""
@@ -271,7 +264,7 @@ class _Tree:
             self.take_in()
         self.growing = in_flight
         for child in self.complete_in_flight():
-            self.problem.offer(child, -math.inf, 0.0)
+            self.problem.offer(child, -math.inf)
 
     def complete_in_flight(self) -> list[Node]:
         """Children that have ended and were not scored when the budget ended."""
@@ -294,10 +287,5 @@ class _Tree:
         method = self.method
         if method.heuristic is not None:
             problem = self.problem
-            return float(method.heuristic(problem.prompt, problem.continuation(node)))
+            return checked(method.heuristic(problem.prompt, problem.continuation(node)))
         return 0.0 if method.cost == "neglog" else 1.0 - value(node)
-
-    def show_unfinished(self) -> None:
-        """Offers the best partial text where there is nothing else."""
-        if self.problem.best is None:
-            self.problem.offer(self.lowest() or self.problem.root, -math.inf, 0.0)

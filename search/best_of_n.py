@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from guided.errors import InputError
-from guided.search.effects import Plan, grow, weigh
+from guided.search.effects import Plan
 from guided.search.problem import Problem
+from guided.search.samples import sampled
 from guided.search.search import Search
 
 
@@ -29,12 +29,5 @@ class BestOfN(Search):
             raise InputError(f"n must be at least 1, not {self.n}")
 
     def plan(self, problem: Problem) -> Plan[None]:
-        nodes = problem.fork(problem.root, self.n, keep_stream=True)
-        for node in nodes:
-            problem.offer(node, -math.inf)
-        yield from grow(nodes)
-        yield from weigh(nodes)
-        for node in nodes:
-            if node.score is not None:
-                problem.offer(node, node.score.value)
+        nodes = yield from sampled(problem, self.n)
         yield from problem.round(nodes, best=max(n.score.value for n in nodes if n.score))

@@ -97,9 +97,9 @@ class Ledger:
             growing: tokens that are being drawn right now, not counted in `tokens` yet.
         """
         budget = self.budget
-        if budget.tokens is not None:
-            if self.tokens + growing >= budget.tokens - self.kept_back:
-                return "tokens"
+        open_tokens = math.inf if budget.tokens is None else budget.tokens - self.kept_back
+        if self.tokens + growing >= open_tokens:
+            return "tokens"
         if budget.reward_passes is not None and self.reward_passes >= budget.reward_passes:
             return "reward_passes"
         if budget.rounds is not None and self.rounds >= budget.rounds:

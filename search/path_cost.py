@@ -46,6 +46,17 @@ def edge_cost(mode: CostMode, parent: Node, child: Node, scale: float) -> float:
     return 0.0
 
 
+def checked(estimate: object) -> float:
+    """What a heuristic has given, as a number.
+
+    Raises:
+        RewardError: it is none.
+    """
+    if not isinstance(estimate, int | float) or math.isnan(estimate):
+        raise RewardError(f"the heuristic gave {estimate!r}, which is no number")
+    return float(estimate)
+
+
 def _probabilities(before: Score | None, after: Score | None) -> tuple[float, ...]:
     """The scores that a step has added: of a process its own, of an outcome that of the text."""
     steps = () if after is None else after.steps
