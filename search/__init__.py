@@ -17,6 +17,7 @@ from guided.search.controlled import ControlledDecoding
 from guided.search.deal import DeAL
 from guided.search.dvts import DVTS
 from guided.search.first_finish import FirstFinish
+from guided.search.greedy import Greedy
 from guided.search.results import Candidate, SearchResult
 from guided.search.search import Search
 from guided.search.segmenter import Delimiter, Punctuation, Segmenter, Tokens
@@ -37,6 +38,7 @@ __all__ = [
     "DeAL",
     "Delimiter",
     "FirstFinish",
+    "Greedy",
     "Majority",
     "Punctuation",
     "Search",

@@ -39,6 +39,7 @@ class SearchResult:
         stopped: why it ended before it was done: "tokens", "reward_passes", "rounds" or "seconds"
             (the budget), "interrupt", "memory", "reward" (it failed); None: it was done.
         error: what went wrong, where `stopped` is "reward".
+        number: of the prompt in the call.
         log_z: the estimate of the logarithm of the target's normalising constant, of samplers.
     """
 
@@ -50,6 +51,7 @@ class SearchResult:
     stopped: str | None = None
     error: Exception | None = None
     log_z: float | None = None
+    number: int = 0
 
     @property
     def text(self) -> str:

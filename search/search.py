@@ -128,14 +128,18 @@ class Search(ABC):
     def iterate(
         self,
         model: Model,
-        prompt: str | list[Message],
+        prompt: Prompt | Sequence[Prompt],
         reward: Any = None,
         *,
         budget: Budget | None = None,
         trace: Trace | None = None,
         **options: Unpack[SearchOptions],
     ) -> Iterator[Round | SearchResult]:
-        """The rounds of a search on one prompt, each as it ends, then the result."""
+        """The rounds of a search, each as it ends, and the result of every prompt.
+
+        Of several prompts they come as they happen; `Round.problem` and `SearchResult.number` say
+        of which.
+        """
         for event in self._events(model, prompt, reward, budget, trace, options):
             yield event if isinstance(event, Round) else event[1]
 

@@ -121,7 +121,7 @@ class Session:
         for event in driver.run():
             yield event if isinstance(event, Round) else (event.problem.number, self._result(event))
         for number in driver.waiting:
-            yield number, _nothing()
+            yield number, _nothing(number)
         if self.trace is not None:
             self.trace.flush()
 
@@ -171,6 +171,7 @@ class Session:
             stopped=task.stopped,
             error=task.error,
             log_z=problem.log_z,
+            number=problem.number,
         )
         problem.end(result, best)
         return result
@@ -197,10 +198,10 @@ class Session:
             return problem.row.unread(node.branch, seconds)
 
 
-def _nothing() -> SearchResult:
+def _nothing(number: int) -> SearchResult:
     """The result of a prompt that an interrupt left no time for."""
     empty: Result[Any] = Result("", None, (), (), (), "interrupt", Usage())
-    return SearchResult(empty, None, (), (), Ledger().spent(), "interrupt")
+    return SearchResult(empty, None, (), (), Ledger().spent(), "interrupt", number=number)
 
 
 def _settings(method: Method, given: dict[str, Any]) -> Settings:
