@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from guided.rewards.ensembles import Aggregated, Min, Product, Sum, Weighted
 from guided.rewards.protocol import Continuation, Reward, RewardUsage
+from guided.rewards.rules import Keywords, Length, Matches
 from guided.rewards.scorer import Aggregation, Score, Scorer, as_reward
 
 if TYPE_CHECKING:
+    from guided.rewards.code_tests import Tests as Tests
     from guided.rewards.formats import ProcessFormat as ProcessFormat
+    from guided.rewards.outcome import OutcomeModel as OutcomeModel
     from guided.rewards.prm import PRM as PRM
+    from guided.rewards.sandbox import Sandbox as Sandbox
 
 #: Names that load more than they are worth before somebody asks for them.
 _HOMES = {
+    "OutcomeModel": "guided.rewards.outcome",
     "PRM": "guided.rewards.prm",
     "ProcessFormat": "guided.rewards.formats",
+    "Sandbox": "guided.rewards.sandbox",
+    "Tests": "guided.rewards.code_tests",
 }
 
 __all__ = [
@@ -24,14 +31,20 @@ __all__ = [
     "Aggregated",
     "Aggregation",
     "Continuation",
+    "Keywords",
+    "Length",
+    "Matches",
     "Min",
+    "OutcomeModel",
     "ProcessFormat",
     "Product",
     "Reward",
     "RewardUsage",
+    "Sandbox",
     "Score",
     "Scorer",
     "Sum",
+    "Tests",
     "Weighted",
     "as_reward",
 ]
