@@ -125,6 +125,11 @@ class PRM(Combinable):
         self.usage.seconds += time.perf_counter() - began
         return scores
 
+    def clear(self) -> None:
+        """Forgets the beginnings that it remembers, so that the next call costs what it costs."""
+        if isinstance(self._reader, CachedReader):
+            self._reader.clear()
+
     def steps(self, text: str) -> list[str]:
         """The steps of a text, without delimiters and line breaks around them."""
         pieces = [piece.strip("\n") for piece in text.split(self.delimiter)]

@@ -21,11 +21,12 @@ FLOORS = {
     "guided.grammars": 2,
     "guided": 3,
     "guided.rewards": 4,
-    "guided.search": 5,
+    "guided.search": 6,
     "guided.generation": 6,
     "guided.streaming": 6,
     "guided.hf": 6,
-    "guided.cli": 6,
+    "guided.solving": 6,
+    "guided.cli": 7,
     "guided.testing": 6,
 }
 LONGEST_FILE = 400

@@ -44,7 +44,7 @@ function open(index) {
   arrange();
   picture.fit();
   // Rather a part that can be read than the whole that cannot.
-  if (picture.scale < READABLE) picture.scale = 0.85;
+  if (picture.scale < 0.6) picture.scale = 0.85;
   select(state.selected);
 }
 
