@@ -13,12 +13,16 @@ from guided.rewards.scorer import Aggregation, Score, Scorer, as_reward
 if TYPE_CHECKING:
     from guided.rewards.code_tests import Tests as Tests
     from guided.rewards.formats import ProcessFormat as ProcessFormat
+    from guided.rewards.judge import Grader as Grader
+    from guided.rewards.judge import Judge as Judge
     from guided.rewards.outcome import OutcomeModel as OutcomeModel
     from guided.rewards.prm import PRM as PRM
     from guided.rewards.sandbox import Sandbox as Sandbox
 
 #: Names that load more than they are worth before somebody asks for them.
 _HOMES = {
+    "Grader": "guided.rewards.judge",
+    "Judge": "guided.rewards.judge",
     "OutcomeModel": "guided.rewards.outcome",
     "PRM": "guided.rewards.prm",
     "ProcessFormat": "guided.rewards.formats",
@@ -31,6 +35,8 @@ __all__ = [
     "Aggregated",
     "Aggregation",
     "Continuation",
+    "Grader",
+    "Judge",
     "Keywords",
     "Length",
     "Matches",
