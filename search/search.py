@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Unpack, overload
+from typing import Any, ClassVar, TypedDict, Unpack, overload
 
 from guided.controls.protocol import Control
+from guided.drafting import Draft
 from guided.errors import InputError
 from guided.model import Message, Model, Prompt
 from guided.options import Options
 from guided.rewards.scorer import Scorer
 from guided.rows import Row
 from guided.search.budget import Budget
+from guided.search.custom_generate import SearchGeneration
 from guided.search.effects import Plan, Round
 from guided.search.problem import Problem
 from guided.search.results import SearchResult
@@ -29,6 +31,18 @@ class SearchOptions(Options, total=False):
     schema: Any
     at_once: int
     segmenter: Segmenter | None
+
+
+class GenerationOptions(TypedDict, total=False):
+    """What `Search.hf` takes; `SearchGeneration` explains it."""
+
+    controls: Any
+    prompts: Any
+    budget: Budget | None
+    draft: Draft
+    segmenter: Segmenter | None
+    trace: Trace | None
+    at_once: int
 
 
 class Search(ABC):
@@ -159,6 +173,19 @@ class Search(ABC):
     def adapt(self, prompt: Prompt) -> Prompt:
         """What the model reads instead of a prompt; rewards see the prompt as it was given."""
         return prompt
+
+    def hf(
+        self, reward: Any, tokenizer: Any, **options: Unpack[GenerationOptions]
+    ) -> SearchGeneration:
+        """The search inside Hugging Face: `model.generate(**inputs, custom_generate=this)`.
+
+        Args:
+            reward: as of `run`; None for searches that need none.
+            tokenizer: a Hugging Face tokenizer, or a `guided.Model` of the same network.
+            options: `budget`, `controls`, `prompts` (what the reward is shown), `draft`,
+                `segmenter`, `trace`, `at_once`: see `SearchGeneration`.
+        """
+        return SearchGeneration(self, reward, tokenizer, **options)
 
     def controls(self, row: Row) -> Sequence[Control]:
         """The controls of a prompt's sequences; methods with proposals of their own add to them."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from guided.controls.protocol import Control
-from guided.decoding import Branch, Decoder, Usage
+from guided.decoding import Branch, Decoder, Sampler, Usage
 from guided.drafting import speculation
 from guided.errors import InputError, ValidationFailedError
 from guided.model import Model, Prompt
@@ -76,17 +76,13 @@ class Session:
         at_once, segmenter = options.pop("at_once", 8), options.pop("segmenter", None)
         if at_once < 1:
             raise InputError(f"at_once must be at least 1, not {at_once}")
-        scorer = None if reward is None else _scorer(reward)
+        scorer = None if reward is None else scorer_of(reward)
         method.check(model, scorer)
         settings = _settings(method, options)
         prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]
         outputs = settings.outputs(len(prompts), is_many(prompt))
         sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
-        if method.needs_draws and not sampler.is_random:
-            raise InputError(
-                f"{type(method).__name__} compares draws, and greedy ones are all alike; "
-                "give a temperature above 0"
-            )
+        check_sampler(method, sampler, "give a temperature above 0")
         read = [method.adapt(each) for each in prompts]
         rows = make_rows(model, read, outputs, settings, [*settings.controls, *controls])
         decoder = Decoder(
@@ -96,13 +92,9 @@ class Session:
             speculation=speculation(model, settings.draft),
             kv_limit=settings.kv_limit,
         )
-        segmenter = (
-            segmenter
-            or method.default_segmenter
-            or Delimiter((scorer.delimiter if scorer else None) or "\n\n")
-        )
+        steps = segmenter_of(method, segmenter, scorer)
         return cls(
-            method, prompts, rows, decoder, settings, segmenter, scorer, budget or Budget(), trace,
+            method, prompts, rows, decoder, settings, steps, scorer, budget or Budget(), trace,
             at_once,
         )  # fmt: skip
 
@@ -212,8 +204,28 @@ def _settings(method: Method, given: dict[str, Any]) -> Settings:
     return Settings(**given)
 
 
-def _scorer(reward: Any) -> Scorer:
+def scorer_of(reward: Any) -> Scorer:
+    """A scorer as it is, or one that asks `reward`."""
     return reward if isinstance(reward, Scorer) else Scorer(reward)
+
+
+def check_sampler(method: Method, sampler: Sampler, advice: str) -> None:
+    """Refuses greedy choices where a search compares draws.
+
+    Raises:
+        InputError: ends with the advice.
+    """
+    if method.needs_draws and not sampler.is_random:
+        raise InputError(
+            f"{type(method).__name__} compares draws, and greedy ones are all alike; {advice}"
+        )
+
+
+def segmenter_of(method: Method, given: Segmenter | None, scorer: Scorer | None) -> Segmenter:
+    """Where a step ends: as given, as the method has it, at the reward's delimiter, at a gap."""
+    if given is not None or method.default_segmenter is not None:
+        return given or method.default_segmenter
+    return Delimiter((scorer.delimiter if scorer else None) or "\n\n")
 
 
 def _told(method: Any) -> dict[str, Any]:
