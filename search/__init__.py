@@ -18,7 +18,12 @@ from guided.search.deal import DeAL
 from guided.search.dvts import DVTS
 from guided.search.first_finish import FirstFinish
 from guided.search.greedy import Greedy
+from guided.search.mh_power import MHPower
+from guided.search.particle_filter import ParticleFilter
+from guided.search.pooling import Pool, pool
+from guided.search.power_smc import PowerSMC
 from guided.search.results import Candidate, SearchResult
+from guided.search.reward_smc import SMC
 from guided.search.search import Search
 from guided.search.segmenter import Delimiter, Punctuation, Segmenter, Tokens
 from guided.search.transfer_q import TransferQ
@@ -28,6 +33,7 @@ __all__ = [
     "ARGS",
     "CNTP",
     "DVTS",
+    "SMC",
     "AStar",
     "AdaDec",
     "Beam",
@@ -39,7 +45,11 @@ __all__ = [
     "Delimiter",
     "FirstFinish",
     "Greedy",
+    "MHPower",
     "Majority",
+    "ParticleFilter",
+    "Pool",
+    "PowerSMC",
     "Punctuation",
     "Search",
     "SearchResult",
@@ -50,4 +60,5 @@ __all__ = [
     "final_answer",
     "learn_threshold",
     "pass_at_k",
+    "pool",
 ]

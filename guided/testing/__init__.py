@@ -5,6 +5,7 @@ from guided.testing.fake_model import byte_tokenizer, fake_model
 from guided.testing.laws import allowed_tokens, check_control_laws, check_grammar_laws
 from guided.testing.prefix_model import PrefixModel
 from guided.testing.reward_laws import check_reward_laws
+from guided.testing.sampler_laws import check_properly_weighted
 from guided.testing.search_laws import check_search_laws
 from guided.testing.table_model import TableModel, enumerate_sequences, table_model
 from guided.testing.tiny_model import tiny_model
@@ -20,6 +21,7 @@ __all__ = [
     "check_draft",
     "check_drafter_laws",
     "check_grammar_laws",
+    "check_properly_weighted",
     "check_reward_laws",
     "check_search_laws",
     "enumerate_sequences",
