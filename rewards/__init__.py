@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from guided.rewards.ensembles import Aggregated, Min, Product, Sum, Weighted
+from guided.rewards.ensembles import Aggregated, Combinable, Min, Product, Sum, Weighted
 from guided.rewards.protocol import Continuation, Reward, RewardUsage
 from guided.rewards.rules import Keywords, Length, Matches
 from guided.rewards.scorer import Aggregation, Score, Scorer, as_reward
@@ -34,6 +34,7 @@ __all__ = [
     "PRM",
     "Aggregated",
     "Aggregation",
+    "Combinable",
     "Continuation",
     "Grader",
     "Judge",
