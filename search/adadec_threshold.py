@@ -27,6 +27,8 @@ class Threshold:
         accuracy: share of held-out positions where "below theta" says whether the first choice is
             the reference's.
         majority: the same for saying always what is more frequent.
+        auc: how likely the entropy is higher at a position where the first choice is wrong than at
+            one where it is right; a half says nothing.
         positions: tokens of the solutions; `held_out`: those of them for `accuracy`.
         first: share of positions where the first choice is the reference's.
     """
@@ -36,6 +38,7 @@ class Threshold:
     cutoff: float
     accuracy: float
     majority: float
+    auc: float
     positions: int
     held_out: int
     first: float
@@ -122,6 +125,7 @@ def threshold(entropies: Tensor, first: Tensor, *, seed: int = 42) -> Threshold:
         cutoff=cutoff,
         accuracy=accuracy,
         majority=max(share, 1 - share),
+        auc=_auc(entropies[first], entropies[~first]),
         positions=len(entropies),
         held_out=len(held_out),
         first=float(first.double().mean()),
@@ -152,3 +156,11 @@ def _cutoff(curve: Logistic, entropies: Tensor, first: Tensor) -> tuple[float, f
         accuracy = float((trusted == first).double().mean())
         best = max(best, (accuracy, -abs(chance - 0.5), chance))
     return best[2], best[0]
+
+
+def _auc(right: Tensor, wrong: Tensor) -> float:
+    """How often an entropy of `wrong [n]` is above one of `right [m]`; equal ones count half."""
+    ordered = right.sort().values
+    below = torch.searchsorted(ordered, wrong.contiguous())
+    up_to = torch.searchsorted(ordered, wrong.contiguous(), right=True)
+    return float((below + up_to).double().mean() / (2 * len(right)))

@@ -57,6 +57,8 @@ class CNTP(Search):
 
     def count(self, entropy: float) -> int:
         """How many trials an entropy in nats calls for."""
+        if not entropy > self.h_min:
+            return 1
         part = (entropy - self.h_min) / (self.h_max - self.h_min)
         if self.trials == "code":
             return int(1 + (self.n_max - 1) * min(1.0, max(0.0, part)))

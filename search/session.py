@@ -230,7 +230,8 @@ def segmenter_of(method: Method, given: Segmenter | None, scorer: Scorer | None)
 
 def _told(method: Any) -> dict[str, Any]:
     fields = dataclasses.fields(method) if dataclasses.is_dataclass(method) else ()
-    return {field.name: getattr(method, field.name) for field in fields}
+    # What a method keeps for itself is no setting.
+    return {field.name: getattr(method, field.name) for field in fields if field.init}
 
 
 def is_many(prompt: Any) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from guided.decoding import Branch, Decoder
+from guided.decoding.draws import check_row
 from guided.search.effects import Plan, grow_branches, weigh
 from guided.search.node import Node
 from guided.search.problem import Problem
@@ -37,13 +39,25 @@ def propose(problem: Problem, node: Node, count: int | None) -> list[Node]:
 
     The model has not read these tokens yet. A child's log-probability under the law is its fact
     `log_law`.
+
+    Raises:
+        LogitsError: NaN in the model's logits.
+        DeadEndError: the controls leave no token.
     """
     tokens, log_law = likeliest(node.branch.law(), count)
+    if not tokens:
+        _refuse(node.branch)
     children = problem.fork(node, len(tokens))
     problem.decoder.append([child.branch for child in children], tokens)
     for child, value in zip(children, log_law, strict=True):
         child.facts["log_law"] = value
     return children
+
+
+def _refuse(branch: Branch) -> None:
+    """Says why no token can follow a branch."""
+    total = torch.logsumexp(branch.logits[0].double(), -1) if branch.logits else math.nan
+    check_row(branch, total=float(total), best=-math.inf)
 
 
 def look_ahead(

@@ -32,7 +32,7 @@ def test_separable_classes_are_told_apart() -> None:
     first = torch.tensor([True] * 300 + [False] * 40)
     found = threshold(torch.cat([low, high]).double(), first)
     assert 0.6 < found.theta < 1.4
-    assert found.accuracy == 1.0
+    assert found.accuracy == found.auc == 1.0
     assert found.majority < 1.0
     assert found.positions == 340
     assert found.held_out == 68
@@ -43,6 +43,14 @@ def test_the_threshold_falls_where_more_certainty_is_asked_for() -> None:
     assert curve.slope < 0
     crossings = [curve.crossing(percent / 100) for percent in range(1, 100)]
     assert crossings == sorted(crossings, reverse=True)
+
+
+def test_the_quality_is_that_of_all_pairs() -> None:
+    entropies, first = drawn(300)
+    entropies = (entropies * 10).round()  # so that some are equal
+    right, wrong = entropies[first], entropies[~first]
+    higher = (wrong[:, None] > right).double() + 0.5 * (wrong[:, None] == right)
+    assert threshold(entropies, first).auc == pytest.approx(float(higher.mean()), abs=1e-12)
 
 
 @pytest.mark.parametrize("unit", [1 / 0.6931471805599453, 1e-3, 250.0])

@@ -40,7 +40,10 @@ def _learn(options: argparse.Namespace) -> int:
         f"held-out accuracy {found.accuracy:.1%} on {found.held_out} of {found.positions} tokens "
         f"(always the majority: {found.majority:.1%})"
     )
-    print(f"the first choice is the reference's on {found.first:.1%} of all tokens")
+    print(
+        f"the first choice is the reference's on {found.first:.1%} of all tokens; the entropy is "
+        f"higher where it is not with probability {found.auc:.2f}"
+    )
     print(
         f"P(first) = sigmoid({found.curve.intercept:.3f} {found.curve.slope:+.3f} H), "
         f"cut at {found.cutoff:.2f}"
