@@ -59,8 +59,12 @@ $(VENV)/bin/python:
 		|| { echo "guided needs Python 3.11 or later: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# The kernels are compiled while torch is fetched: they need numba only.
 $(VENV)/.torch: constraints.txt | $(VENV)/bin/python
-	$(PIP) $(INDEX) --constraint constraints.txt torch
+	$(PIP) --constraint constraints.txt numba
+	$(PIP) --no-deps --editable .
+	$(BIN)/python -m guided.warm_up & \
+		$(PIP) $(INDEX) --constraint constraints.txt torch; installed=$$?; wait; exit $$installed
 	@touch $@
 
 $(VENV)/.base: pyproject.toml $(VENV)/.torch

@@ -14,7 +14,7 @@ from guided.errors import GrammarTooLargeError
 from guided.grammars.any_order import AnyOrder
 from guided.grammars.rule_builder import RuleBuilder
 from guided.kernels import memo_arrays, rehash
-from guided.kernels.configs import start_config, walk_bytes
+from guided.kernels.configs import NOWHERE, UNKNOWN, new_step, walk_known
 from guided.kernels.contexts import open_memo
 from guided.kernels.memo_arrays import (
     ACCEPTING,
@@ -22,6 +22,7 @@ from guided.kernels.memo_arrays import (
     GROW,
     LEXEME,
     REST,
+    STEP,
     Memo,
     Rules,
 )
@@ -91,7 +92,7 @@ class Parser:
         self._any_order = AnyOrder(builder) if builder.any_order else None
         self.memo = _new_memo(rules)
         self._repeat(open_memo)
-        self.start = int(self._repeat(start_config, 0))
+        self.start = int(self._repeat(new_step, NOWHERE, 0))
 
     @property
     def n_bytes(self) -> int:
@@ -118,9 +119,21 @@ class Parser:
 
     def walk(self, config: int, data: bytes) -> tuple[int, int]:
         """(configuration after `data`, bytes taken); configuration 0 where a byte is illegal."""
+        array = np.frombuffer(data, np.uint8)
+        taken = 0
         with self.lock:
-            target, taken = self._repeat(walk_bytes, config, np.frombuffer(data, np.uint8))
-        return int(target), int(taken)
+            while True:
+                config, more = walk_known(self.memo.step, config, array[taken:])
+                taken += more
+                if taken == len(data):
+                    return int(config), taken
+                target = self.memo.step[config, data[taken]]
+                if target == UNKNOWN:
+                    target = self._repeat(new_step, config, data[taken])
+                if target == 0:
+                    return 0, taken
+                config = int(target)
+                taken += 1
 
     def call(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
         """The result of `kernel(rules, memo, *arguments)`; its (first) value is never a status."""
@@ -157,6 +170,8 @@ class Parser:
                 return result
             if status == GROW:
                 self._grow()
+            elif status == STEP:
+                self._repeat(new_step, *self.memo.scratch[1:3].tolist())
             elif status == EXPAND and self._any_order is not None:
                 self.rules = self._any_order.expand(self.rules, int(self.memo.scratch[0]))
             else:

@@ -6,23 +6,19 @@ column; state 0 is the start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
-_F = TypeVar("_F", bound=Callable[..., Any])
+from guided.kernels.compiling import entry, inner
 
-kernel = cast(Callable[[_F], _F], njit(cache=True, nogil=True))
-"""Compile a function once, keep it on disk, and release the interpreter lock while it runs."""
+Array = NDArray[Any]
 
 OK, TOO_MANY_STATES, TOO_MUCH_WORK, FOUND = 0, 1, 2, 3
 
 
-@kernel
+@inner
 def _mark(
     elements: Array,
     location: Array,
@@ -49,7 +45,7 @@ def _mark(
     return n_touched
 
 
-@kernel
+@inner
 def _split(
     elements: Array,
     block_of: Array,
@@ -83,7 +79,7 @@ def _split(
     return n_blocks
 
 
-@kernel
+@inner
 def _equivalence(
     tails: Array, labels: Array, heads: Array, n_states: int, accepting: Array
 ) -> tuple[Array, int]:
@@ -101,11 +97,12 @@ def _equivalence(
     first = np.zeros(n_states + 1, np.int32)
     past = np.zeros(n_states + 1, np.int32)
     past[0] = n_states
-    n_touched = 0
+    n_touched = np.int64(0)
     for state in range(n_states):
         if accepting[state]:
             n_touched = _mark(states, where, block_of, first, marked, touched, n_touched, state)
-    n_blocks = _split(states, block_of, first, past, marked, touched, n_touched, 1)
+    n_blocks = np.int64(1)
+    n_blocks = _split(states, block_of, first, past, marked, touched, n_touched, n_blocks)
     if n_edges == 0:
         return block_of, n_blocks
 
@@ -115,7 +112,7 @@ def _equivalence(
     cord_first = np.zeros(n_edges + 1, np.int32)
     cord_past = np.zeros(n_edges + 1, np.int32)
     cord_marked = np.zeros(n_edges + 1, np.int32)
-    n_cords = 0
+    n_cords = np.int64(0)
     for edge in range(n_edges):
         if edge and labels[edge] != labels[edge - 1]:
             cord_past[n_cords] = edge
@@ -139,15 +136,22 @@ def _equivalence(
     marked[:] = 0
     block, cord = 1, 0
     while cord < n_cords:
-        n_touched = 0
+        n_touched = np.int64(0)
         for i in range(cord_first[cord], cord_past[cord]):
             n_touched = _mark(
-                states, where, block_of, first, marked, touched, n_touched, tails[edges[i]]
+                states,
+                where,
+                block_of,
+                first,
+                marked,
+                touched,
+                n_touched,
+                np.int64(tails[edges[i]]),
             )
         n_blocks = _split(states, block_of, first, past, marked, touched, n_touched, n_blocks)
         cord += 1
         while block < n_blocks:
-            n_touched = 0
+            n_touched = np.int64(0)
             for i in range(first[block], past[block]):
                 state = states[i]
                 for j in range(incoming_first[state], incoming_first[state + 1]):
@@ -159,7 +163,7 @@ def _equivalence(
                         cord_marked,
                         touched,
                         n_touched,
-                        incoming[j],
+                        np.int64(incoming[j]),
                     )
             n_cords = _split(
                 edges, cord_of, cord_first, cord_past, cord_marked, touched, n_touched, n_cords
@@ -168,7 +172,7 @@ def _equivalence(
     return block_of, n_blocks
 
 
-@kernel
+@entry
 def _distances(table: Array, accepting: Array) -> Array:
     """Fewest bytes from each state to acceptance, -1 where acceptance is out of reach."""
     n, k = table.shape
@@ -208,7 +212,7 @@ def _distances(table: Array, accepting: Array) -> Array:
     return distance
 
 
-@kernel
+@entry
 def _live(table: Array, distance: Array) -> tuple[Array, int]:
     """Number each state that is reachable and can accept; the others get -1."""
     n, k = table.shape
@@ -232,7 +236,7 @@ def _live(table: Array, distance: Array) -> tuple[Array, int]:
     return number, count
 
 
-@kernel
+@entry
 def _quotient(
     table: Array, accepting: Array, number: Array, n_live: int
 ) -> tuple[Array, Array, int]:
@@ -268,7 +272,7 @@ def _quotient(
     return small, ends, block_of[0]
 
 
-@kernel
+@entry
 def _merge_columns(table: Array, classes: Array) -> tuple[Array, Array, int]:
     """Byte classes merged where the columns are equal, numbered by their first byte.
 
@@ -306,7 +310,7 @@ def _merge_columns(table: Array, classes: Array) -> tuple[Array, Array, int]:
     return merged, columns, count
 
 
-@kernel
+@entry
 def _number_breadth_first(
     table: Array, columns: Array, n_columns: int, accepting: Array, start: int
 ) -> tuple[Array, Array]:
@@ -333,7 +337,6 @@ def _number_breadth_first(
     return canonical, ends
 
 
-@kernel
 def canonicalise(
     table: Array, classes: Array, accepting: Array, is_minimal: bool
 ) -> tuple[Array, Array, Array, Array]:
@@ -343,6 +346,7 @@ def canonicalise(
     in breadth-first order. The empty language has one state that does not accept. `is_minimal`
     promises that the automaton is trimmed and minimal already.
     """
+    # Called from Python one after the other: see `automata_nfa.compile_program`.
     start = 0
     if not is_minimal:
         distance = _distances(table, accepting)
@@ -360,8 +364,20 @@ def canonicalise(
     return canonical, merged, ends, _distances(canonical, ends)
 
 
-@kernel
+@inner
+def taller(table: Array, n_rows: int) -> Array:
+    """A copy of int32 [n, k] with more rows, full of -1."""
+    larger = np.full((n_rows, table.shape[1]), -1, np.int32)
+    for row in range(len(table)):
+        for column in range(table.shape[1]):
+            larger[row, column] = table[row, column]
+    return larger
+
+
+@inner
 def grown(array: Array, size: int) -> Array:
     larger = np.empty(size, array.dtype)
-    larger[: len(array)] = array
+    # An assignment of slices would bring code for the text of its error message.
+    for i in range(len(array)):
+        larger[i] = array[i]
     return larger

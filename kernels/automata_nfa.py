@@ -21,19 +21,25 @@ from typing import Any
 
 import numpy as np
 
-from guided.kernels.automata import OK, TOO_MUCH_WORK, Array, kernel
+from guided.kernels.automata import OK, TOO_MUCH_WORK, Array
 from guided.kernels.automata_subsets import constrain, determinise
+from guided.kernels.compiling import entry, inner
 
 ATOM, LITERAL, EPSILON, NEVER, CONCAT, CHOICE, REPEAT, MARK, TAIL = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 
-@kernel
-def _refine(program: Array, atom_classes: Array) -> tuple[Array, int]:
-    """The partition of the bytes that no atom and no literal can refine: (classes, count)."""
+@entry
+def _refine(program: Array, atom_classes: Array) -> tuple[Array, Array]:
+    """The partition of the bytes that no atom and no literal can refine.
+
+    Returns the class of each byte, and the first byte of each class.
+    """
     classes = np.zeros(256, np.uint8)
     count = 1
     for atom in range(len(atom_classes)):
-        k = np.int64(atom_classes[atom].max()) + 1
+        k = np.int64(1)
+        for byte in range(256):
+            k = max(k, np.int64(atom_classes[atom, byte]) + 1)
         if k == 1:
             continue
         seen = np.full(count * k, -1, np.int32)
@@ -48,7 +54,7 @@ def _refine(program: Array, atom_classes: Array) -> tuple[Array, int]:
     size = np.zeros(256, np.int32)
     for byte in range(256):
         size[classes[byte]] += 1
-    i = 0
+    i = np.int64(0)
     while i < len(program):
         if program[i] == LITERAL:
             for j in range(i + 2, i + 2 + program[i + 1]):
@@ -59,10 +65,13 @@ def _refine(program: Array, atom_classes: Array) -> tuple[Array, int]:
                     classes[program[j]] = count
                     count += 1
         i += _width(program, i)
-    return classes, count
+    firsts = np.zeros(count, np.int32)
+    for byte in range(255, -1, -1):
+        firsts[classes[byte]] = byte
+    return classes, firsts
 
 
-@kernel
+@inner
 def _width(program: Array, i: int) -> Any:
     operation = program[i]
     if operation == LITERAL:
@@ -74,13 +83,13 @@ def _width(program: Array, i: int) -> Any:
     return 2
 
 
-@kernel
+@entry
 def _measure(program: Array, atom_states: Array, atom_edges: Array, limit: int) -> tuple[int, int]:
     """States and edges of the expanded program; the edges exceed `limit` where it is too large."""
     states = np.zeros(len(program) + 1, np.int64)
     edges = np.zeros(len(program) + 1, np.int64)
     top = 0
-    i = 0
+    i = np.int64(0)
     while i < len(program):
         operation = program[i]
         if operation in (CONCAT, CHOICE):
@@ -116,7 +125,7 @@ def _measure(program: Array, atom_states: Array, atom_edges: Array, limit: int) 
     return states[0], edges[0]
 
 
-@kernel
+@entry
 def _atom_edges(
     tables: Array, begins: Array, sizes: Array, accepting: Array, atom_classes: Array, firsts: Array
 ) -> Array:
@@ -129,11 +138,12 @@ def _atom_edges(
             for state in range(n):
                 if tables[begin + state * k + local] >= 0:
                     edges[atom] += 1
-        edges[atom] += accepting[begins[atom, 1] : begins[atom, 1] + n].sum()
+        for state in range(n):
+            edges[atom] += accepting[begins[atom, 1] + state]
     return edges
 
 
-@kernel
+@inner
 def _place_atom(
     atom: int,
     state: int,
@@ -168,7 +178,7 @@ def _place_atom(
     return state + n + 1, edge
 
 
-@kernel
+@inner
 def _repeat(
     frame: Array,
     least: int,
@@ -214,7 +224,7 @@ def _repeat(
     return state, edge
 
 
-@kernel
+@entry
 def _expand(
     program: Array,
     tables: Array,
@@ -232,8 +242,9 @@ def _expand(
     targets = np.empty(n_edges + 1, np.int32)
     # Columns of the stack: first state, first edge, start, end.
     stack = np.zeros((len(program) + 1, 4), np.int64)
-    top, state, edge, tail = 0, 0, 0, -1
-    i = 0
+    top, tail = 0, -1
+    state, edge = np.int64(0), np.int64(0)
+    i = np.int64(0)
     while i < len(program):
         operation = program[i]
         frame = stack[top]
@@ -306,7 +317,7 @@ def _expand(
     return sources[:edge], labels[:edge], targets[:edge], stack[0, 2], stack[0, 3], state, tail
 
 
-@kernel
+@entry
 def _by_source(
     sources: Array, labels: Array, targets: Array, n_states: int
 ) -> tuple[Array, Array, Array]:
@@ -327,7 +338,6 @@ def _by_source(
     return first, row_labels, row_targets
 
 
-@kernel
 def compile_program(
     program: Array,
     tables: Array,
@@ -347,14 +357,14 @@ def compile_program(
     the constraint after each mark (-1: it does not hold), and in column 0 whether the text may end
     there (1), goes on freely (2) or neither (0). It has no column where there is no constraint.
     """
-    classes, n_classes = _refine(program, atom_classes)
-    firsts = np.zeros(n_classes, np.int32)
-    for byte in range(255, -1, -1):
-        firsts[classes[byte]] = byte
+    # Called from Python one after the other: a kernel that calls them all would be compiled with
+    # another copy of each.
+    classes, firsts = _refine(program, atom_classes)
     atom_edges = _atom_edges(tables, begins, sizes, accepting, atom_classes, firsts)
     n_states, n_edges = _measure(program, sizes[:, 0].copy(), atom_edges, max_edges)
+    nothing = np.zeros((0, 1), np.int32), classes, np.zeros(0, np.bool_)
     if n_edges > max_edges:
-        return TOO_MUCH_WORK, np.zeros((0, 1), np.int32), classes, np.zeros(0, np.bool_)
+        return TOO_MUCH_WORK, *nothing
     sources, labels, targets, start, end, n_states, tail = _expand(
         program, tables, begins, sizes, accepting, atom_classes, classes, firsts, n_edges
     )
@@ -363,20 +373,18 @@ def compile_program(
     if tail >= 0:
         is_sink[tail] = True
     if marks.shape[1]:
-        last = len(sizes) - 1
-        n, k = sizes[last, 0], sizes[last, 1]
-        table = tables[begins[last, 0] : begins[last, 0] + n * k].reshape(n, k)
-        column_of = np.empty(n_classes, np.int64)
-        for column in range(n_classes):
-            column_of[column] = atom_classes[last, firsts[column]]
+        n, k = sizes[-1].tolist()
+        begin = int(begins[-1, 0])
+        table = tables[begin : begin + n * k].reshape(n, k)
+        column_of = atom_classes[-1, firsts].astype(np.int64)
         status, sources, labels, targets, n_states, is_sink = constrain(
             first, labels, targets, start, end, tail, table, column_of, marks, n, max_edges
         )
         if status != OK:
-            return status, np.zeros((0, 1), np.int32), classes, np.zeros(0, np.bool_)
+            return status, *nothing
         start, end = 1, 0
         first, labels, targets = _by_source(sources, labels, targets, n_states)
     status, table, final = determinise(
-        first, labels, targets, n_classes, start, end, is_sink, max_states, max_work
+        first, labels, targets, len(firsts), start, end, is_sink, max_states, max_work
     )
     return status, table, classes, final

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from guided.kernels.automata import FOUND, OK, TOO_MANY_STATES, Array, grown, kernel
+from guided.kernels.automata import FOUND, OK, TOO_MANY_STATES, Array, grown, taller
+from guided.kernels.compiling import entry, inner
 
 UNION, INTERSECTION, DIFFERENCE = 0, 1, 2
 
 
-@kernel
+@inner
 def _join_classes(left: Array, right: Array) -> tuple[Array, Array, Array, int]:
     """The common refinement of two byte partitions, with the class of either side for each."""
     seen = np.full(65536, -1, np.int16)
@@ -30,7 +31,7 @@ def _join_classes(left: Array, right: Array) -> tuple[Array, Array, Array, int]:
     return joined, left_of, right_of, count
 
 
-@kernel
+@inner
 def _accepts_pair(left_accepts: bool, right_accepts: bool, operation: int) -> bool:
     if operation == UNION:
         return left_accepts or right_accepts
@@ -39,7 +40,7 @@ def _accepts_pair(left_accepts: bool, right_accepts: bool, operation: int) -> bo
     return left_accepts and not right_accepts
 
 
-@kernel
+@inner
 def _slot(pairs: Array, slots: Array, key: Any) -> Any:
     """Where `key` is in the hash table, or the free place for it."""
     mixed = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
@@ -49,7 +50,7 @@ def _slot(pairs: Array, slots: Array, key: Any) -> Any:
     return slot
 
 
-@kernel
+@inner
 def _rehashed(pairs: Array, count: int) -> Array:
     """A hash table of the first pairs, four times as large as their capacity."""
     slots = np.full(4 * len(pairs), -1, np.int32)
@@ -58,7 +59,7 @@ def _rehashed(pairs: Array, count: int) -> Array:
     return slots
 
 
-@kernel
+@entry
 def product(
     left: Array,
     left_classes: Array,
@@ -82,7 +83,7 @@ def product(
     slots = np.full(4 * capacity, -1, np.int32)
     pairs[0] = 0
     slots[0] = 0
-    count = 1
+    count = np.int64(1)
     here = 0
     while here < count:
         p = pairs[here] // (n_right + 1)
@@ -109,9 +110,7 @@ def product(
                 if count == capacity:
                     capacity *= 2
                     pairs = grown(pairs, capacity)
-                    wider = np.empty((capacity, k), np.int32)
-                    wider[:count] = table
-                    table = wider
+                    table = taller(table, capacity)
                     slots = _rehashed(pairs, count)
                     slot = _slot(pairs, slots, pair)
                 pairs[count] = pair
@@ -129,7 +128,7 @@ def product(
     return OK, table[:count], joined, accepting
 
 
-@kernel
+@entry
 def longest(table: Array) -> int:
     """Most transitions on a path from the start, or -1 where a cycle makes it infinite."""
     n, k = table.shape
@@ -159,7 +158,7 @@ def longest(table: Array) -> int:
     return best if end == n else -1
 
 
-@kernel
+@entry
 def run(table: Array, classes: Array, data: Array, state: int) -> int:
     """The state after reading `data`, or -1."""
     for byte in data:

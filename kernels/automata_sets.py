@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.automata import Array, kernel
+from guided.kernels.automata import Array, taller
+from guided.kernels.compiling import entry, inner
 
 
-@kernel
+@entry
 def literal_table(data: Array, ends: Array, max_entries: int) -> tuple[Array, Array, Array]:
     """The minimal automaton of sorted, distinct byte strings: (table, classes, accepting).
 
@@ -81,9 +82,10 @@ def literal_table(data: Array, ends: Array, max_entries: int) -> tuple[Array, Ar
 
     classes = np.zeros(256, np.uint8)
     used = np.zeros(256, np.bool_)
+    n_used = 0
     for byte in data:
+        n_used += not used[byte]
         used[byte] = True
-    n_used = np.int64(used.sum())
     column = 0 if n_used == 256 else 1
     for byte in range(256):
         if used[byte]:
@@ -109,12 +111,12 @@ def literal_table(data: Array, ends: Array, max_entries: int) -> tuple[Array, Ar
     return table, classes, accepting
 
 
-@kernel
+@inner
 def _intern_row(row: Array, rows: Array, n_rows: int, slots: Array) -> tuple[int, int]:
     """The index of `row` (64 entries) among the first rows, added where it is new."""
     digest = np.uint64(0)
-    for entry in row:
-        digest = (digest ^ np.uint64(entry + 1)) * np.uint64(0x9E3779B97F4A7C15)
+    for target in row:
+        digest = (digest ^ np.uint64(target + 1)) * np.uint64(0x9E3779B97F4A7C15)
         digest ^= digest >> np.uint64(32)
     slot = np.int64(digest) & (len(slots) - 1)
     while slots[slot] >= 0:
@@ -126,21 +128,20 @@ def _intern_row(row: Array, rows: Array, n_rows: int, slots: Array) -> tuple[int
         if same:
             return slots[slot], n_rows
         slot = (slot + 1) & (len(slots) - 1)
-    rows[n_rows] = row
+    for i in range(64):
+        rows[n_rows, i] = row[i]
     slots[slot] = n_rows
     return n_rows, n_rows + 1
 
 
-@kernel
+@inner
 def _with_room(rows: Array, n_rows: int) -> Array:
-    if n_rows < len(rows):
-        return rows
-    wider = np.full((2 * n_rows, 64), -1, np.int32)
-    wider[:n_rows] = rows
-    return wider
+    if n_rows == len(rows):
+        rows = taller(rows, 2 * n_rows)
+    return rows
 
 
-@kernel
+@entry
 def code_point_table(ranges: Array) -> Array:
     """The minimal automaton of one code point in UTF-8: a table over all 256 bytes.
 
@@ -161,7 +162,7 @@ def code_point_table(ranges: Array) -> Array:
             words[block] |= bits
     # States 0 and 1 are the start and the end; `rows` lists the targets of 64 continuation bytes.
     rows = np.full((256, 64), -1, np.int32)
-    n_rows = 2
+    n_rows = np.int64(2)
     slots = np.full(1 << 16, -1, np.int32)
     row = np.empty(64, np.int32)
     start = np.full(256, -1, np.int32)
@@ -205,7 +206,9 @@ def code_point_table(ranges: Array) -> Array:
             rows = _with_room(rows, n_rows)
             start[0xF0 | lead], n_rows = _intern_row(row, rows, n_rows, slots)
     table = np.full((n_rows, 256), -1, np.int32)
-    table[0] = start
+    for byte in range(256):
+        table[0, byte] = start[byte]
     for state in range(2, n_rows):
-        table[state, 0x80:0xC0] = rows[state]
+        for i in range(64):
+            table[state, 0x80 + i] = rows[state, i]
     return table

@@ -6,10 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from guided.kernels.automata import OK, TOO_MANY_STATES, TOO_MUCH_WORK, Array, grown, kernel
+from guided.kernels.automata import (
+    OK,
+    TOO_MANY_STATES,
+    TOO_MUCH_WORK,
+    Array,
+    grown,
+    taller,
+)
+from guided.kernels.compiling import entry, inner
 
 
-@kernel
+@entry
 def constrain(
     first: Array,
     labels: Array,
@@ -79,7 +87,7 @@ def constrain(
     return OK, out_sources[:edge], out_labels[:edge], out_targets[:edge], count, is_sink
 
 
-@kernel
+@inner
 def _close(
     seeds: Array,
     n_seeds: int,
@@ -121,7 +129,7 @@ def _close(
     return size, steps
 
 
-@kernel
+@inner
 def _link_targets(
     begin: int,
     end: int,
@@ -151,7 +159,7 @@ def _link_targets(
     return entries, entry_target, following
 
 
-@kernel
+@inner
 def _take_targets(
     column: int,
     head: Array,
@@ -175,7 +183,7 @@ def _take_targets(
     return n_seeds
 
 
-@kernel
+@inner
 def _digest(members: Array, size: int, stamp_of: Array, stamp: int) -> Any:
     """A hash of a set that does not depend on its order; its members are stamped."""
     digest = np.uint64(size)
@@ -186,7 +194,7 @@ def _digest(members: Array, size: int, stamp_of: Array, stamp: int) -> Any:
     return digest
 
 
-@kernel
+@inner
 def _place_of(
     digest: Any,
     size: int,
@@ -213,7 +221,7 @@ def _place_of(
     return slot
 
 
-@kernel
+@inner
 def _rehashed(hashes: Array, count: int) -> Array:
     """A hash table of the first sets, four times as large as their capacity."""
     slots = np.full(4 * len(hashes), -1, np.int32)
@@ -225,7 +233,7 @@ def _rehashed(hashes: Array, count: int) -> Array:
     return slots
 
 
-@kernel
+@inner
 def _kept_states(first: Array, labels: Array, end: int) -> Array:
     """The states that a set must name: those with labelled edges, and the end."""
     is_kept = np.zeros(len(first) - 1, np.bool_)
@@ -237,7 +245,7 @@ def _kept_states(first: Array, labels: Array, end: int) -> Array:
     return is_kept
 
 
-@kernel
+@entry
 def determinise(
     first: Array,
     labels: Array,
@@ -266,7 +274,7 @@ def determinise(
     begins = np.zeros(capacity + 1, np.int64)
     pool = np.empty(4 * n + 64, np.int32)
     slots = np.full(4 * capacity, -1, np.int32)
-    sink, count, work, stamp = -1, 0, 0, 0
+    sink, count, work, stamp = -1, np.int64(0), 0, np.int64(0)
     # The start is reached from before the first set, by a label of its own.
     here = -1
     while here < count:
@@ -280,7 +288,7 @@ def determinise(
             stamp += 1
             if here < 0:
                 seeds[0] = start
-                n_seeds = 1
+                n_seeds = np.int64(1)
             else:
                 n_seeds = _take_targets(
                     label, head, entry_target, following, stamp_of, stamp, seeds
@@ -297,7 +305,16 @@ def determinise(
                 seeds[0] = sink
                 stamp += 1
                 size, steps = _close(
-                    seeds, 1, first, labels, targets, is_kept, no_sink, stamp_of, stamp, members
+                    seeds,
+                    np.int64(1),
+                    first,
+                    labels,
+                    targets,
+                    is_kept,
+                    no_sink,
+                    stamp_of,
+                    stamp,
+                    members,
                 )
             work += steps
             if work > max_work:
@@ -312,9 +329,7 @@ def determinise(
                     return TOO_MANY_STATES, table[:0], np.zeros(0, np.bool_)
                 if count == capacity:
                     capacity *= 2
-                    wider = np.full((capacity, n_classes), -1, np.int32)
-                    wider[:count] = table
-                    table = wider
+                    table = taller(table, capacity)
                     hashes = grown(hashes, capacity)
                     begins = grown(begins, capacity + 1)
                     slots = _rehashed(hashes, count)
@@ -322,7 +337,8 @@ def determinise(
                 begin = begins[count]
                 if begin + size > len(pool):
                     pool = grown(pool, 2 * len(pool) + size)
-                pool[begin : begin + size] = members[:size]
+                for i in range(size):
+                    pool[begin + i] = members[i]
                 begins[count + 1] = begin + size
                 hashes[count] = digest
                 slots[slot] = count

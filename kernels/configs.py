@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from guided.kernels.lexemes import lexeme_distance, lexeme_fact, lexeme_live, lexeme_step
+from guided.kernels.compiling import entry, inner
+from guided.kernels.lexemes import (
+    lexeme_distance,
+    lexeme_fact,
+    lexeme_live,
+    lexeme_step,
+)
 from guided.kernels.memo_arrays import (
     ACCEPT,
     ACCEPTING,
@@ -26,6 +32,7 @@ from guided.kernels.memo_arrays import (
     SCAN,
     SCAN_END,
     START,
+    STEP,
     TAIL,
     mix,
     sort_unique,
@@ -34,11 +41,13 @@ from guided.kernels.parse_sets import intern_set, is_tail
 
 #: Entry of the step table where the step was never made.
 UNKNOWN = -9
+#: The dead configuration, from which `new_step` begins a rule.
+NOWHERE = 0
 #: Threads up to which a step is made for all bytes at once that no thread tells apart.
 _FEW = 4
 
 
-@njit(cache=True, nogil=True)
+@inner
 def intern_config(rules, memo, threads, count, accepting):  # type: ignore[no-untyped-def]
     """Id of the configuration with the sorted threads; 0 for the dead one, or a status < 0."""
     if count == 0 and not accepting:
@@ -89,17 +98,70 @@ def intern_config(rules, memo, threads, count, accepting):  # type: ignore[no-un
     return new
 
 
-@njit(cache=True, nogil=True)
-def _compute_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
-    """Configuration after `byte`, computed from the threads; or a status < 0."""
+@inner
+def _scan_group(rules, memo, group, kernel, count):  # type: ignore[no-untyped-def]
+    """Adds the items after the terminal of `group` to `kernel`; the new count, -1: no room."""
+    for scan in range(memo.group[group, SCAN], memo.group[group, SCAN_END]):
+        q = np.int64(memo.scan[scan, ITEM_STATE])
+        context = np.int64(memo.scan[scan, ITEM_CONTEXT])
+        if not is_tail(rules, q):
+            if count >= len(kernel):
+                return -1
+            kernel[count] = q << 32 | context
+            count += 1
+            continue
+        # Nothing follows in the rule: go on at once with what waits for it.
+        first = memo.context[context, BEGIN]
+        last = memo.context[context, END]
+        if count + last - first > len(kernel):
+            return -1
+        for i in range(first, last):
+            outer = np.int64(memo.waiting[i, ITEM_CONTEXT])
+            kernel[count] = np.int64(memo.waiting[i, ITEM_STATE]) << 32 | outer
+            count += 1
+    return count
+
+
+@inner
+def _enter_step(rules, memo, config, byte, target):  # type: ignore[no-untyped-def]
+    """Writes down the step for `byte`, and for all bytes that few threads do not tell from it."""
+    memo.step[config, byte] = target
+    begin = memo.config[config, BEGIN]
+    end = memo.config[config, END]
+    if end - begin > _FEW:
+        return
+    for other in range(256):
+        if memo.step[config, other] != UNKNOWN:
+            continue
+        same = True
+        for i in range(begin, end):
+            lex = memo.group[memo.thread[i] >> 32, LEXEME]
+            dfa = rules.lexeme[lex, DFA]
+            if rules.columns[dfa, other] != rules.columns[dfa, byte]:
+                same = False
+                break
+        if same:
+            memo.step[config, other] = target
+
+
+@entry
+def new_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
+    """Makes a step that the memo does not have yet; the configuration or a status < 0.
+
+    From NOWHERE it leads to the configuration before the first byte of rule number `byte`.
+    """
     threads = memo.thread_room
-    n_threads = 0
+    n_threads = np.int64(0)
     kernel = memo.kernel_room
-    n_kernel = 0
+    n_kernel = np.int64(0)
     begin = memo.config[config, BEGIN]
     end = memo.config[config, END]
     if end - begin >= len(threads):
         return np.int64(GROW)
+    if config == NOWHERE:
+        # Context 1 is the end of the text.
+        kernel[0] = np.int64(rules.rule[byte, START]) << 32 | np.int64(1)
+        n_kernel = np.int64(1)
     for i in range(begin, end):
         thread = memo.thread[i]
         group = thread >> 32
@@ -131,91 +193,29 @@ def _compute_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
             threads[n_threads] = np.int64(group) << 32
             n_threads += 1
         n_threads = sort_unique(threads, n_threads)
-    return intern_config(rules, memo, threads, n_threads, accepting)
-
-
-@njit(cache=True, nogil=True)
-def _scan_group(rules, memo, group, kernel, count):  # type: ignore[no-untyped-def]
-    """Adds the items after the terminal of `group` to `kernel`; the new count, -1: no room."""
-    for scan in range(memo.group[group, SCAN], memo.group[group, SCAN_END]):
-        q = np.int64(memo.scan[scan, ITEM_STATE])
-        context = np.int64(memo.scan[scan, ITEM_CONTEXT])
-        if not is_tail(rules, q):
-            if count >= len(kernel):
-                return -1
-            kernel[count] = q << 32 | context
-            count += 1
-            continue
-        # Nothing follows in the rule: go on at once with what waits for it.
-        first = memo.context[context, BEGIN]
-        last = memo.context[context, END]
-        if count + last - first > len(kernel):
-            return -1
-        for i in range(first, last):
-            outer = np.int64(memo.waiting[i, ITEM_CONTEXT])
-            kernel[count] = np.int64(memo.waiting[i, ITEM_STATE]) << 32 | outer
-            count += 1
-    return count
-
-
-@njit(cache=True, nogil=True)
-def new_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
-    """Makes a step that the memo does not have yet; the configuration or a status < 0."""
-    target = _compute_step(rules, memo, config, byte)
-    if target < 0:
-        return target
-    memo.step[config, byte] = target
-    begin = memo.config[config, BEGIN]
-    end = memo.config[config, END]
-    if end - begin > _FEW:
-        return target
-    for other in range(256):
-        if memo.step[config, other] != UNKNOWN:
-            continue
-        same = True
-        for i in range(begin, end):
-            lex = memo.group[memo.thread[i] >> 32, LEXEME]
-            dfa = rules.lexeme[lex, DFA]
-            if rules.columns[dfa, other] != rules.columns[dfa, byte]:
-                same = False
-                break
-        if same:
-            memo.step[config, other] = target
+    target = intern_config(rules, memo, threads, n_threads, accepting)
+    if target >= 0 and config != NOWHERE:
+        _enter_step(rules, memo, config, byte, target)
     return target
 
 
-@njit(cache=True, nogil=True)
-def step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
-    """Configuration after `byte` (0: dead), or a status < 0."""
+@njit(inline="always")
+def known_step(memo, config, byte):  # type: ignore[no-untyped-def]
+    """Configuration after `byte` (0: dead), or the status STEP."""
     target = np.int64(memo.step[config, byte])
     if target == UNKNOWN:
-        target = new_step(rules, memo, config, byte)
+        memo.scratch[1] = config
+        memo.scratch[2] = byte
+        target = np.int64(STEP)
     return target
 
 
-@njit(cache=True, nogil=True)
-def start_config(rules, memo, rule):  # type: ignore[no-untyped-def]
-    """Configuration before the first byte of `rule`, or a status < 0."""
-    kernel = np.empty(1, np.int64)
-    # Context 1 is the end of the text.
-    kernel[0] = np.int64(rules.rule[rule, START]) << 32 | np.int64(1)
-    fresh = intern_set(rules, memo, kernel, 1)
-    if fresh < 0:
-        return fresh
-    first = memo.parse_set[fresh, GROUP]
-    count = memo.parse_set[fresh, GROUP_END] - first
-    threads = np.empty(count, np.int64)
-    for i in range(count):
-        threads[i] = np.int64(first + i) << 32
-    return intern_config(rules, memo, threads, count, np.int64(memo.parse_set[fresh, ACCEPTING]))
-
-
-@njit(cache=True, nogil=True)
-def walk_bytes(rules, memo, config, data):  # type: ignore[no-untyped-def]
-    """(configuration or status, number of bytes taken) after as much of `data` as is legal."""
+@entry
+def walk_known(steps, config, data):  # type: ignore[no-untyped-def]
+    """(configuration, number of bytes taken) up to the end, a dead step or one never made."""
     for i in range(len(data)):
-        target = step(rules, memo, config, data[i])
+        target = np.int64(steps[config, data[i]])
         if target <= 0:
-            return target, i
+            return config, i
         config = target
-    return np.int64(config), len(data)
+    return config, len(data)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from guided.kernels.compiling import entry, inner
 from guided.kernels.memo_arrays import (
     BEGIN,
     DIST,
@@ -18,13 +18,15 @@ from guided.kernels.memo_arrays import (
     OK,
     ROOT,
     WAIT,
+    Memo,
+    Rules,
     grown_pairs,
     mix,
     sort_unique,
 )
 
 
-@njit(cache=True, nogil=True)
+@entry
 def intern_context(rules, memo, items, count):  # type: ignore[no-untyped-def]
     """Id of the context with the sorted `items` (q << 32 | outer), GROW if there is no room."""
     h = np.uint64(count)
@@ -53,7 +55,7 @@ def intern_context(rules, memo, items, count):  # type: ignore[no-untyped-def]
     return new
 
 
-@njit(cache=True, nogil=True)
+@inner
 def new_context(memo, count):  # type: ignore[no-untyped-def]
     new = memo.size[N_CONTEXTS]
     begin = memo.size[N_WAITING]
@@ -69,7 +71,7 @@ def new_context(memo, count):  # type: ignore[no-untyped-def]
     return new
 
 
-@njit(cache=True, nogil=True)
+@inner
 def fill_context(rules, memo, context, items, count):  # type: ignore[no-untyped-def]
     begin = memo.context[context, BEGIN]
     for i in range(count):
@@ -78,7 +80,7 @@ def fill_context(rules, memo, context, items, count):  # type: ignore[no-untyped
     update_distance(rules, memo, context)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def update_distance(rules, memo, context):  # type: ignore[no-untyped-def]
     best = np.int64(FAR)
     for i in range(memo.context[context, BEGIN], memo.context[context, END]):
@@ -96,15 +98,13 @@ def update_distance(rules, memo, context):  # type: ignore[no-untyped-def]
     return changed
 
 
-@njit(cache=True, nogil=True)
-def open_memo(rules, memo):  # type: ignore[no-untyped-def]
+def open_memo(rules: Rules, memo: Memo) -> int:
     """Makes context 1, which waits for the end of the text."""
-    items = np.empty(1, np.int64)
-    items[0] = np.int64(ROOT) << 32
-    return intern_context(rules, memo, items, 1)
+    status: int = intern_context(rules, memo, np.array([ROOT << 32], np.int64), 1)
+    return status
 
 
-@njit(cache=True, nogil=True)
+@inner
 def follow_links(waits, n_waits, links, n_links, n_predicted):  # type: ignore[no-untyped-def]
     """Adds to every rule the waits of the rules that it is linked to, transitively."""
     reach = np.zeros((n_predicted, n_predicted), np.uint8)
@@ -128,7 +128,7 @@ def follow_links(waits, n_waits, links, n_links, n_predicted):  # type: ignore[n
     return waits, n_waits
 
 
-@njit(cache=True, nogil=True)
+@inner
 def make_contexts(rules, memo, waits, n_waits, n_predicted):  # type: ignore[no-untyped-def]
     """(context id of each predicted rule, status): acyclic ones by content, the rest fresh."""
     contexts = np.full(n_predicted, -1, np.int64)
@@ -168,10 +168,10 @@ def make_contexts(rules, memo, waits, n_waits, n_predicted):  # type: ignore[no-
     return contexts, np.int64(OK)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _resolve(ordered, begin, end, contexts, buffer):  # type: ignore[no-untyped-def]
     """Copies items with local contexts replaced; the count, -1 while one is unknown."""
-    count = 0
+    count = np.int64(0)
     for i in range(begin, end):
         item = ordered[i]
         outer = np.int64(np.int32(np.uint32(item & 0xFFFFFFFF)))
@@ -184,7 +184,7 @@ def _resolve(ordered, begin, end, contexts, buffer):  # type: ignore[no-untyped-
     return sort_unique(buffer, count)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _make_cyclic(rules, memo, ordered, first, contexts, buffer):  # type: ignore[no-untyped-def]
     n = len(contexts)
     fresh = np.empty(n, np.int64)

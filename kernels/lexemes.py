@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from guided.kernels.compiling import inner
 from guided.kernels.memo_arrays import (
     BODY,
     DFA,
@@ -19,7 +19,7 @@ from guided.kernels.memo_arrays import (
 )
 
 
-@njit(cache=True, nogil=True)
+@inner
 def lexeme_step(rules, lex, state, byte):  # type: ignore[no-untyped-def]
     """State of terminal `lex` after `byte`, -1 if there is none."""
     dfa = rules.lexeme[lex, DFA]
@@ -48,7 +48,7 @@ def lexeme_step(rules, lex, state, byte):  # type: ignore[no-untyped-def]
     return count * states + target
 
 
-@njit(cache=True, nogil=True)
+@inner
 def lexeme_distance(rules, lex, state):  # type: ignore[no-untyped-def]
     """Fewest bytes to the end of terminal `lex`."""
     dfa = rules.lexeme[lex, DFA]
@@ -63,7 +63,7 @@ def lexeme_distance(rules, lex, state):  # type: ignore[no-untyped-def]
     return distance
 
 
-@njit(cache=True, nogil=True)
+@inner
 def lexeme_fact(rules, lex, state):  # type: ignore[no-untyped-def]
     """Row of `rules.fact` for `state` of terminal `lex`."""
     dfa = rules.lexeme[lex, DFA]
@@ -73,7 +73,7 @@ def lexeme_fact(rules, lex, state):  # type: ignore[no-untyped-def]
     return first + state % (rules.dfa[dfa + 1, FIRST] - first)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def lexeme_live(rules, lex, state, word):  # type: ignore[no-untyped-def]
     """64 bits of the bytes that lead on from `state`."""
     dfa = rules.lexeme[lex, DFA]

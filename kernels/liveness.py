@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from guided.kernels.compiling import entry, inner
 from guided.kernels.memo_arrays import (
     BEGIN,
     DIST,
@@ -22,7 +23,7 @@ from guided.kernels.memo_arrays import (
 )
 
 
-@njit(cache=True, nogil=True)
+@entry
 def fill_live(dfas, columns, trans, live):  # type: ignore[no-untyped-def]
     """Fills `live` uint64[S, 4]: the bytes that lead on from each state."""
     of_class = np.zeros((256, 4), np.uint64)
@@ -40,7 +41,7 @@ def fill_live(dfas, columns, trans, live):  # type: ignore[no-untyped-def]
                         live[first + state, word] |= of_class[column, word]
 
 
-@njit(cache=True, nogil=True)
+@entry
 def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: ignore[no-untyped-def]
     """Fills `survive` int32[S, 3]: characters that may follow whatever they are, up to `reach`.
 
@@ -85,7 +86,7 @@ def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: igno
                     break
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _safe(  # type: ignore[no-untyped-def]
     trans, offset, width, classes, marked, wide, survive, first, charset, state, length
 ):
@@ -171,7 +172,7 @@ def _continuation(kind):  # type: ignore[no-untyped-def]
     return 0x80, 0x90, 2
 
 
-@njit(cache=True, nogil=True)
+@entry
 def relax_distances(states, edges, rules, shortest):  # type: ignore[no-untyped-def]
     """Fills DIST of rule states (fewest bytes to the end of the rule) and NULLABLE of rules.
 

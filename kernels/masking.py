@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from guided.kernels.configs import UNKNOWN, intern_config, new_step, step
+from guided.kernels.compiling import entry, inner
+from guided.kernels.configs import UNKNOWN, intern_config, known_step, new_step
 from guided.kernels.lexemes import lexeme_distance, lexeme_step
 from guided.kernels.memo_arrays import (
     ACCEPTING,
@@ -34,7 +34,7 @@ MAX_DEPTH = 4096
 REACH = 64
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _survival(rules, lex, state, charset):  # type: ignore[no-untyped-def]
     """How many characters of the charset may follow in terminal `lex`, whatever they are."""
     dfa = rules.lexeme[lex, DFA]
@@ -52,7 +52,7 @@ def _survival(rules, lex, state, charset):  # type: ignore[no-untyped-def]
     return min(np.int64(REACH), np.int64(most - count))
 
 
-@njit(cache=True, nogil=True)
+@entry
 def compute_mask(rules, memo, tries, lengths, config, out):  # type: ignore[no-untyped-def]
     """Writes the packed mask of `config`; (status, an upper bound of the byte distance after it).
 
@@ -97,7 +97,7 @@ def compute_mask(rules, memo, tries, lengths, config, out):  # type: ignore[no-u
                 depth = node[at, DEPTH]
                 target = np.int64(table[path[depth - 1], node[at, BYTE]])
                 if target == UNKNOWN:
-                    target = new_step(rules, memo, path[depth - 1], node[at, BYTE])
+                    target = new_step(rules, memo, path[depth - 1], np.int64(node[at, BYTE]))
                 if target < 0:
                     return target, far
                 if target == 0:
@@ -118,7 +118,7 @@ def compute_mask(rules, memo, tries, lengths, config, out):  # type: ignore[no-u
     return np.int64(OK), far
 
 
-@njit(cache=True, nogil=True)
+@entry
 def list_tokens(rules, memo, tries, config, tokens, targets):  # type: ignore[no-untyped-def]
     """(status, count): every allowed token but stop ids, and the configuration after it."""
     count = 0
@@ -136,7 +136,7 @@ def list_tokens(rules, memo, tries, config, tokens, targets):  # type: ignore[no
                 depth = node[at, DEPTH]
                 target = np.int64(table[path[depth - 1], node[at, BYTE]])
                 if target == UNKNOWN:
-                    target = new_step(rules, memo, path[depth - 1], node[at, BYTE])
+                    target = new_step(rules, memo, path[depth - 1], np.int64(node[at, BYTE]))
                 if target < 0:
                     return target, 0
                 if target == 0:
@@ -153,7 +153,7 @@ def list_tokens(rules, memo, tries, config, tokens, targets):  # type: ignore[no
     return np.int64(OK), count
 
 
-@njit(cache=True, nogil=True)
+@entry
 def clamp_config(rules, memo, config, longest):  # type: ignore[no-untyped-def]
     """A configuration with the same mask whose counters are the smallest with that mask.
 
@@ -191,7 +191,7 @@ def clamp_config(rules, memo, config, longest):  # type: ignore[no-untyped-def]
     return intern_config(rules, memo, threads, count, np.int64(memo.config[config, ACCEPTING]))
 
 
-@njit(cache=True, nogil=True)
+@entry
 def shortest_path(rules, memo, config, out):  # type: ignore[no-untyped-def]
     """(status, count): bytes of a shortest way from `config` to a word, at most len(out) of them.
 
@@ -216,7 +216,7 @@ def shortest_path(rules, memo, config, out):  # type: ignore[no-untyped-def]
         byte = _nearest_byte(rules, memo, chosen)
         if byte < 0:
             break
-        target = step(rules, memo, config, byte)
+        target = known_step(memo, config, byte)
         if target <= 0:
             return target, count
         out[count] = byte
@@ -225,13 +225,13 @@ def shortest_path(rules, memo, config, out):  # type: ignore[no-untyped-def]
     return np.int64(OK), count
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _nearest_byte(rules, memo, thread):  # type: ignore[no-untyped-def]
     """The byte after which the thread's terminal is nearest to its end, -1 if there is none."""
     lex = memo.group[thread >> 32, LEXEME]
     state = thread & 0xFFFFFFFF
     best = np.int64(FAR)
-    chosen = -1
+    chosen = np.int64(-1)
     for byte in range(256):
         target = lexeme_step(rules, lex, state, byte)
         if target >= 0:
@@ -242,12 +242,12 @@ def _nearest_byte(rules, memo, thread):  # type: ignore[no-untyped-def]
     return chosen
 
 
-@njit(cache=True, nogil=True)
+@entry
 def forced_bytes(rules, memo, config, out):  # type: ignore[no-untyped-def]
     """(status, count): bytes that every word continues with from `config`, at most len(out)."""
     count = 0
     while count < len(out) and not memo.config[config, ACCEPTING]:
-        byte = -1
+        byte = np.int64(-1)
         for word in range(4):
             bits = memo.live[config, word]
             if bits == 0:
@@ -260,7 +260,7 @@ def forced_bytes(rules, memo, config, out):  # type: ignore[no-untyped-def]
                 byte += 1
         if byte < 0:
             break
-        target = step(rules, memo, config, byte)
+        target = known_step(memo, config, byte)
         if target < 0:
             return target, count
         out[count] = byte

@@ -13,8 +13,10 @@ Three kinds of values are interned to integers, each built from the ones before:
 Equal situations get equal integers wherever they occur, so the step (configuration, byte) ->
 configuration is a lazily filled automaton, and masks can be kept per configuration.
 
-Kernels return a status below zero where nothing was committed: GROW (make room and call again) and
-EXPAND (give the rule state in `scratch[0]` its edges and call again).
+Kernels return a status below zero where nothing was committed: GROW (make room and call again),
+EXPAND (give the rule state in `scratch[0]` its edges and call again) and STEP (make the step from
+the configuration in `scratch[1]` for the byte in `scratch[2]` and call again: each kernel that
+makes steps by itself is compiled together with all that a step takes).
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from guided.kernels.compiling import inner
+
 OK = 0
 GROW = -1
 EXPAND = -2
+STEP = -3
 
 #: Edge symbols: terminal l is l, a call of rule A is -1 - A, EPSILON consumes nothing.
 EPSILON = -(1 << 30)
@@ -129,35 +134,40 @@ def mix(h, value):  # type: ignore[no-untyped-def]
     return h ^ (h >> np.uint64(29))
 
 
-@njit(cache=True, nogil=True)
+@inner
 def grown(array):  # type: ignore[no-untyped-def]
     """A copy with twice the room."""
     wider = np.empty(2 * len(array), array.dtype)
-    wider[: len(array)] = array
+    # An assignment of slices would bring code for the text of its error message.
+    for i in range(len(array)):
+        wider[i] = array[i]
     return wider
 
 
-@njit(cache=True, nogil=True)
+@inner
 def grown_pairs(array):  # type: ignore[no-untyped-def]
     """A copy of int64[n, 2] with twice the room."""
     wider = np.empty((2 * len(array), 2), array.dtype)
-    wider[: len(array)] = array
+    for i in range(len(array)):
+        wider[i, 0] = array[i, 0]
+        wider[i, 1] = array[i, 1]
     return wider
 
 
-@njit(cache=True, nogil=True)
+@inner
 def sort_unique(items, count):  # type: ignore[no-untyped-def]
     """Sorts items[:count] in place (they come nearly sorted) and drops doubles."""
-    if count > 64:
-        items[:count].sort()
-    else:
-        for i in range(1, count):
+    # Shell (1959): numba's own sort takes a second and a half to compile.
+    gap = np.int64(1) if count <= 64 else count // 3
+    while gap > 0:
+        for i in range(gap, count):
             value = items[i]
-            j = i - 1
+            j = i - gap
             while j >= 0 and items[j] > value:
-                items[j + 1] = items[j]
-                j -= 1
-            items[j + 1] = value
+                items[j + gap] = items[j]
+                j -= gap
+            items[j + gap] = value
+        gap = gap * 4 // 9 if gap > 2 else gap - 1
     kept = min(count, 1)
     for i in range(1, count):
         if items[i] != items[kept - 1]:

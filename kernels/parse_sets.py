@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from guided.kernels.compiling import inner
 from guided.kernels.contexts import follow_links, make_contexts
 from guided.kernels.memo_arrays import (
     ACCEPTING,
@@ -38,6 +39,7 @@ from guided.kernels.memo_arrays import (
     grown,
     grown_pairs,
     mix,
+    sort_unique,
 )
 
 
@@ -51,7 +53,7 @@ def is_tail(rules, q):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@inner
 def intern_set(rules, memo, kernel, count):  # type: ignore[no-untyped-def]
     """Id of the parse set with the sorted kernel items (q << 32 | context), or a status < 0."""
     h = np.uint64(count)
@@ -78,7 +80,8 @@ def intern_set(rules, memo, kernel, count):  # type: ignore[no-untyped-def]
     status = _close(rules, memo, new, kernel, count)
     if status < 0:
         return status
-    memo.kernel[begin : begin + count] = kernel[:count]
+    for i in range(count):
+        memo.kernel[begin + i] = kernel[i]
     memo.parse_set[new, BEGIN] = begin
     memo.parse_set[new, END] = begin + count
     memo.size[N_SETS] = new + 1
@@ -87,7 +90,7 @@ def intern_set(rules, memo, kernel, count):  # type: ignore[no-untyped-def]
     return new
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _add(items, seen, count, item):  # type: ignore[no-untyped-def]
     """(items, seen, count) with `item` added unless it is there already.
 
@@ -115,7 +118,7 @@ def _add(items, seen, count, item):  # type: ignore[no-untyped-def]
     return items, seen, count
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _add_pair(pairs, count, left, right):  # type: ignore[no-untyped-def]
     """(pairs, count) with one more row."""
     if count >= len(pairs):
@@ -131,7 +134,7 @@ def _waiting_item(memo, i):  # type: ignore[no-untyped-def]
     return state << 32 | np.int64(memo.waiting[i, ITEM_CONTEXT])
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
     """Closes the kernel of parse set `new`; writes its groups and scans. Returns a status.
 
@@ -140,14 +143,14 @@ def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
     """
     items = np.empty(max(64, 2 * count), np.int64)
     seen = np.full(128, -1, np.int64)
-    n_items = 0
+    n_items = np.int64(0)
     predicted = np.empty(16, np.int64)
-    n_predicted = 0
+    n_predicted = np.int64(0)
     waits = np.empty((32, 2), np.int64)  # (k, item): `item` waits for the k-th predicted rule
-    n_waits = 0
+    n_waits = np.int64(0)
     links = np.empty((16, 2), np.int64)  # (k, j): whatever waits for j waits for k as well
-    n_links = 0
-    accepting = False
+    n_links = np.int64(0)
+    accepting = np.int64(0)
     unexpanded = np.int64(-1)
     for i in range(count):
         items, seen, n_items = _add(items, seen, n_items, kernel[i])
@@ -158,7 +161,7 @@ def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
         q = item >> 32
         context = _context_of(item)
         if q == ROOT:
-            accepting = True
+            accepting = np.int64(1)
             continue
         if rules.state[q, BEGIN] < 0:
             unexpanded = q
@@ -180,7 +183,7 @@ def _close(rules, memo, new, kernel, count):  # type: ignore[no-untyped-def]
                 continue
             k = np.int64(memo.stamp[rule]) - 1
             if k < 0:
-                k = np.int64(n_predicted)
+                k = n_predicted
                 if k >= len(predicted):
                     predicted = grown(predicted)
                 predicted[k] = rule
@@ -215,12 +218,12 @@ def _context_of(item):  # type: ignore[no-untyped-def]
     return np.int64(np.int32(np.uint32(item & 0xFFFFFFFF)))
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _write_groups(  # type: ignore[no-untyped-def]
     rules, memo, new, items, n_items, contexts, accepting
 ):
     """Scans of all items, grouped by terminal."""
-    n_scans = 0
+    n_scans = np.int64(0)
     for i in range(n_items):
         q = items[i] >> 32
         if q != ROOT:
@@ -230,7 +233,7 @@ def _write_groups(  # type: ignore[no-untyped-def]
     begin = memo.size[N_SCANS]
     if group + n_scans >= len(memo.group) or begin + n_scans >= len(memo.scan):
         return np.int64(GROW)
-    lexemes = np.empty(n_scans, np.int64)
+    order = np.empty(n_scans, np.int64)
     targets = np.empty(n_scans, np.int64)
     outers = np.empty(n_scans, np.int64)
     k = 0
@@ -243,21 +246,21 @@ def _write_groups(  # type: ignore[no-untyped-def]
             outer = contexts[-1 - outer]
         for edge in range(rules.state[q, BEGIN], rules.state[q, END]):
             if rules.edge[edge, SYMBOL] >= 0:
-                lexemes[k] = rules.edge[edge, SYMBOL]
+                order[k] = np.int64(rules.edge[edge, SYMBOL]) << 32 | k
                 targets[k] = rules.edge[edge, TARGET]
                 outers[k] = outer
                 k += 1
-    order = np.argsort(lexemes, kind="mergesort")
-    memo.parse_set[new, ACCEPTING] = 1 if accepting else 0
+    sort_unique(order, n_scans)
+    memo.parse_set[new, ACCEPTING] = accepting
     memo.parse_set[new, GROUP] = group
     last = np.int64(-1)
     for k in range(n_scans):
-        i = order[k]
-        if lexemes[i] != last:
+        i = order[k] & 0xFFFFFFFF
+        if order[k] >> 32 != last:
             if last >= 0:
                 memo.group[group, SCAN_END] = begin
                 group += 1
-            last = lexemes[i]
+            last = order[k] >> 32
             memo.group[group, LEXEME] = last
             memo.group[group, SCAN] = begin
             memo.group[group, TAIL] = FAR

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from guided.kernels.compiling import entry, inner
 from guided.kernels.memo_arrays import (
     ACCEPTING,
     BEGIN,
@@ -17,7 +17,7 @@ from guided.kernels.memo_arrays import (
 )
 
 
-@njit(cache=True, nogil=True)
+@entry
 def rehash_contexts(memo, table):  # type: ignore[no-untyped-def]
     """Fills a larger hash table of the acyclic contexts (those that the old table holds)."""
     for i in range(len(memo.context_hash)):
@@ -36,7 +36,7 @@ def rehash_contexts(memo, table):  # type: ignore[no-untyped-def]
         _place(table, h, c)
 
 
-@njit(cache=True, nogil=True)
+@entry
 def rehash_sets(memo, table):  # type: ignore[no-untyped-def]
     """Fills a larger hash table of the parse sets."""
     for e in range(1, memo.size[N_SETS]):
@@ -46,7 +46,7 @@ def rehash_sets(memo, table):  # type: ignore[no-untyped-def]
         _place(table, h, e)
 
 
-@njit(cache=True, nogil=True)
+@entry
 def rehash_configs(memo, table):  # type: ignore[no-untyped-def]
     """Fills a larger hash table of the configurations."""
     for c in range(1, memo.size[N_CONFIGS]):
@@ -58,7 +58,7 @@ def rehash_configs(memo, table):  # type: ignore[no-untyped-def]
         _place(table, h, c)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _place(table, h, value):  # type: ignore[no-untyped-def]
     size = len(table)
     slot = np.int64(h & np.uint64(size - 1))

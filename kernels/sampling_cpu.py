@@ -195,7 +195,7 @@ def _invert(x, temperature, mask, top, number, total, weights, scaled, sums):  #
     return begin + last
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _draw_row(x, mask, temperature, number, greedy, weights, scaled, sums):  # type: ignore[no-untyped-def]
     """(token, log p, log q, status) of one row."""
     top = np.float64(greatest(x))

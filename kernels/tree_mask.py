@@ -49,7 +49,8 @@ def _fill(parents, lengths, seen):  # type: ignore[no-untyped-def]
             own[:length] = True
             parent = parents[row, node]
             if parent >= 0:
-                own[length : length + node] = seen[row, parent, length : length + node]
+                for i in range(length, length + node):
+                    own[i] = seen[row, parent, i]
             own[length + node] = True
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from guided.kernels.compiling import entry
 
 # Columns of a node.
 BYTE, DEPTH, TOKEN, SKIP = range(4)
 
 
-@njit(cache=True, nogil=True)
+@entry
 def build_trie(data, ends, ids, node, next_same):  # type: ignore[no-untyped-def]
     """Number of nodes written for tokens sorted by their bytes.
 
@@ -52,7 +53,7 @@ def build_trie(data, ends, ids, node, next_same):  # type: ignore[no-untyped-def
     return nodes
 
 
-@njit(cache=True, nogil=True)
+@entry
 def index_roots(node, first, root):  # type: ignore[no-untyped-def]
     """Fills root int32[K, 256]: the node of each first byte in trie k, -1 where there is none."""
     root[:] = -1
@@ -63,7 +64,7 @@ def index_roots(node, first, root):  # type: ignore[no-untyped-def]
             at = node[at, SKIP]
 
 
-@njit(cache=True, nogil=True)
+@entry
 def longest_token(data, node, root):  # type: ignore[no-untyped-def]
     """(token, length) of the longest token that is a prefix of `data`; token -1 if there is none.
 

@@ -1,0 +1,26 @@
+"""How kernels are compiled: once for each machine, and kept on disk.
+
+Compilation is what a first use waits for, so kernels keep it short:
+
+* A number that changes in a loop and is passed to another kernel starts as `np.int64(0)`: numba
+  first takes a plain 0 for a type of its own and compiles what it is passed to twice.
+* A kernel is compiled with a copy of every kernel that it calls: large ones have few callers.
+* Numba's sorts, and assignments of one slice to another (which can fail with a long message),
+  bring more code than a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from numba import njit
+
+entry = cast(Callable[[Any], Any], njit(cache=True, nogil=True, error_model="numpy"))
+"""Compiles a function that Python calls; it releases the interpreter lock while it runs."""
+
+inner = cast(
+    Callable[[Any], Any],
+    njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True),
+)
+"""Compiles a function that only other kernels call: nothing is made for calls from Python."""
