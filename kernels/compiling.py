@@ -19,8 +19,12 @@ from numba import njit
 entry = cast(Callable[[Any], Any], njit(cache=True, nogil=True, error_model="numpy"))
 """Compiles a function that Python calls; it releases the interpreter lock while it runs."""
 
-inner = cast(
-    Callable[[Any], Any],
-    njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True),
-)
+# Numba's stubs do not know the last two.
+_INNER: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+inner = cast(Callable[[Any], Any], njit(**_INNER))
 """Compiles a function that only other kernels call: nothing is made for calls from Python."""
