@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from guided.model import Model as Model
     from guided.model import load as load
     from guided.result import Result as Result
+    from guided.search.budget import Budget as Budget
     from guided.streaming import stream as stream
 
 #: Parts that are there as attributes without an import of their own.
@@ -21,6 +22,7 @@ _PARTS = frozenset({"controls", "decoding", "errors", "grammars", "rewards", "se
 
 #: Public names and where they live; nothing heavy is imported before it is asked for.
 _HOMES = {
+    "Budget": "guided.search.budget",
     "GuidedGeneration": "guided.hf",
     "GuidedLogitsProcessor": "guided.hf",
     "Model": "guided.model",
@@ -33,6 +35,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Budget",
     "GuidedGeneration",
     "GuidedLogitsProcessor",
     "Model",

@@ -11,6 +11,7 @@ import pytest
 import guided
 
 PUBLIC = [
+    "Budget",
     "GuidedGeneration",
     "GuidedLogitsProcessor",
     "Model",

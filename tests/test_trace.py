@@ -376,7 +376,7 @@ def test_particles_are_shown_by_round(browser: Browser, tmp_path: Path) -> None:
             records.append(node(made, parent, f"{number}.{made} ", round=number))
             alive.append(made)
             made += 1
-        info = {"ess": 3.0 / number, "resampled": number == 3}
+        info = {"ess": 3.0 / number, "resampled": [1, 1, 1] if number == 3 else []}
         records.append({"kind": "round", "problem": 0, "number": number, "alive": alive,
                         "info": info, "best": None, "spent": {}})  # fmt: skip
     shown(browser, tmp_path, records)

@@ -83,11 +83,11 @@ def _panel(title: str, cost: Cost, tallies: Sequence[Tally], families: Sequence[
         at = y(tick / 100)
         parts.append(f'<path d="M{_LEFT} {at:.1f}H{right}" stroke="#ddd"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick} %</text>')
-    for tick in _ticks(low, high):
-        at = _LEFT + (math.log(tick) - low) / (high - low) * (right - _LEFT)
+    for whole in _ticks(low, high):
+        at = _LEFT + (math.log(whole) - low) / (high - low) * (right - _LEFT)
         parts.append(f'<path d="M{at:.1f} {bottom}v5" stroke="#555"/>')
         parts.append(
-            f'<text x="{at:.1f}" y="{bottom + 20}" text-anchor="middle">{tick:,.3g}</text>'
+            f'<text x="{at:.1f}" y="{bottom + 20}" text-anchor="middle">{whole:,.3g}</text>'
         )
     parts.append(
         f'<text x="{(_LEFT + right) / 2}" y="{bottom + 42}" text-anchor="middle">{title}, '

@@ -196,7 +196,7 @@ def _solver(options: argparse.Namespace, methods: list[Search]) -> Solver:
     )  # fmt: skip
 
 
-def _hf(options: argparse.Namespace) -> dict[str, str]:
+def _hf(options: argparse.Namespace) -> dict[str, Any]:
     flags = ("dtype", "device_map")
     return {flag: getattr(options, flag) for flag in flags if getattr(options, flag) is not None}
 

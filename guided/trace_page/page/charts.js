@@ -136,14 +136,14 @@ function roundsFigure(problem) {
   const title = `By round${events.length > 0 ? ` (▲ ${events.join(", ").replaceAll("_", " ")})` : ""}:`;
   return chosenFigure(title, names, (name) => {
     const rounds = problem.rounds.filter((round) => Number.isFinite(round.info?.[name]));
-    const happened = problem.rounds.filter((round) => events.some((event) => round.info?.[event] === true));
+    const marked = problem.rounds.filter((round) => events.some((event) => happened(round.info?.[event])));
     return [
       lineChart({
         points: rounds.map((round) => [round.number, round.info[name]]), x: "round",
-        y: name, events: happened.map((round) => round.number),
+        y: name, events: marked.map((round) => round.number),
       }),
       numbersBelow(["round", name, ...events], rounds.map((round) => [
-        round.number, round.info[name], ...events.map((event) => round.info[event] ?? false)])),
+        round.number, round.info[name], ...events.map((event) => happened(round.info[event]))])),
     ];
   });
 }

@@ -20,7 +20,7 @@ function bar(share, words) {
 function nodeDetails(problem, node, choose) {
   const name = node.up === null ? "Prompt" : `Node ${node.id}`;
   const parts = [
-    element("h2", {}, name, " ", element("small", {}, `depth ${node.depth} · round ${told(node.round)} · ${reasonText(node)}`)),
+    element("h2", {}, name, " ", element("small", {}, `depth ${node.depth} · made in round ${told((node.round ?? 0) + 1)} · ${reasonText(node)}`)),
     ways(problem, node, choose),
   ];
   if (node.up === null) return [...parts, element("h3", {}, "Prompt"), element("pre", {}, problem.prompt)];

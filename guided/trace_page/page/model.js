@@ -139,12 +139,15 @@ function bestSoFar(problem, name) {
   return curve;
 }
 
-/** The names of the figures that rounds tell, numbers and yes/no apart. */
+/** Whether a round tells of something that happened in it: yes, or a list of what. */
+const happened = (value) => value === true || (Array.isArray(value) && value.length > 0);
+
+/** The names of the figures that rounds tell: numbers, and events (yes or no, or `resampled`). */
 function figures(problem) {
   const numbers = new Set(), events = new Set();
   for (const round of problem.rounds) {
     for (const [name, value] of Object.entries(round.info ?? {})) {
-      if (typeof value === "boolean") events.add(name);
+      if (typeof value === "boolean" || (name === "resampled" && Array.isArray(value))) events.add(name);
       else if (typeof value === "number") numbers.add(name);
     }
   }
