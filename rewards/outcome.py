@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -58,9 +59,10 @@ class OutcomeModel(Combinable):
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
-        if isinstance(path_or_model, str):
-            tokenizer = tokenizer or load_tokenizer(path_or_model, **hf_kwargs)
-            path_or_model = load_model(path_or_model, "sequence_classification", **hf_kwargs)
+        if isinstance(path_or_model, str | os.PathLike):
+            path = os.fspath(path_or_model)
+            tokenizer = tokenizer or load_tokenizer(path, **hf_kwargs)
+            path_or_model = load_model(path, "sequence_classification", **hf_kwargs)
         elif hf_kwargs:
             raise InputError(f"{', '.join(hf_kwargs)}: for loading, but a model was given")
         if tokenizer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -198,11 +199,11 @@ def _load(
     tokenizer: Any,
     hf_kwargs: dict[str, Any],
 ) -> tuple[Any, Any, ProcessFormat]:
-    if isinstance(path_or_model, str):
-        config = load_config(path_or_model, **hf_kwargs)
-        form = format_of(preset, path_or_model, config)
-        hf_model = load_model(path_or_model, form.loader, **hf_kwargs)
-        return hf_model, tokenizer or load_tokenizer(path_or_model, **hf_kwargs), form
+    if isinstance(path_or_model, str | os.PathLike):
+        path = os.fspath(path_or_model)
+        form = format_of(preset, path, load_config(path, **hf_kwargs))
+        hf_model = load_model(path, form.loader, **hf_kwargs)
+        return hf_model, tokenizer or load_tokenizer(path, **hf_kwargs), form
     if hf_kwargs:
         raise InputError(f"{', '.join(hf_kwargs)}: arguments for loading, but a model was given")
     config = getattr(path_or_model, "config", None)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from guided.errors import ModelError
 
@@ -39,7 +39,7 @@ def repair_rotary(model: Any) -> list[str]:
     return repaired
 
 
-def _rotary_modules(model: Any) -> Iterator[tuple[str, nn.Module]]:
+def _rotary_modules(model: Any) -> Iterator[tuple[str, Any]]:
     for name, module in model.named_modules():
         if isinstance(getattr(module, "inv_freq", None), Tensor):
             yield name, module

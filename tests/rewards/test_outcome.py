@@ -80,7 +80,7 @@ def test_folders_load_and_those_without_a_head_do_not(
 ) -> None:
     ranker.save_pretrained(tmp_path / "good")
     tokenizer.save_pretrained(tmp_path / "good")
-    loaded = OutcomeModel(str(tmp_path / "good"))
+    loaded = OutcomeModel(tmp_path / "good")
     given = OutcomeModel(ranker, tokenizer=tokenizer)
     assert loaded.score(PROMPTS, TEXTS) == pytest.approx(given.score(PROMPTS, TEXTS), abs=1e-5)
     build(LlamaForCausalLM).save_pretrained(tmp_path / "bad")

@@ -18,7 +18,8 @@ from guided.rewards.prm import PRM
 from guided.rewards.protocol import Continuation
 from guided.rewards.rotary import repair_rotary
 from guided.rewards.step_readers import CachedReader
-from guided.testing.reward_laws import check_reward_laws
+from guided.search import BestOfN
+from guided.testing import check_reward_laws, tiny_model
 
 Models = Callable[[str], Any]
 QUESTIONS = ["What is 12 + 30?", "What is 42 - 2, and why?"]
@@ -217,7 +218,7 @@ def test_published_heads_load_from_a_folder_without_their_code(
     config["auto_map"] = {"AutoModel": "modeling_missing.Missing"}
     config["architectures"] = ["Qwen2ForProcessRewardModel"]
     (folder / "config.json").write_text(json.dumps(config))
-    loaded = PRM(str(folder), preset if preset == "skywork" else None)
+    loaded = PRM(folder, preset if preset == "skywork" else None)
     given = PRM(model, preset, tokenizer=tokenizer)
     question, text = ["Why?"], [Continuation("Because.\n\nSo it is.")]
     assert loaded.score(question, text)[0] == pytest.approx(given.score(question, text)[0])
@@ -276,3 +277,19 @@ def test_a_model_without_a_pad_token_is_read_like_one_with(build: Any, tokenizer
         one = PRM(model, "trl", tokenizer=bare, cache=cache).score(prompts, texts)
         other = PRM(model, "trl", tokenizer=tokenizer, cache=cache).score(prompts, texts)
         assert one == other
+
+
+def test_a_search_cuts_its_steps_where_the_reward_says(build: Any) -> None:
+    model = tiny_model()
+    kind = build(LlamaForTokenClassification, vocab_size=model.vocabulary.size)
+    prm = PRM(kind, "tiny-prm", tokenizer=model.tokenizer, cache=True)
+    given = {"temperature": 1.0, "max_new_tokens": 40, "seed": 3, "regex": r"(\d+\+\d=\d+\n){3}"}
+    found = BestOfN(5).run(model, "Question: 1?\n", prm, **given)
+    assert found.stopped is None
+    assert all(len(candidate.steps) == 3 for candidate in found.candidates)
+    assert found.score == max(min(candidate.steps) for candidate in found.candidates)
+    assert found.spent["reward_tokens"] == prm.usage.tokens > 0
+    plain = PRM(kind, "tiny-prm", tokenizer=model.tokenizer, cache=False)
+    again = BestOfN(5).run(model, "Question: 1?\n", plain, **given)
+    assert again.text == found.text
+    assert found.spent["reward_tokens"] < again.spent["reward_tokens"]
