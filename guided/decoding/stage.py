@@ -16,7 +16,7 @@ from guided.decoding.slots import SlotCache, Window
 from guided.decoding.trunks import Ledger, Place, Trunk
 from guided.decoding.usage import Usage
 
-#: A shared prefix is attended to in one place if its length times its branches reaches this.
+#: A shared piece is attended to in one place if its length times its branches reaches this.
 SHARE_LEAST = 4096
 #: Prompts are read together while their masks have no more elements than this.
 _MASK_LIMIT = 1 << 25
@@ -135,14 +135,18 @@ class Stage:
         self._count()
 
     def _shared_part(self, trunk: Trunk) -> Trunk | None:
-        """The longest beginning worth sharing."""
+        """The longest beginning worth sharing.
+
+        Short pieces on top of it are copied into the row: each would be one more part of every
+        layer's attention, and a path of many forks has one for every fork.
+        """
         if not self.shares:
             return None
         best: Trunk | None = None
         for piece in trunk.chain():
             if piece.users < 2:
                 break
-            if piece.total * piece.users >= self.share_least:
+            if piece.length * piece.users >= self.share_least:
                 best = piece
         return best
 

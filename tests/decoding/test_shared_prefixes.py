@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from guided.controls import BanTokens
 from guided.decoding import Decoder, Network
 from guided.decoding.attention import merged, partial_attention
 from guided.decoding.stage import Stage
@@ -125,3 +126,22 @@ def test_short_prefixes_are_not_worth_sharing(network: Network) -> None:
     assert isinstance(stage, Stage)
     assert set(stage.trunks) <= {None}
     assert len(texts(branches)) == 4
+
+
+def test_short_pieces_of_many_forks_add_no_parts_to_attention(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("guided.decoding.stage.SHARE_LEAST", 100)
+    decoder = Decoder(network, LETTERS)
+    (branch,) = decoder.open([PROMPT * 4], [[BanTokens([0])]], max_new_tokens=90)
+    for depth in range(1, 13):
+        children = decoder.fork(branch, 4)
+        decoder.extend(children, lambda each, depth=depth: len(each.tokens) >= 3 * depth)
+        (rig,) = decoder._rigs.values()
+        assert len(rig.stages[0]._prefixes()) <= 2
+        branch = children[depth % 4]
+    fresh = Decoder(network, LETTERS)
+    (again,) = fresh.open([branch.text])
+    assert branch.logits is not None
+    assert again.logits is not None
+    assert torch.allclose(branch.logits[0], again.logits[0], atol=1e-12)
