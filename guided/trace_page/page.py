@@ -1,4 +1,4 @@
-"""The page: template, style and scripts of the folder `page/`, and the trace, in one text."""
+"""The page: template, style and scripts of the folder `assets/`, and the trace, in one text."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def render_trace(sections: dict[str, Any], title: str) -> str:
     The texts of a trace are data, never markup: they stand in a block that no browser executes,
     scripts put them into the page as text, and a policy lets nothing run but those scripts.
     """
-    page = files("guided.trace_page") / "page"
-    style = (page / "style.css").read_text("utf-8")
-    script = "".join((page / name).read_text("utf-8") for name in _SCRIPTS)
+    assets = files("guided.trace_page") / "assets"
+    style = (assets / "style.css").read_text("utf-8")
+    script = "".join((assets / name).read_text("utf-8") for name in _SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}}})();\n'
-    return Template((page / "page.html").read_text("utf-8")).substitute(
+    return Template((assets / "page.html").read_text("utf-8")).substitute(
         policy=html.escape(_policy(style, script)),
         title=html.escape(title),
         style=style,

@@ -1,6 +1,9 @@
 """Problems are solved in order, counted, compared and drawn."""
 
+import io
 import math
+import re
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from guided.search import BestOfN, Budget, Greedy
 from guided.solving import Equations, Problem, Prompting, Solver, Tally, compare
 from guided.solving.comparison import table
 from guided.solving.plot import svg, text_plot, write_plot
+from guided.solving.progress import Progress
 from guided.solving.report import as_record, as_text, summary
 from guided.testing import fake_model, table_model
 from guided.trace import Trace
@@ -151,3 +155,29 @@ def test_results_of_many_prompts_are_those_of_each_alone() -> None:
     for number, prompt in enumerate(prompts):
         alone = BestOfN(3).run(model, prompt, lambda p, t: len(t), **options)
         assert found[number].best.tokens == alone.best.tokens
+
+
+def test_a_bar_shows_spend_and_the_current_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown, printed = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setattr(sys, "stdout", printed)
+    with Progress(3) as progress:
+        for solution in solver().solve(PROBLEMS, on_round=progress.on_round):
+            progress.on_solution(solution)
+            progress.write(solution.problem.question)
+    assert printed.getvalue().split() == ["Ann?", "Bo?", "Cy?"]
+    last = shown.getvalue().strip().split("\r")[-1]
+    assert "3/3" in last
+    for part in (r"tokens=\d\d", r"reward passes=3", r"best=1\.000", r"right=1/2"):
+        assert re.search(part, last), (part, last)
+
+
+def test_a_bar_stays_away_where_nobody_sees_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(1) as progress:
+        progress.write("text")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("text\n", "")
