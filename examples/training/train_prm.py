@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--chains", type=Path, help="file that keeps the sampled solutions")
     parser.add_argument("--watch", type=int, default=400, help="steps between two measurements")
     parser.add_argument(
-        "--overfit", type=int, help="learn so many problems only, and watch these: a check"
+        "--overfit", type=int, help="learn and watch so many problems only, save nothing: a check"
     )
     options = parser.parse_args()
 
@@ -100,8 +100,9 @@ def main() -> None:
     )
     stream = forests(StepRows(tokenizer), chains, plan.micro, plan.pool, options.seed)
     train_rewards(model, stream, plan, watching(model, tokenizer, watched, options.watch))
-    model.eval().half().save_pretrained(options.out)
-    tokenizer.save_pretrained(options.out)
+    if not options.overfit:
+        model.eval().half().save_pretrained(options.out)
+        tokenizer.save_pretrained(options.out)
 
 
 if __name__ == "__main__":

@@ -363,6 +363,20 @@ def test_the_shipped_reward_model_tells_a_wrong_step_from_a_right_one(shipped):
     assert bad[0] > 0.5 > bad[1]
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_guided_knows_how_to_call_the_shipped_reward_model(shipped, ended):
+    from guided.rewards import PRM
+    from guided.rewards.protocol import Continuation
+
+    _, model, tokenizer = shipped
+    reward = PRM(model, tokenizer=tokenizer)
+    found = reward.score([LAURA.prompt()], [Continuation(RIGHT_TEXT, is_complete=ended)])[0]
+    expected = step_scores(model, tokenizer, [solved(RIGHT_TEXT)])[0][0]
+    # A finished answer is read at `<eos>`, which the model has learned to be the same.
+    assert found == pytest.approx(expected, abs=0.2 if ended else 1e-4)
+    assert found[:2] == pytest.approx(expected[:2], abs=1e-4)
+
+
 def test_the_measured_pair_accuracy_passes_the_gate(shipped):
     folder, _, _ = shipped
     figures = json.loads((folder / "eval.json").read_text(encoding="utf-8"))
