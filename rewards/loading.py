@@ -78,7 +78,7 @@ def load_model(path_or_id: str, loader: str, **hf_kwargs: Any) -> Any:
         model, facts = LOADERS[loader]().from_pretrained(
             path_or_id, output_loading_info=True, **hf_kwargs
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
     if missing := sorted(facts.get("missing_keys", ())):
         raise ModelError(

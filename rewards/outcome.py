@@ -159,8 +159,8 @@ class OutcomeModel(Combinable):
 
     def _read(self, outputs: Tensor) -> Tensor:
         if self.label is None:
-            return outputs[:, 0].double()
-        return outputs.double().softmax(-1)[:, self.label]
+            return outputs[:, 0].cpu().double()
+        return outputs.cpu().double().softmax(-1)[:, self.label]
 
 
 def _label(config: Any, label: str | int | None) -> int | None:

@@ -20,7 +20,7 @@ class Readout(Protocol):
         ...
 
     def read(self, outputs: Tensor, tokenizer: Any) -> Tensor:
-        """Scores `[n]` in float64 of outputs `[n, width]`.
+        """Scores `[n]` in float64, on the CPU, of outputs `[n, width]`.
 
         Raises:
             ModelError: the outputs are not as wide as they would have to be.
@@ -43,7 +43,7 @@ class Label:
     def read(self, outputs: Tensor, tokenizer: Any) -> Tensor:
         if outputs.shape[-1] != self.labels:
             raise ModelError(f"the model has {outputs.shape[-1]} labels where {self.labels} belong")
-        chances = outputs.double().softmax(-1)
+        chances = outputs.cpu().double().softmax(-1)
         if self.against is None:
             return chances[:, self.good]
         return chances[:, self.good] - chances[:, self.against]
@@ -75,7 +75,7 @@ class NextToken:
         pair = list(self.tokens(tokenizer))
         if outputs.shape[-1] <= max(pair):
             raise ModelError(f"{outputs.shape[-1]} outputs are no next-token logits")
-        return outputs[:, pair].double().softmax(-1)[:, 0]
+        return outputs[:, pair].cpu().double().softmax(-1)[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +89,4 @@ class Value:
     def read(self, outputs: Tensor, tokenizer: Any) -> Tensor:
         if outputs.shape[-1] != 1:
             raise ModelError(f"the model gives {outputs.shape[-1]} values where one belongs")
-        return outputs[:, 0].double().sigmoid()
+        return outputs[:, 0].cpu().double().sigmoid()
