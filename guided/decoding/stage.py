@@ -107,12 +107,25 @@ class Stage:
             if tenant is None or id(tenant) not in wanted:
                 self.drop(row, keep=True)
         order = [wanted[id(self._places[row]())] for row in range(len(self))]
+        if self.ledger.limit is None:
+            self._reserve([place.trunk for place in places if place.row is None])
         for index, place in enumerate(places):
             if place.row is None:
                 self._enter(place)
                 order.append(index)
         self.busy = len(self)
         return order
+
+    def _reserve(self, trunks: Sequence[Trunk | None]) -> None:
+        """Makes room for rows that enter, all at once: growing buffers copies what they hold."""
+        lengths = [
+            trunk.total - (shared.total if (shared := self._shared_part(trunk)) else 0)
+            for trunk in trunks
+            if trunk is not None
+        ]
+        if lengths:
+            self.cache.reserve(len(self) + len(trunks), max(lengths))
+            self._count()
 
     def _enter(self, place: Place) -> None:
         trunk = place.trunk

@@ -268,7 +268,7 @@ def test_bad_arguments_are_refused_before_any_pass() -> None:
     decoder = Decoder(model.network, model.vocabulary)
     with pytest.raises(InputError, match="no tokens"):
         decoder.open([[1], []])
-    with pytest.raises(InputError, match="controls for 2 prompts"):
+    with pytest.raises(InputError, match="controls for 2 sequences"):
         decoder.open([[1], [1]], [[]])
     with pytest.raises(InputError, match="at least 1"):
         decoder.open([[1]], max_new_tokens=0)
