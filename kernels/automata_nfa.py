@@ -242,8 +242,8 @@ def _expand(
     targets = np.empty(n_edges + 1, np.int32)
     # Columns of the stack: first state, first edge, start, end.
     stack = np.zeros((len(program) + 1, 4), np.int64)
-    top, tail = 0, -1
-    state, edge = np.int64(0), np.int64(0)
+    state: Any = np.int64(0)
+    edge, top, tail = np.int64(0), 0, -1
     i = np.int64(0)
     while i < len(program):
         operation = program[i]

@@ -238,7 +238,7 @@ def _nearest_byte(rules, memo, thread):  # type: ignore[no-untyped-def]
             distance = np.int64(lexeme_distance(rules, lex, target))
             if distance < best:
                 best = distance
-                chosen = byte
+                chosen = np.int64(byte)
     return chosen
 
 
@@ -254,7 +254,7 @@ def forced_bytes(rules, memo, config, out):  # type: ignore[no-untyped-def]
                 continue
             if byte >= 0 or bits & (bits - np.uint64(1)) != 0:
                 return np.int64(OK), count
-            byte = word * 64
+            byte = np.int64(word * 64)
             while bits != np.uint64(1):
                 bits >>= np.uint64(1)
                 byte += 1
