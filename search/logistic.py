@@ -65,4 +65,5 @@ def _step(features: Tensor, y: Tensor, weights: Tensor) -> Tensor:
     hessian[1, 1] += 1
     # Where all chances are 0 or 1, the intercept's curvature vanishes.
     hessian[0, 0] += 1e-12
-    return torch.linalg.solve(hessian, gradient)
+    step: Tensor = torch.linalg.solve(hessian, gradient)
+    return step
