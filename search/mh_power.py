@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from guided.controls.pipeline import States
 from guided.decoding import Branch
@@ -86,7 +87,7 @@ class MHPower(Search):
     steps: int = 10
     exact: bool = True
 
-    needs_reward = False
+    needs_reward: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_particles(1, self.block)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -56,6 +57,8 @@ class ParticleFilter(Search):
     resampling: Resampling = "multinomial"
     select: Rule = "reward"
     answer: Answer | None = None
+
+    finishes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_particles(self.n, self.block, self.resampling)

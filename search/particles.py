@@ -20,7 +20,9 @@ import numpy as np
 
 from guided.decoding.rng import Purpose
 from guided.errors import InputError
+from guided.search.budget import BudgetReached
 from guided.search.effects import Plan, Until, grow
+from guided.search.finishing import finished
 from guided.search.node import Node
 from guided.search.problem import Problem
 from guided.search.resampling import (
@@ -219,12 +221,21 @@ class ParticleSystem:
     ) -> Plan[Population]:
         """The particles when all of them have ended.
 
+        Where the budget ends first and nothing is complete, the best of them is finished.
+
         Args:
             sweep: numbers runs on one prompt, so that their random numbers differ.
             reference: a trajectory that is retained as the first particle (conditional SMC:
                 Andrieu, Doucet and Holenstein 2010). The others are resampled by the multinomial
                 scheme then, for which this is exact.
         """
+        try:
+            return (yield from self._run(problem, sweep, reference))
+        except BudgetReached as reached:
+            yield from finished(problem, problem.best, reached.what)
+            raise
+
+    def _run(self, problem: Problem, sweep: int, reference: Particle | None) -> Plan[Population]:
         root, number = Particle(problem.root), 0
         retained = [] if reference is None else [replace(root, is_reference=True)]
         nodes = problem.fork(problem.root, self.n - len(retained), keep_stream=sweep == 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from guided.controls import Temperature
 from guided.controls.protocol import Control
@@ -85,7 +85,8 @@ class PowerSMC(Search):
     select: Rule = "sample"
     answer: Answer | None = None
 
-    needs_reward = False
+    needs_reward: ClassVar[bool] = False
+    finishes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_particles(self.n, self.block, self.resampling, self.kappa)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from guided.controls.protocol import Control
 from guided.decoding import Branch
@@ -122,6 +123,8 @@ class SMC(Search):
     resampling: Resampling = "systematic"
     select: Rule = "reward"
     answer: Answer | None = None
+
+    finishes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_particles(self.n, self.block, self.resampling, self.kappa)
