@@ -31,7 +31,7 @@ class FirstFinish(Search):
         n: samples.
         finishers: how many of them vote (k).
         order: "shortest" or "longest".
-        answer: as of `Majority`. A sample without an answer does not vote.
+        answer: as of `Majority`. Where it is given, a sample without an answer has not finished.
 
     Raises:
         InputError: `n` below 1, more finishers than samples, an unknown order.
@@ -57,28 +57,40 @@ class FirstFinish(Search):
         for node in nodes:
             problem.offer(node)
         try:
-            yield from grow(nodes, self._until(nodes))
+            yield from grow(nodes, self._until(problem, nodes))
         finally:
             self._choose(problem, nodes)
         yield from problem.round(nodes, lengths=[len(node.tokens) for node in nodes])
 
-    def _until(self, nodes: Sequence[Node]) -> Callable[[Branch], bool] | None:
+    def _until(self, problem: Problem, nodes: Sequence[Node]) -> Callable[[Branch], bool] | None:
         """Whether a branch is as long as the last of the finishers, so that it comes too late."""
         if self.order == "longest":
             return None
 
+        lengths: dict[int, int | None] = {}
+
         def is_late(branch: Branch) -> bool:
-            ends = [len(node.tokens) for node in nodes if node.is_complete]
+            for node in nodes:
+                if node.is_complete and node.id not in lengths:
+                    finishes = self._finishes(problem, node)
+                    lengths[node.id] = len(node.tokens) if finishes else None
+            ends = [end for end in lengths.values() if end is not None]
             length = len(branch.tokens)
             return sum(end <= length for end in ends) >= self.finishers
 
         return is_late
 
+    def _finishes(self, problem: Problem, node: Node) -> bool:
+        """Whether a sample has come to an end that counts."""
+        if not node.is_complete:
+            return False
+        return self.answer is None or answer_of(problem, node, self.answer) is not None
+
     def _choose(self, problem: Problem, nodes: Sequence[Node]) -> None:
         """The vote of the finishers; of the first alone, where nobody has an answer."""
         sign = 1 if self.order == "shortest" else -1
         ended = sorted(
-            (node for node in nodes if node.is_complete),
+            (node for node in nodes if self._finishes(problem, node)),
             key=lambda node: (sign * len(node.tokens), node.id),
         )[: self.finishers]
         if not ended:

@@ -86,6 +86,22 @@ def test_a_sample_that_the_limit_cuts_has_not_finished() -> None:
         assert (found.best.finish_reason == "stop") == bool(whole)
 
 
+def test_where_an_answer_is_asked_for_an_end_without_one_does_not_count() -> None:
+    model = table_model(4, seed=3, spread=1.5, horizon=20)
+
+    def letter(text: str) -> str | None:
+        return text[:1] or None
+
+    empty = 0
+    for seed in range(12):
+        whole = samples(model, 5, seed=seed)
+        answered = [tokens for tokens in whole if len(tokens) > 1]
+        empty += len(min(whole, key=len)) == 1
+        found = FirstFinish(5, answer=letter).run(model, PROMPT, seed=seed, **OPTIONS)
+        assert found.best.tokens == min(answered or whole, key=len)
+    assert empty
+
+
 def test_several_prompts_do_not_stop_each_other() -> None:
     model = table_model(4, seed=3, spread=1.5, horizon=20)
     prompts = ["ab", "ba", "cc"]
