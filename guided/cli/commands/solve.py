@@ -21,7 +21,8 @@ _ABOUT = """\
 Answers questions by a search over solutions, guided by a reward. Without --model it runs the tiny
 model, the process reward model and the problems of a clone of the repository.
 
-  guided solve "Ann has 3 nuts. She buys 4 more. How many nuts does Ann have now?"
+  guided solve
+  guided solve "Kim found 10 badges. Then Kim triples the number of badges. ..."
   guided solve --problems problems.jsonl --method best-of-n --set n=16 --budget-tokens 2000
   guided solve --compare greedy best-of-n:n=4 astar:width=3 --limit 40 --plot compare.html
   guided solve --model Qwen/Qwen2.5-Math-1.5B-Instruct --reward Qwen/Qwen2.5-Math-PRM-7B "..."
