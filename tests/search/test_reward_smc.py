@@ -53,7 +53,7 @@ def target(base, potential, block=1):
     return {t: p * math.exp(logs[t]) for t, p in base.items()}
 
 
-def runs(search, count=80, score=reward, **options):
+def runs(search, count=60, score=reward, **options):
     """Independent runs: equal prompts have random streams of their own."""
     return search.run(MODEL, ["ab"] * count, score, at_once=count, **(OPTIONS | options))
 
@@ -108,7 +108,7 @@ def test_under_a_grammar_the_target_is_restricted_to_it_and_not_masked_token_by_
     sums = {t: sum(p for o, p in whole.items() if o[: len(t)] == t) for t in ends}
     base = {t: p for t, p in base.items() if t[:-1] not in ends} | sums
     search = SMC(4, "tempered", ALPHA, strength=2.0, block=1, kappa=0.9)
-    found = runs(search, 100, regex=pattern)
+    found = runs(search, 60, regex=pattern)
     check_properly_weighted(found, target(base, Potential("exp", 2.0)))
     assert all(re.fullmatch(pattern, c.result.text) for r in found for c in r.candidates)
 
@@ -289,6 +289,16 @@ def test_a_move_with_cuts_on_the_grid_of_blocks_leaves_the_target_invariant() ->
 
     wrong = kernel(states, LAW, goal, on_own_length, ratio, len)
     assert not is_invariant(wrong, states, goal)
+
+
+@pytest.mark.parametrize("lookahead", [0, 1])
+def test_moves_leave_the_law_where_it_is_when_the_first_letter_decides(lookahead) -> None:
+    def likes_a(prompt: str, text: str) -> float:
+        return 1.0 if text.startswith("a") else 0.0
+
+    search = SMC(4, strength=4.0, block=1, kappa=1.0, moves=2, lookahead=lookahead)
+    goal = {t: p * math.exp(4 * likes_a("", MODEL.decode(t))) for t, p in LAW.items()}
+    check_properly_weighted(runs(search, score=likes_a), goal)
 
 
 def test_cuts_are_uniform_on_the_grid() -> None:
