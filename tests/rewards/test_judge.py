@@ -76,12 +76,12 @@ def test_what_is_read_is_counted_once() -> None:
 
 
 def test_a_grader_always_gives_a_grade() -> None:
-    grader = Grader(tiny_model(), thinking=6)
+    grader = Grader(tiny_model(), thinking=3)
     scores = grader.score(PROMPTS, TEXTS)
     assert all(round(9 * score, 9) in range(10) for score in scores)
     for (critique,) in grader.critiques:
         assert "Grade: " in critique
-    check_reward_laws(grader, PROMPTS, TEXTS)
+    check_reward_laws(grader, PROMPTS[:2], TEXTS[:2])
 
 
 def test_a_grader_reads_what_the_model_writes() -> None:
