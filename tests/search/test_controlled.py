@@ -118,3 +118,27 @@ def test_blocks_must_be_drawn() -> None:
     model = table_model(5, seed=4)
     with pytest.raises(InputError, match="greedy"):
         ControlledDecoding().run(model, PROMPT, likes_b, temperature=0.0)
+
+
+def test_within_a_grammar_the_law_is_the_tilted_one_of_what_may_follow() -> None:
+    model = table_model(5, seed=4, spread=1.0)
+    method = ControlledDecoding(granularity="token", k=None, weight=0.5)
+    found = method.run(
+        model,
+        [PROMPT] * 12,
+        likes_b,
+        regex="a(b|c)d",
+        heal=False,
+        temperature=1.0,
+        max_new_tokens=6,
+    )
+    drawn = set()
+    for result in found:
+        law = log_law(model, [*TOKENS, 1])[[2, 3]]
+        values = torch.tensor([likes_b(PROMPT, "ab"), likes_b(PROMPT, "ac")], dtype=torch.float64)
+        expected = (law + 0.5 * values).log_softmax(-1)
+        token = result.best.tokens[1]
+        drawn.add(token)
+        assert result.best.log_q[1] == pytest.approx(float(expected[token - 2]), abs=1e-9)
+        assert result.best.log_q[0] == result.best.log_q[2] == 0.0
+    assert drawn == {2, 3}
