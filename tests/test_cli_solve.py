@@ -169,3 +169,22 @@ def test_an_interrupt_prints_what_there_is(
     monkeypatch.setattr(Equations, "score", interrupted)
     assert main(["solve", "--problems", problems, "--model", "any", *BEST]) == 130
     assert "stopped: interrupted" in capsys.readouterr().out
+
+
+def test_the_embedded_models_solve_the_embedded_problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)  # found beside the package
+    trace = tmp_path / "t.jsonl"
+    assert main(["solve", "--limit", "2", "--json", "--trace", str(trace)]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(records) == 2
+    for record in records:
+        assert record["right_answer"]
+        assert record["steps"]
+        assert all(0 <= step["reward"] <= 1 for step in record["steps"])
+        assert record["spent"]["reward_tokens"] > 0
+    assert {json.loads(line)["kind"] for line in trace.read_text().splitlines()} >= {
+        "run", "problem", "node", "score", "facts", "round", "result",
+    }  # fmt: skip

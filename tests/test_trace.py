@@ -295,7 +295,7 @@ def test_the_page_opens_at_the_result(browser: Browser, tmp_path: Path) -> None:
     assert "AStar (width = 2)" in summary
     assert "1+1=2\nAnswer: 2" in summary
     details = browser.ask("document.getElementById('details').innerText")
-    for part in ("-1.5", "-3", "Answer: 2", "1+1=2"):
+    for part in ("-1.5", "-3", "Answer: 2", "1+1=2", "0.900  1+1=2", "0.800  Answer: 2"):
         assert part in details
     assert browser.ask("document.querySelectorAll('#charts svg').length") == 1
     colours = "new Set(new Uint32Array(document.getElementById('canvas').getContext('2d').getImageData(0, 0, 900, 400).data.buffer)).size"  # noqa: E501

@@ -55,10 +55,13 @@ function ways(problem, node, choose) {
 
 function stepRewards(problem, node) {
   const [low, high] = problem.range ?? [0, 1];
+  // Where every segment of the path is one step, the step can be told beside its reward.
+  const texts = way(node).map((each) => each.text.trim()).filter((text) => text !== "");
   const list = element("ol", { class: "steps" });
-  for (const value of node.steps) {
-    list.append(element("li", {}, Number.isFinite(value) ? bar((value - low) / (high - low), number(value)) : told(value)));
-  }
+  node.steps.forEach((value, i) => {
+    const text = texts.length === node.steps.length ? `  ${oneLine(texts[i], 60)}` : "";
+    list.append(element("li", {}, Number.isFinite(value) ? bar((value - low) / (high - low), number(value) + text) : told(value)));
+  });
   return [element("h3", {}, "Reward of each step"), list];
 }
 
