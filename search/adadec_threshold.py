@@ -108,7 +108,7 @@ def threshold(entropies: Tensor, first: Tensor, *, seed: int = 42) -> Threshold:
     order = torch.randperm(len(entropies), generator=generator)
     cut = len(order) * 4 // 5
     training = _balanced(first, order[:cut], generator)
-    if entropies[training].unique().numel() < 2:
+    if entropies[training].min() == entropies[training].max():
         raise InputError("the model's entropy is the same everywhere; it says nothing about errors")
     curve = fit(entropies[training], first[training])
     if not curve.slope < 0:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from guided.controls.protocol import Control
 from guided.decoding import Branch, Decoder, Sampler, Usage
@@ -31,10 +31,10 @@ from guided.trace import VERSION, Trace
 class Method(Protocol):
     """What a session must know of a search."""
 
-    default_temperature: Any
-    default_segmenter: Any
-    needs_draws: Any
-    finishes: Any
+    default_temperature: ClassVar[Any]
+    default_segmenter: ClassVar[Any]
+    needs_draws: ClassVar[Any]
+    finishes: ClassVar[Any]
 
     def plan(self, problem: Problem) -> Plan[None]: ...
     def check(self, model: Model, scorer: Scorer | None) -> None: ...
