@@ -32,9 +32,12 @@ def demo() -> None:
     reward = PRM(str(HERE / "models" / "tiny-prm"))
 
     right = {}
-    for method in (Greedy(), AStar(width=3)):
+    search = AStar(width=3, reexpand_penalty=0.4, depth_bonus=0.15)
+    for method, temperature in ((Greedy(), 0.0), (search, 1.0)):
         name = type(method).__name__
-        results = method.run(model, prompts, reward, max_new_tokens=120)
+        results = method.run(
+            model, prompts, reward, temperature=temperature, max_new_tokens=120, at_once=20
+        )
         right[name] = [
             final_answer(result.text) == str(problem["answer"])
             for problem, result in zip(problems, results, strict=True)
