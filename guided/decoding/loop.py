@@ -322,14 +322,14 @@ class Loop:
     def _observe(self, raw: Tensor) -> None:
         if self.speculation is None:
             return
-        reads = self.speculation.reads_logits
+        reads, unread = self.speculation.reads_logits, raw[:0, 0]
         self.speculation.observe(
             [
                 Observation(
                     row.branch,
                     row.branch.tokens[len(row.branch.tokens) - len(row.seen) :],
                     [before for before, _ in row.seen],
-                    raw[number, [position for _, position in row.seen]] if reads else raw[:0, 0],
+                    raw[number, [position for _, position in row.seen]] if reads else unread,
                 )
                 for number, row in enumerate(self.rows)
                 if row.seen

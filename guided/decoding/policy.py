@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from guided.decoding.branch import Branch
 from guided.decoding.cost import CostModel
 from guided.decoding.drafts import ROOT, Draft
 
-#: Guesses per row that may be tried in one pass, by the number of rows.
-_MOST = ((1, 31), (2, 27), (4, 23), (8, 19), (16, 13), (32, 7))
+#: Guesses per row that may be tried in one pass, by the number of rows; beyond the last, none:
+#: there a pass is filled by the rows alone, and looking for guesses costs more than it saves.
+_MOST = ((1, 31), (2, 27), (4, 23), (8, 19), (16, 13), (32, 7), (256, 3))
 _BINS = 10
 #: A guess that is not worth thinking about.
 _FAINT = 0.01
@@ -52,6 +54,8 @@ class Tally:
 class Fixed:
     """Always the likeliest `nodes` guesses, whatever they cost."""
 
+    most_rows: ClassVar[float] = float("inf")
+
     nodes: int
 
     def room(self, rows: int) -> int:
@@ -86,6 +90,8 @@ class Adaptive:
         most: the most guesses per row.
     """
 
+    most_rows: ClassVar[float] = _MOST[-1][0]
+
     most: int = 31
     cost: CostModel = field(default_factory=CostModel)
     tallies: dict[tuple[str, int], Tally] = field(default_factory=dict)
@@ -98,7 +104,7 @@ class Adaptive:
         if self._resting > 0:
             self._resting -= 1
             return 0
-        found = next((nodes for batch, nodes in _MOST if rows <= batch), 3)
+        found = next((nodes for batch, nodes in _MOST if rows <= batch), 0)
         return min(found, self.most)
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:

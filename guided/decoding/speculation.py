@@ -19,6 +19,11 @@ from guided.errors import InputError
 class Policy(Protocol):
     """Decides how many guesses are tried."""
 
+    @property
+    def most_rows(self) -> float:
+        """Beyond so many rows there are no guesses."""
+        ...
+
     def room(self, rows: int) -> int:
         """The most guesses that each of `rows` rows may get."""
         ...
@@ -130,7 +135,9 @@ class Speculation:
         return sum(drafter.passes for drafter in self.drafters)
 
     def observe(self, observations: Sequence[Observation]) -> None:
-        """Shows all drafters what came out."""
+        """Shows all drafters what came out, where so many rows get any guesses."""
+        if len(observations) > self.policy.most_rows:
+            return
         for drafter in self.drafters:
             drafter.observe(observations)
 

@@ -27,13 +27,15 @@ class SequencePool:
         self._numbers = count()
         self._sequences: dict[int, list[int]] = {}
         self._table: dict[int, list[Place]] = {}
+        #: Tokens of forgotten sequences since the last sweep.
+        self._stale = 0
 
     def __contains__(self, number: int) -> bool:
         return number in self._sequences
 
     @property
     def n_entries(self) -> int:
-        """Places in the table."""
+        """Places in the table, those of forgotten sequences among them until the next sweep."""
         return sum(map(len, self._table.values()))
 
     def open(self, context: Sequence[int]) -> int:
@@ -58,16 +60,25 @@ class SequencePool:
             self._drop(next(iter(self._sequences)))
 
     def _drop(self, number: int) -> None:
-        sequence = self._sequences.pop(number)
-        self.n_tokens -= len(sequence)
-        for end in range(1, len(sequence) + 1):
-            for key in _keys(sequence[max(0, end - _ORDERS[0]) : end]):
-                places = self._table.get(key)
-                if places is None:
-                    continue
-                places[:] = [place for place in places if place[0] != number]
-                if not places:
-                    del self._table[key]
+        """Forgets a sequence; what the table still says of it goes with the next sweep."""
+        length = len(self._sequences.pop(number))
+        self.n_tokens -= length
+        self._stale += length
+        if self._stale > self.capacity:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Takes the places of forgotten sequences out of the table.
+
+        Once for many sequences: one by one costs as much as the rest of the pool.
+        """
+        self._stale = 0
+        live = self._sequences
+        kept = {
+            key: [place for place in places if place[0] in live]
+            for key, places in self._table.items()
+        }
+        self._table = {key: places for key, places in kept.items() if places}
 
     def after(self, said: Sequence[int]) -> tuple[int, list[Place]]:
         """(tokens that match, places after them): where the end of `said` stood before.
@@ -75,7 +86,8 @@ class SequencePool:
         The longest match counts; of those that are long all count alike.
         """
         for key in _keys(said):
-            places = self._table.get(key)
+            live = self._sequences
+            places = [place for place in self._table.get(key, ()) if place[0] in live]
             if places:
                 lengths = [self._matched(said, place) for place in places]
                 longest = max(lengths)

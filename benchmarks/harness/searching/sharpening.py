@@ -1,0 +1,54 @@
+"""Methods without a reward: power sampling, CNTP, AdaDec, beside greedy and plain sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guided.search import CNTP, AdaDec, Majority, MHPower, PowerSMC
+
+from ..figures import Figure, Report, Table
+from .accuracy import greedy, solve
+from .outcome import COLUMNS, Outcome, averaged, difference
+from .setting import Setting
+
+PARTICLES = 16
+ALPHA = 4.0
+BLOCK = 16
+
+
+def measure(setting: Setting, seeds: Sequence[int], theta: float, report: Report) -> None:
+    """The table, and the figures of Power-SMC beside one plain decode and beside MH."""
+    ways = {
+        "sampling": Majority(1),
+        f"plain decode of {PARTICLES}": Majority(PARTICLES),
+        f"Power-SMC {PARTICLES}": PowerSMC(PARTICLES, ALPHA, block=BLOCK),
+        "MH power sampling": MHPower(ALPHA, block=BLOCK),
+        "CNTP": CNTP(),
+        "AdaDec": AdaDec(theta),
+    }
+    own = ("Power-SMC", "MH", "AdaDec")
+    found: dict[str, Outcome] = {"greedy": greedy(setting)}
+    for name, search in ways.items():
+        temperature = None if name.startswith(own) else 1.0
+        # AdaDec draws nothing.
+        chosen = seeds[:1] if name == "AdaDec" else seeds
+        found[name] = averaged([solve(setting, search, seed, temperature) for seed in chosen])
+    table = Table(COLUMNS, title=f"without a reward; {len(setting.questions)} problems")
+    table.rows += [outcome.row(name) for name, outcome in found.items()]
+    report.tables.append(table)
+    power, plain = found[f"Power-SMC {PARTICLES}"], found[f"plain decode of {PARTICLES}"]
+    mh = found["MH power sampling"]
+    report.figures += [
+        Figure("power_smc_to_plain_decode_time", power.seconds / plain.seconds, "x", "<= 1.4"),
+        Figure("mh_to_power_smc_time", mh.seconds / power.seconds, "x", ">= 5"),
+        Figure("power_smc_minus_mh", power.accuracy - mh.accuracy, "points"),
+    ]
+    for name in ("CNTP", "AdaDec"):
+        for base in ("greedy", "sampling"):
+            gap, low, high = difference(found[name], found[base])
+            report.figures.append(Figure(f"{name.lower()}_minus_{base}", gap, "points"))
+            report.notes.append(f"{name} minus {base}: {gap:+.1f} points [{low:+.1f}, {high:+.1f}]")
+    report.notes.append(
+        f"alpha {ALPHA:g}, blocks of {BLOCK} tokens, MH: 10 steps after each block; CNTP and "
+        f"AdaDec at the published settings, theta {theta:g} nats learned on training problems"
+    )

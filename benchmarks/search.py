@@ -1,0 +1,86 @@
+"""Accuracy of reward-guided search against what it costs, on the embedded models.
+
+    python benchmarks/search.py [--only PART …] [--quick] [--json OUT]
+
+Held-out word problems that greedy decoding gets right about half the time; every method draws at
+temperature 1 from the same model and asks the same process reward. Tokens count everything drawn,
+reward passes texts that were scored (each once), reward tokens the positions that the reward model
+computed, beginnings in its cache not counted. Times are CPU times of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+import torch
+from harness.figures import Report
+from harness.searching import accuracy, constraints, drafting, plain_generate, sharpening
+from harness.searching.setting import setting
+
+#: Entropy in nats from which AdaDec looks ahead: `guided adadec-threshold` on training problems.
+THETA = 0.654
+
+Options = argparse.Namespace
+
+
+def measure_accuracy(options: Options, report: Report) -> None:
+    accuracy.measure(setting(options.problems), options.sizes, options.seeds, report)
+
+
+def measure_sharpening(options: Options, report: Report) -> None:
+    count = max(10, options.problems // 3)
+    sharpening.measure(setting(count), options.seeds, options.theta, report)
+
+
+def measure_drafting(options: Options, report: Report) -> None:
+    drafting.measure(setting(max(8, options.problems // 6)), options.seeds, report)
+
+
+def measure_peers(options: Options, report: Report) -> None:
+    plain_generate.measure(setting(max(8, options.problems // 3)), 8, options.seeds[0], report)
+
+
+def measure_constraints(options: Options, report: Report) -> None:
+    constraints.measure(max(6, options.problems // 6), report)
+
+
+PARTS: dict[str, Callable[[Options, Report], None]] = {
+    "accuracy": measure_accuracy,
+    "sharpening": measure_sharpening,
+    "drafting": measure_drafting,
+    "peers": measure_peers,
+    "constraints": measure_constraints,
+}
+
+
+def run(options: Options) -> Report:
+    """Measures the parts that were asked for."""
+    parts = "" if options.only == list(PARTS) else "_" + "_".join(options.only)
+    what = "accuracy and cost" if not parts else ", ".join(options.only)
+    report = Report("search" + parts, f"Searches: {what}")
+    for name in options.only:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        PARTS[name](options, report)
+    return report
+
+
+def main(given: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--problems", type=int, default=300)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[4, 16, 64])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--theta", type=float, default=THETA, help="nats, for AdaDec")
+    parser.add_argument("--quick", action="store_true", help="few problems, one seed")
+    parser.add_argument("--json", help="write figures and tables to this file")
+    options = parser.parse_args(given)
+    if options.quick:
+        options.problems, options.sizes, options.seeds = 16, [4], [1]
+    torch.set_num_threads(1)
+    run(options).finish(options.json)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
