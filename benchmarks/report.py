@@ -19,7 +19,15 @@ from typing import Any
 from harness.figures import Table, figure_table
 
 HERE = Path(__file__).resolve().parent
-ORDER = ("maskbench", "json_schema_suite", "fuzz", "end_to_end", "speculative", "cold_start")
+ORDER = (
+    "maskbench",
+    "json_schema_suite",
+    "fuzz",
+    "end_to_end",
+    "speculative",
+    "search",
+    "cold_start",
+)
 HEAD = """# Results
 
 Written by `make bench`; do not edit. Each section names the command that makes it again, the
