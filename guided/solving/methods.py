@@ -116,13 +116,13 @@ def _value(method: type[Search], name: str, hint: Any, text: str) -> Any:
 
 
 def described(method: Search) -> str:
-    """A search with the settings that are not its defaults: best-of-n n=4."""
+    """A search with its first number and the settings that are not its defaults: best-of-n n=16."""
     told = []
-    for each in _fields(type(method)):
+    for number, each in enumerate(_fields(type(method))):
         value, default = getattr(method, each.name), each.default
         if default is dataclasses.MISSING and each.default_factory is not dataclasses.MISSING:
             default = each.default_factory()
-        if value != default:
+        if value != default or (number == 0 and type(value) is int):
             told.append(f"{each.name}={value}")
     return " ".join([_spelled(type(method).__name__), *told])
 

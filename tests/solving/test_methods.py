@@ -32,6 +32,7 @@ def test_settings_are_read_by_their_types() -> None:
     assert make_method("greedy") == Greedy()
     assert described(make_method("astar:width=2")) == "astar width=2"
     assert described(BestOfN(4)) == "best-of-n n=4"
+    assert described(BestOfN()) == "best-of-n n=16"
 
 
 @pytest.mark.parametrize(
