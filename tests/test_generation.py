@@ -349,11 +349,8 @@ def test_a_budget_error_counts_as_the_user_did_where_the_prompt_is_healed() -> N
     with pytest.raises(BudgetError, match="max_new_tokens=1 is too few") as caught:
         guided.generate(model, "See the eleph", choices=["ants are big"], max_new_tokens=1)
     needed = caught.value.needed
-    text = guided.generate(
-        model, "See the eleph", choices=["ants are big"], max_new_tokens=needed
-    )
+    text = guided.generate(model, "See the eleph", choices=["ants are big"], max_new_tokens=needed)
     assert text == "ants are big"
-
 
 
 def test_healing_changes_nothing_where_nothing_extends_the_end() -> None:
