@@ -64,7 +64,7 @@ class StepModel:
             # What comes before is padded on the left, what is new on the right.
             mask[row, before - part.length : before + count] = 1
             positions[row] = part.length + torch.arange(longest).clamp(max=count - 1)
-        given = {"attention_mask": mask.to(self.device)}
+        given: dict[str, Any] = {"attention_mask": mask.to(self.device)}
         if self._takes_positions:
             given["position_ids"] = positions.to(self.device)
         cache = self._cache(parts, before) if keep else None

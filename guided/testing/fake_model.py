@@ -30,12 +30,12 @@ def byte_tokenizer(texts: Iterable[str] = (), size: int = 512) -> PreTrainedToke
         show_progress=False,
     )
     tokenizer.train_from_iterator(list(texts), trainer)
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<eos>"
     )
 
 
-class ScriptedModel(PrefixModel):  # type: ignore[no-untyped-call]
+class ScriptedModel(PrefixModel):
     """Goes on from the longest end of the prefix that the script begins with."""
 
     def __init__(self, script: Script, vocabulary: Vocabulary) -> None:

@@ -21,7 +21,7 @@ Prefix = tuple[int, ...]
 _OUTPUT_FIELDS = {field.name for field in fields(CausalLMOutputWithPast)}
 
 
-class PrefixConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
+class PrefixConfig(PreTrainedConfig):
     """One layer, whose cache holds the tokens and positions themselves."""
 
     model_type = "guided-prefix"
@@ -35,7 +35,7 @@ class PrefixConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         self.eos_token_id = self.pad_token_id = eos_token_id
 
 
-class PrefixModel(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
+class PrefixModel(PreTrainedModel, GenerationMixin):
     """Subclasses give `law(prefix)`, the float64 logits `[V]` after a prefix."""
 
     config_class = PrefixConfig

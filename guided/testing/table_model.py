@@ -17,7 +17,7 @@ from guided.testing.prefix_model import Prefix, PrefixConfig, PrefixModel
 EOS = 0
 
 
-class TableModel(PrefixModel):  # type: ignore[no-untyped-call]
+class TableModel(PrefixModel):
     """Logits from a hash of the prefix; token 0 ends a sequence.
 
     Args:
