@@ -19,7 +19,7 @@ demo: $(VENV)/.base  ## install, then extract typed objects with the embedded mo
 install: $(VENV)/.base  ## create the environment and install the package into it
 
 test: $(VENV)/.test  ## install what the tests need and run them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 outputs: $(VENV)/.test  ## write what the snippets of README and docs print into the pages
 	$(BIN)/python tests/test_examples.py
