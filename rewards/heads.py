@@ -37,7 +37,7 @@ class Qwen2StepScores(_Qwen2Scores):
         super().__init__(config)
         width = config.hidden_size
         self.score = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def head(self, hidden: Tensor) -> Tensor:
         scores: Tensor = self.score(hidden)
@@ -52,7 +52,7 @@ class Qwen2ValueHead(_Qwen2Scores):
     def __init__(self, config: Qwen2Config) -> None:
         super().__init__(config)
         self.v_head = nn.ModuleDict({"summary": nn.Linear(config.hidden_size, 1)})
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def head(self, hidden: Tensor) -> Tensor:
         value: Tensor = self.v_head["summary"](hidden)

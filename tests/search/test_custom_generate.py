@@ -60,7 +60,9 @@ def test_one_sample_is_what_guided_generation_draws(owner: guided.Model) -> None
     assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("method", [BestOfN(3), Beam(4, 2), AStar(2, cost="best_first")])
+@pytest.mark.parametrize(
+    "method", [BestOfN(3), Beam(4, 2), AStar(2, cost="best_first", max_expansions=12)]
+)
 def test_what_is_found_is_what_run_finds(owner: guided.Model, method: Any) -> None:
     steps = Tokens(3)
     options = {"temperature": 0.9, "max_new_tokens": NEW, "top_p": 0.95}
