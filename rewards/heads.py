@@ -47,11 +47,10 @@ class Qwen2StepScores(_Qwen2Scores):
 class Qwen2ValueHead(_Qwen2Scores):
     """The network of Skywork-o1-Open-PRM: one value at every token; its language head is unused."""
 
-    _keys_to_ignore_on_load_unexpected: set[str] | list[str] | None = {r"^lm_head\."}
-
     def __init__(self, config: Qwen2Config) -> None:
         super().__init__(config)
         self.v_head = nn.ModuleDict({"summary": nn.Linear(config.hidden_size, 1)})
+        self._keys_to_ignore_on_load_unexpected = {r"^lm_head\."}
         self.post_init()  # type: ignore[no-untyped-call]
 
     def head(self, hidden: Tensor) -> Tensor:

@@ -30,9 +30,7 @@ def byte_tokenizer(texts: Iterable[str] = (), size: int = 512) -> PreTrainedToke
         show_progress=False,
     )
     tokenizer.train_from_iterator(list(texts), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<eos>"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<eos>")
 
 
 class ScriptedModel(PrefixModel):
