@@ -11,7 +11,7 @@ from harness.fuzzing import generations, subjects, walks
 from guided.grammars.vocabulary import Vocabulary
 
 DIGITS, WORDS = subjects.of_regex(r"\d{3}-\d{4}"), subjects.of_regex("[a-z]+")
-NESTED = subjects.of_grammar("nested", 'start: "(" start ")" | "x" | start start')
+NESTED = subjects.of_grammar("nested", 'start: item+\nitem: "(" start ")" | "x"')
 SUBJECTS = (DIGITS, WORDS, NESTED)
 
 
