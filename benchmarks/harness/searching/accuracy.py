@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -141,6 +142,7 @@ def measure(setting: Setting, sizes: Sequence[int], seeds: Sequence[int], report
 
 
 def _add(found: dict[str, list[Outcome]], name: str, outcome: Outcome) -> None:
+    print(f"{name}: {outcome.accuracy:.1f} % right", file=sys.stderr, flush=True)
     found.setdefault(name, []).append(outcome)
 
 
