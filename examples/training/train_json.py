@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 from recipe.copying import make_copy_friendly
+from recipe.guide import Guide, Weights
+from recipe.hints import CLASSES
 from recipe.model import Shape, build, deepened
 from recipe.rows import ExtractionRows, extraction_tokenizer
 from recipe.saving import save
@@ -30,7 +32,10 @@ class Stage:
 
     With `stop` it ends there, its rates still being what the planned `steps` make them.
     `lists` field lists are asked of every text; `sources` are the layers that a deeper model
-    takes over from the one before (None: a new layer that begins as the identity).
+    takes over from the one before (None: a new layer that begins as the identity). A `guided`
+    stage has the losses of `recipe/guide.py` beside that of the answers. At the end a share
+    `before` of the weights is what they were at its beginning: a mean of both takes out noise, as
+    falling rates would (Wortsman et al. 2022, arXiv 2109.01903).
     """
 
     steps: int
@@ -40,6 +45,8 @@ class Stage:
     peak: float = 1.0
     sources: tuple[int | None, ...] = ()
     stop: int | None = None
+    guided: bool = False
+    before: float = 0.0
 
 
 STAGES = (
@@ -48,19 +55,37 @@ STAGES = (
     Stage(steps=200, level=200, rows=32, lists=2, sources=(0, 1, None, 2, None, 3)),
     Stage(steps=1950, level=0, rows=32, lists=2, peak=0.7, stop=800),
     Stage(steps=820, level=0, rows=32, lists=2, peak=0.413),
+    Stage(steps=1400, level=0, rows=32, lists=2, peak=0.6, stop=300, guided=True, before=0.5),
 )
 
 
-def keeper(model: Any, tokenizer: Any, folder: Path | None, every: int) -> Report:
+def guide_of(model: Any) -> Guide:
+    """Roles after the fourth layer; places for the heads that already look there."""
+    heads = ((3, 0), (5, 2), (5, 4))
+    return Guide(model.config.hidden_size, CLASSES, layer=3, heads=heads, weights=Weights())
+
+
+def keeper(
+    model: Any, tokenizer: Any, folder: Path | None, every: int, guide: Guide | None
+) -> Report:
     """A report that prints, and writes the model to `folder` every so many steps."""
     show = printer(every=50)
 
     def report(step: int, loss: Tensor) -> None:
         show(step, loss)
+        if guide is not None and step % 50 == 0:
+            print("  guide", *(f"{mean:.3f}" for mean in guide.means()), flush=True)
         if folder is not None and step % every == 0:
             save(model, tokenizer, folder / f"step{step}", max_new_tokens=256)
 
     return report
+
+
+@torch.no_grad()
+def blend(model: Any, others: list[Tensor], share: float) -> None:
+    """Makes the weights of `model` a mean of them and `others`, which have that share."""
+    for weights, other in zip(model.parameters(), others, strict=True):
+        weights.lerp_(other, share)
 
 
 def options() -> argparse.Namespace:
@@ -79,6 +104,9 @@ def options() -> argparse.Namespace:
     one.add_argument("--rows", type=int, default=256)
     one.add_argument("--micro", type=int, default=256, help="rows of a forward pass")
     one.add_argument("--lists", type=int, default=2)
+    one.add_argument("--peak", type=float, default=1.0, help="factor on the learning rates")
+    one.add_argument("--constant", type=float, default=0.4, help="share before they fall")
+    one.add_argument("--guided", action="store_true", help="losses for roles and places, too")
     one.add_argument("--layers", type=int, default=6)
     one.add_argument("--width", type=int, default=256)
     return parser.parse_args()
@@ -111,6 +139,10 @@ def train_once(model: Any, tokenizer: Any, chosen: argparse.Namespace) -> None:
     plan = Plan(
         steps=chosen.steps or 1_000_000,
         rows=chosen.rows,
+        muon_rate=0.02 * chosen.peak,
+        adam_rate=3e-3 * chosen.peak,
+        constant=chosen.constant,
+        longest=256 + 128 * (chosen.lists - 1),
         micro=chosen.micro,
         pool=max(1024, chosen.rows),
         warmup=100,
@@ -120,7 +152,8 @@ def train_once(model: Any, tokenizer: Any, chosen: argparse.Namespace) -> None:
         minutes=chosen.minutes,
     )
     rows = ExtractionRows(tokenizer, begun=bool(chosen.start), lists=chosen.lists)
-    train(model, rows, plan, keeper(model, tokenizer, chosen.keep, chosen.keep_every))
+    guide = guide_of(model) if chosen.guided else None
+    train(model, rows, plan, keeper(model, tokenizer, chosen.keep, chosen.keep_every, guide), guide)
 
 
 def train_stages(model: Any, tokenizer: Any, chosen: argparse.Namespace) -> Any:
@@ -142,7 +175,11 @@ def train_stages(model: Any, tokenizer: Any, chosen: argparse.Namespace) -> Any:
             stop=stage.stop,
         )
         rows = ExtractionRows(tokenizer, begun=number > 0, lists=stage.lists)
-        train(model, rows, plan, keeper(model, tokenizer, chosen.keep, chosen.keep_every))
+        guide = guide_of(model) if stage.guided else None
+        report = keeper(model, tokenizer, chosen.keep, chosen.keep_every, guide)
+        started = [weights.detach().clone() for weights in model.parameters()]
+        train(model, rows, plan, report, guide)
+        blend(model, started, stage.before)
         model.half().float()
     return model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -25,11 +25,16 @@ class Row:
 
     Several answers to one text are branches: each of `starts` begins one, and no branch sees
     another. What stands before the first start is seen by all.
+
+    Hints, where a task has them: `roles[i]` is the class of token i, given for the first tokens
+    (`IGNORED`: not known), `sources[i]` the place of the token that `ids[i]` copies (-1: none).
     """
 
     ids: list[int]
     target: list[bool]
     starts: tuple[int, ...] = ()
+    roles: tuple[int, ...] = ()
+    sources: tuple[int, ...] = ()
 
 
 MakeRow = Callable[[random.Random, int], Row]
@@ -38,17 +43,23 @@ MakeRow = Callable[[random.Random, int], Row]
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs, labels (shifted by one), positions and branches, all [batch, time], right-padded."""
+    """Rows side by side, all [batch, time], right-padded.
+
+    Labels are shifted by one, and so are `sources`: where the token stands that comes next.
+    """
 
     inputs: Tensor
     labels: Tensor
     positions: Tensor
     branches: Tensor
+    roles: Tensor
+    sources: Tensor
 
     @property
-    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def parts(self) -> tuple[Tensor, ...]:
         """The fields in their order."""
-        return self.inputs, self.labels, self.positions, self.branches
+        parts = self.inputs, self.labels, self.positions, self.branches
+        return (*parts, self.roles, self.sources)
 
     def to(self, device: str) -> Batch:
         """The same batch on a device."""
@@ -80,16 +91,19 @@ def collate(rows: list[Row]) -> Batch:
     inputs = torch.full((len(rows), length), PAD)
     labels = torch.full((len(rows), length), IGNORED)
     positions, branches = torch.zeros_like(inputs), torch.zeros_like(inputs)
+    roles, sources = torch.full_like(inputs, IGNORED), torch.full_like(inputs, -1)
     for i, row in enumerate(rows):
         size = len(row.ids) - 1
         inputs[i, :size] = torch.tensor(row.ids[:-1])
         wanted = [t if on else IGNORED for t, on in zip(row.ids[1:], row.target[1:], strict=True)]
         labels[i, :size] = torch.tensor(wanted)
+        roles[i, : len(row.roles)] = torch.tensor(row.roles, dtype=torch.long)
+        sources[i, : len(row.sources[1:])] = torch.tensor(row.sources[1:], dtype=torch.long)
         positions[i, :size] = torch.arange(size)
         for number, start in enumerate(row.starts, 1):
             branches[i, start:] = number
             positions[i, start:size] = torch.arange(size - start) + row.starts[0]
-    return Batch(inputs, labels, positions, branches)
+    return Batch(inputs, labels, positions, branches, roles, sources)
 
 
 def pool_of(make_row: MakeRow, supply: Supply, number: int, step: int) -> list[Batch]:
@@ -109,7 +123,7 @@ def packed_pool(make_row: MakeRow, supply: Supply, number: int, step: int) -> li
     return [torch.stack(batch.parts).to(torch.int32).numpy() for batch in batches]
 
 
-def pools(make_row: MakeRow, supply: Supply, steps_each: int) -> Iterator[list[Batch]]:
+def pools(make_row: MakeRow, supply: Supply, steps_each: int) -> Generator[list[Batch], None, None]:
     """Endless pools, each of which lasts about `steps_each` steps; no row is made twice."""
     if not supply.workers:
         for number in itertools.count():

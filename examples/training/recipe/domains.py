@@ -238,5 +238,15 @@ DOMAINS: dict[str, dict[str, Part]] = {
     "team": _parts(_TEAM),
     "recipe": _parts(_RECIPE),
 }
+# An untold slot is not asked for where the text tells something that may pass for it.
+UNCLEAR: dict[str, set[str]] = {
+    "color": {"colors"},
+    "colors": {"color"},
+    "date": {"day"},
+    "day": {"date"},
+    "location": {"city"},
+    "hotel": {"city"},
+    "component": {"id", "reporter", "assignee"},
+}
 WEIGHTS: dict[str, float] = {"person": 7, "contact": 2, "order": 2.5, "meeting": 2.5}
 WEIGHTS |= {"product": 2.5, "event": 2}

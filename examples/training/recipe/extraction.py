@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from . import grammar
-from .domains import DOMAINS, WEIGHTS, Part
+from .domains import DOMAINS, UNCLEAR, WEIGHTS, Part
 from .facts import Facts
 from .fields import Field, retyped, wanted
 from .grammar import MIDDLE, OPEN, DeadEndError, Expansion
 from .numbers import each
 from .splits import words
-from .surface import map_strings, polish
+from .surface import Span, map_strings, polish
 from .values import Fact, Values
 
 Json = Any
@@ -29,12 +31,17 @@ JOINTS = (", ", "; ", "\n", ". ", " | ", " / ")
 
 @dataclass
 class Example:
-    """`fields` is the field list as the prompt gives it, or None for the default record."""
+    """`fields` is the field list as the prompt gives it, or None for the default record.
+
+    `told` are all facts of the text; `spans` says where each wanted field is told.
+    """
 
     text: str
     fields: str | None
     value: Json
     kind: str
+    told: tuple[Field, ...] = ()
+    spans: Mapping[str, Span] = dataclasses.field(default_factory=dict)
 
     def prompt(self) -> str:
         line = "" if self.fields is None else f"Fields: {self.fields}\n"
@@ -81,15 +88,17 @@ class Extraction:
         if listed is None:
             listed = kind == "generic" or self.rng.random() < 0.95
         if not listed:
-            return [Example(text, None, {field.name: field.value for field in told}, kind)]
+            value = {field.name: field.value for field in told}
+            return [Example(text, None, value, kind, tuple(told), _spans(told))]
         return [self._asked(text, kind, told, absent) for _ in range(count)]
 
     def _asked(self, text: str, kind: str, told: list[Field], absent: list[Field]) -> Example:
         """The example that a random field list makes of a text."""
-        told, absent = [replace(field) for field in told], [replace(field) for field in absent]
-        fields = wanted(self.rng, *self._renamed(kind, told, absent))
+        named, absent = [replace(field) for field in told], [replace(field) for field in absent]
+        fields = wanted(self.rng, *self._renamed(kind, named, absent))
         described = ", ".join(field.described() for field in fields)
-        return Example(text, described, {f.name: f.value for f in fields}, kind)
+        value = {f.name: f.value for f in fields}
+        return Example(text, described, value, kind, tuple(told), _spans(named))
 
     # --- texts
 
@@ -107,27 +116,33 @@ class Extraction:
             first_person=first_person,
         )
         marked = expansion.rule("me" if first_person else "text")
-        text, told, absent = self._settle(marked, facts, parts)
+        text, told, absent = self._settle(marked, facts, parts, kind)
         return self._finish(text, told), told, absent
 
     def _settle(
-        self, marked: str, facts: dict[str, Fact], parts: dict[str, Part]
+        self, marked: str, facts: dict[str, Fact], parts: dict[str, Part], kind: str
     ) -> tuple[str, list[Field], list[Field]]:
         casual = self.rng.random() < 0.06
         values = {slot: fact.value for slot, fact in facts.items()}
-        text, told, surfaces = polish(marked, values)
+        text, told, surfaces, spans = polish(marked, values)
         if casual:
             text, told = text.lower(), {k: map_strings(v, str.lower) for k, v in told.items()}
             surfaces = {k: v.lower() for k, v in surfaces.items()}
-        fields, absent = [], []
+        fields: list[Field] = []
+        absent = []
         for slot, fact in facts.items():
             name = parts[slot].names[0]
             if slot not in told:
-                absent.append(Field(name, fact.type, None, True))
+                if kind == "generic" or not UNCLEAR.get(slot, set()) & told.keys():
+                    absent.append(Field(name, fact.type, None, True))
             elif fact.type.startswith("one of"):
                 fields.append(Field(name, fact.type, fact.value))
             else:
                 fields.append(retyped(self.rng, Field(name, fact.type, told[slot]), surfaces[slot]))
+            if slot in told:
+                known = kind != "generic" and fields[-1].type == fact.type
+                fields[-1].role = f"{kind} {slot}" if known else ""
+                fields[-1].at = spans[slot]
         return text, fields, absent
 
     def _renamed(
@@ -176,7 +191,7 @@ class Extraction:
         joint = (
             ". " if style == "clause" else self.rng.choice([", ", "; ", "\n", ". ", " | ", " / "])
         )
-        text, told, absent = self._settle(joint.join(pieces), facts, parts)
+        text, told, absent = self._settle(joint.join(pieces), facts, parts, "generic")
         return self._finish(text, told), told, absent
 
     def _key(self) -> str:
@@ -187,6 +202,10 @@ class Extraction:
         if shape < 0.75:
             return self.rng.choice(words("keys", self.values.split))
         return self.values.invented()
+
+
+def _spans(fields: list[Field]) -> dict[str, Span]:
+    return {field.name: field.at for field in fields if field.at}
 
 
 def messy(rng: random.Random, answer: str) -> str:

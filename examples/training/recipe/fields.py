@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .numbers import each
+from .surface import Span
 
 Json = Any
 WRAPPERS = each("details info data record entry about profile extra main facts")
@@ -14,12 +15,17 @@ WRAPPERS = each("details info data record entry about profile extra main facts")
 
 @dataclass
 class Field:
-    """One wanted field: its name, type and value, and whether it may be absent."""
+    """One wanted field: its name, type and value, and whether it may be absent.
+
+    A told one also has its place in the text and its role there (empty: any role).
+    """
 
     name: str
     type: str
     value: Json
     optional: bool = False
+    at: Span | None = None
+    role: str = ""
 
     def described(self) -> str:
         return f"{self.name} ({self.type}{', optional' if self.optional else ''})"

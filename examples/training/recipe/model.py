@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -94,6 +95,27 @@ def branch_mask(branches: Tensor) -> Tensor:
     return (((own == other) | (other == 0)) & earlier)[:, None]
 
 
+@dataclass
+class Tap:
+    """What a forward pass is to keep: the states after a layer, scores of heads (layer, head).
+
+    Afterwards `states` is [batch, time, width] and `scores` has the logarithm of the attention
+    [batch, time, time] of each head.
+    """
+
+    layer: int
+    heads: tuple[tuple[int, int], ...]
+    states: Tensor | None = None
+    scores: list[Tensor] = field(default_factory=list)
+
+    def see(self, layer: int, q: Tensor, k: Tensor, mask: Tensor | None) -> None:
+        """Keeps the scores of this layer's heads; q and k are [batch, heads, time, head_width]."""
+        for head in (head for at, head in self.heads if at == layer):
+            raw = q[:, head] @ k[:, head].mT / math.sqrt(q.shape[-1])
+            seen = torch.ones_like(raw[0], dtype=torch.bool).tril() if mask is None else mask[:, 0]
+            self.scores.append(raw.float().masked_fill(~seen, -torch.inf).log_softmax(-1))
+
+
 class LeanForward:
     """The decoder's hidden states without the module machinery, which costs as much as the maths.
 
@@ -112,12 +134,14 @@ class LeanForward:
         positions: Tensor | None = None,
         branches: Tensor | None = None,
         wanted: Tensor | None = None,
+        tap: Tap | None = None,
     ) -> Tensor:
         """Final hidden states of token ids [batch, time].
 
         `positions` and `branches`, of the same shape, are given for rows with several answers.
         With a boolean `wanted` of that shape the states are [wanted positions, width], and the
         last layer saves its work on the others; without it they are [batch, time, width].
+        A `tap` gets what it asks for.
         """
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device)[None]
@@ -128,11 +152,16 @@ class LeanForward:
         last = len(decoder.layers) - 1
         for i, layer in enumerate(decoder.layers):
             normed = self._norm(h, layer.input_layernorm)
-            mixed = self._attend(layer.self_attn, normed, cos, sin, mask)
+            q, k, v = self._project(layer.self_attn, normed, cos, sin)
+            if tap is not None:
+                tap.see(i, q, k, mask)
+            mixed = self._attend(q, k, v, mask)
             if i == last and wanted is not None:
                 h, mixed = h[wanted], mixed[wanted]
             h = h + nnf.linear(mixed, layer.self_attn.o_proj.weight)
             h = h + self._feed_forward(layer.mlp, self._norm(h, layer.post_attention_layernorm))
+            if tap is not None and tap.layer == i:
+                tap.states = h
         return self._norm(h, decoder.norm)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -142,19 +171,22 @@ class LeanForward:
     def _norm(self, x: Tensor, norm: Any) -> Tensor:
         return nnf.rms_norm(x, (x.shape[-1],), norm.weight, self.model.config.rms_norm_eps)
 
-    def _attend(
-        self, parts: Any, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        """What every position gathers, before the output projection."""
-        batch, time, width = x.shape
+    def _project(
+        self, parts: Any, x: Tensor, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each [batch, heads, time, head_width]."""
+        batch, time, _ = x.shape
         weights = torch.cat([parts.q_proj.weight, parts.k_proj.weight, parts.v_proj.weight])
         qkv = nnf.linear(x, weights).view(batch, time, 3 * self.heads, -1)
-        qk, v = qkv.split([2 * self.heads, self.heads], 2)
+        qk, v = qkv[:, :, : 2 * self.heads], qkv[:, :, 2 * self.heads :]
         q, k = self._rotate(qk, cos, sin).transpose(1, 2).chunk(2, 1)
-        mixed = nnf.scaled_dot_product_attention(
-            q, k, v.transpose(1, 2), attn_mask=mask, is_causal=mask is None
-        )
-        return mixed.transpose(1, 2).reshape(batch, time, width)
+        return q, k, v.transpose(1, 2)
+
+    @staticmethod
+    def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """What every position gathers, before the output projection: [batch, time, width]."""
+        mixed = nnf.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        return mixed.transpose(1, 2).flatten(2)
 
     @staticmethod
     def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

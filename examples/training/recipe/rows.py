@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from .batches import Row
 from .extraction import Example, Extraction, messy
+from .hints import NOWHERE, UNKNOWN, Tokens, answer_sources, text_roles
 from .model import BOS, EOS
 from .tokenizer import glue_words, train_tokenizer
 
@@ -26,7 +27,7 @@ def prompt_row(tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str) -> 
 def branched_row(
     tokenizer: PreTrainedTokenizerFast, text: str, asked: list[tuple[str, str]]
 ) -> Row:
-    """One text that several pairs of a rest of the prompt and an answer share."""
+    """One text that several pairs of a rest of the prompt and an answer share, without hints."""
     ids = [BOS, *tokenizer(text, add_special_tokens=False).input_ids]
     target = [False] * len(ids)
     starts = []
@@ -37,6 +38,36 @@ def branched_row(
         ids += before + after
         target += [False] * len(before) + [True] * len(after)
     return Row(ids, target, tuple(starts))
+
+
+def hinted_row(tokenizer: PreTrainedTokenizerFast, asked: list[tuple[Example, str]]) -> Row:
+    """Examples of one text and the answers to them, with what is known about their tokens."""
+    first = asked[0][0]
+    text = Tokens.of(tokenizer, first.text)
+    ids = [BOS, *text.ids]
+    roles = [UNKNOWN, *text_roles(first, text)]
+    target, sources, starts = [False] * len(ids), [-1] * len(ids), []
+    for example, answer in asked:
+        rest = Tokens.of(tokenizer, example.prompt().removeprefix(example.text))
+        after = Tokens.of(tokenizer, answer)
+        start = len(ids)
+        starts.append(start)
+        ids += [*rest.ids, *after.ids, EOS]
+        target += [False] * len(rest.ids) + [True] * (len(after.ids) + 1)
+        sources += [-1] * len(rest.ids)
+        if answer == example.answer():
+            found = answer_sources(example, text, rest, after)
+            sources += [_shifted(n, len(text.ids), start) for n in found]
+        else:
+            sources += [-1] * (len(after.ids) + 1)
+    return Row(ids, target, tuple(starts), tuple(roles), tuple(sources))
+
+
+def _shifted(source: int, texts: int, start: int) -> int:
+    """The place in a row of the token `source` of a prompt, whose text has `texts` tokens."""
+    if source == NOWHERE:
+        return -1
+    return source + 1 if source < texts else source - texts + start
 
 
 def generic_share(step: int) -> float:
@@ -64,8 +95,8 @@ class ExtractionRows:
         for example in examples:
             sloppy = rng.random() < MESSY_SHARE
             answer = messy(rng, example.answer()) if sloppy else example.answer()
-            asked.append((example.prompt().removeprefix(example.text), answer))
-        return branched_row(self.tokenizer, examples[0].text, asked)
+            asked.append((example, answer))
+        return hinted_row(self.tokenizer, asked)
 
 
 def strings(value: Any) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from .grammar import CLOSE, MIDDLE, OPEN
 
@@ -15,6 +15,17 @@ _START = re.compile(f"((?:^|[.!?][\"')]*\\s+|\\n\\s*)[\"'(]*)({_MARK})([^\\W\\d_
 _PRONOUN = re.compile(f"(?<![\\w{MIDDLE}.@-])i(?=$|[ ,']|\\.\\s)")
 
 Json = Any
+Span = tuple[int, int]
+"""First character and the one after the last."""
+
+
+class Polished(NamedTuple):
+    """Clean text, the values as they stand in it, the surface and the place of each told fact."""
+
+    text: str
+    values: dict[str, Json]
+    surfaces: dict[str, str]
+    spans: dict[str, Span]
 
 
 def map_strings(value: Json, change: Callable[[str], str]) -> Json:
@@ -33,17 +44,20 @@ def upper_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _capital_value(value: Json) -> Json:
-    """The value of a fact that now begins a sentence: its first word has a capital."""
+def _begun(value: Json, surface: str) -> Json:
+    """The value of a fact whose `surface` begins a sentence: its first word may have a capital."""
     if isinstance(value, str):
-        return upper_first(value)
-    if isinstance(value, list) and value and isinstance(value[0], str):
-        return [upper_first(value[0]), *value[1:]]
+        capital = upper_first(value)
+        return capital if surface.startswith(capital) else value
+    if isinstance(value, list) and value:
+        return [_begun(value[0], surface), *value[1:]]
+    if isinstance(value, dict) and "name" in value:
+        return value | {"name": _begun(value["name"], surface)}
     return value
 
 
-def polish(marked: str, values: dict[str, Json]) -> tuple[str, dict[str, Json], dict[str, str]]:
-    """Clean text, the values as they stand in it, and the surface of each told fact."""
+def polish(marked: str, values: dict[str, Json]) -> Polished:
+    """The text of a marked expansion, without its marks."""
     marked = _PRONOUN.sub("I", _ARTICLE.sub(_article, marked))
     capital: set[str] = set()
 
@@ -54,10 +68,32 @@ def polish(marked: str, values: dict[str, Json]) -> tuple[str, dict[str, Json], 
 
     marked = _START.sub(start, marked)
     surfaces = {match[1]: match[2] for match in _FACT.finditer(marked)}
-    changed = {k: _capital_value(v) if k in capital else v for k, v in values.items()}
+    changed = {k: _begun(v, surfaces[k]) if k in capital else v for k, v in values.items()}
     text = re.sub(r"[ ]+([.,!?;:])", r"\1", re.sub("  +", " ", _FACT.sub(r"\2", marked)))
     text = re.sub(r"\.\.(?!\.)", ".", text)
-    return text.strip(), {k: v for k, v in changed.items() if k in surfaces}, surfaces
+    text = text.strip()
+    told = {k: v for k, v in changed.items() if k in surfaces}
+    return Polished(text, told, surfaces, _places(marked, text))
+
+
+def _places(marked: str, text: str) -> dict[str, Span]:
+    """Where each fact of `marked` stands in `text`, which lacks its marks, some spaces and dots."""
+    spans: dict[str, Span] = {}
+    at = source = 0
+
+    def advance(end: int) -> int:
+        nonlocal at, source
+        while source < end:
+            at += at < len(text) and marked[source] == text[at]
+            source += 1
+        return at
+
+    for match in _FACT.finditer(marked):
+        advance(match.start())
+        source = match.start(2)
+        spans[match[1]] = (at, advance(match.end(2)))
+        source = match.end()
+    return spans
 
 
 def _article(match: re.Match[str]) -> str:

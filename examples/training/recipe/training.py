@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,8 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from .batches import Batch, MakeRow, Supply, pools
-from .model import LeanForward
+from .guide import Guide
+from .model import LeanForward, Tap
 from .muon import Muon
 
 Report = Callable[[int, Tensor], None]
@@ -26,8 +28,9 @@ class Plan:
     """What a run does: `steps` of `rows` rows each, at most `longest` tokens long.
 
     Learning rates rise over `warmup` steps, hold for a share `constant` of the run, then fall
-    to `lowest`. With `minutes` the run follows the clock where that is faster than the steps; with
-    `stop` it ends after so many steps, wherever the rates are.
+    to `lowest`. With `minutes` the run ends then if its steps are not done, and the rates follow
+    what the rest of the time is enough for; with `stop` it ends after so many steps, wherever the
+    rates are.
     A forward pass takes `micro` rows, so that they fit into the caches; rows are made `pool` at a
     time, by `workers` processes.
     """
@@ -63,12 +66,15 @@ def has_bfloat16(device: str) -> bool:
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 
-def optimisers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices, AdamW for embeddings and norms."""
+def optimisers(
+    model: LlamaForCausalLM, plan: Plan, guide: Guide | None = None
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, AdamW for embeddings, norms and a guide."""
     named = list(model.named_parameters())
     is_matrix = {name: p.ndim == 2 and "embed" not in name for name, p in named}
     matrices = [p for name, p in named if is_matrix[name]]
     others = [p for name, p in named if not is_matrix[name]]
+    others += [] if guide is None else list(guide.parameters())
     dtype = torch.bfloat16 if has_bfloat16(plan.device) else torch.float32
     return [
         Muon(matrices, lr=plan.muon_rate, momentum=0.95, weight_decay=0.01, dtype=dtype),
@@ -81,25 +87,55 @@ def precision(device: str) -> AbstractContextManager[object]:
     return torch.autocast(device, torch.bfloat16) if has_bfloat16(device) else nullcontext()
 
 
-def loss_of(forward: LeanForward, batch: Batch) -> Tensor:
+def loss_of(forward: LeanForward, batch: Batch, tap: Tap | None = None) -> Tensor:
     """Summed cross-entropy over target positions (logits are made only there)."""
     learned = batch.learned
     branches = batch.branches if int(batch.branches.max()) > 1 else None
     with precision(str(batch.inputs.device.type)):
-        hidden = forward.hidden(batch.inputs, batch.positions, branches, learned)
+        hidden = forward.hidden(batch.inputs, batch.positions, branches, learned, tap)
         logits = forward.logits(hidden)
     return nnf.cross_entropy(logits, batch.labels[learned], reduction="sum")
 
 
-def learn(forward: LeanForward, batches: list[Batch]) -> Tensor:
-    """Gradients of the mean loss of a step's batches; returns that loss."""
+def learn(
+    forward: LeanForward, batches: list[Batch], guide: Guide | None = None, progress: float = 0.0
+) -> Tensor:
+    """Gradients of the mean loss of a step's batches; returns that loss, without a guide's."""
     count = sum(int(batch.learned.sum()) for batch in batches)
     total = torch.zeros((), device=batches[0].inputs.device)
+    shares = None if guide is None else guide.shares(batches, progress)
     for batch in batches:
-        loss = loss_of(forward, batch) / count
-        loss.backward()  # type: ignore[no-untyped-call]
+        tap = None if guide is None else guide.tap()
+        loss = loss_of(forward, batch, tap) / count
         total += loss.detach()
+        if guide is not None and tap is not None and shares is not None:
+            loss = loss + guide.loss(batch, tap, shares)
+        loss.backward()  # type: ignore[no-untyped-call]
     return total
+
+
+class Clock:
+    """How far a run is, in steps or, with `plan.minutes`, in those that the time allows."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.start = self.before = time.monotonic()
+        self.fastest = math.inf
+
+    def progress(self, step: int) -> float:
+        """The share of the run that is done when `step` begins; 1 when the time is over."""
+        now = time.monotonic()
+        if step > 0:
+            self.fastest = min(self.fastest, now - self.before)
+        self.before = now
+        done = step / self.plan.steps
+        if self.plan.minutes is None:
+            return done
+        left = 60 * self.plan.minutes - (now - self.start)
+        if left <= 0:
+            return 1.0
+        # Slow steps, on a shared machine, tell nothing about those to come.
+        return max(done, step / (step + left / self.fastest)) if step > 0 else done
 
 
 def train(
@@ -107,25 +143,26 @@ def train(
     make_row: MakeRow,
     plan: Plan,
     report: Report | None = None,
+    guide: Guide | None = None,
 ) -> float:
-    """Trains `model` in place and returns the smoothed final loss."""
+    """Trains `model` in place, and `guide` with it; returns the smoothed final loss."""
     model.to(plan.device)  # type: ignore[arg-type]
-    forward, optims = LeanForward(model), optimisers(model, plan)
+    if guide is not None:
+        guide.to(plan.device)
+    forward, optims = LeanForward(model), optimisers(model, plan, guide)
     groups = [group for optim in optims for group in optim.param_groups]
     full = [group["lr"] for group in groups]
     micro = min(plan.micro, plan.rows)
     supply = Supply(micro, plan.pool, plan.longest, plan.seed + 1000, plan.workers)
     made = pools(make_row, supply, max(1, plan.pool // plan.rows))
     stream = itertools.chain.from_iterable(made)
-    smooth, start = torch.full((), float("nan")), time.monotonic()
+    smooth, clock = torch.full((), float("nan")), Clock(plan)
     for step in range(plan.steps if plan.stop is None else plan.stop):
-        progress = step / plan.steps
-        if plan.minutes is not None:
-            progress = max(progress, (time.monotonic() - start) / (60 * plan.minutes))
+        progress = clock.progress(step)
         if progress >= 1:
             break
         batches = list(itertools.islice(stream, max(1, plan.rows // micro)))
-        loss = learn(forward, [batch.to(plan.device) for batch in batches])
+        loss = learn(forward, [batch.to(plan.device) for batch in batches], guide, progress)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group, top in zip(groups, full, strict=True):
             group["lr"] = top * rate(step, progress, plan)
