@@ -56,6 +56,7 @@ def solved(
     seed: int,
     temperature: float | None = 1.0,
     draft: Any = "auto",
+    at_once: int | None = None,
 ) -> tuple[Outcome, list[SearchResult]]:
     """The same, and what was found."""
     scorer = setting.scorer() if search.needs_reward else None
@@ -68,7 +69,7 @@ def solved(
         seed=seed,
         max_new_tokens=LONGEST,
         heal=False,
-        at_once=max(4, ROWS // _rows(search)),
+        at_once=at_once or max(4, ROWS // _rows(search)),
         draft=draft,
     )
     seconds = time.process_time() - began
