@@ -28,6 +28,7 @@ from recipe.rows import ExtractionRows, hinted_row  # noqa: E402
 from recipe.sources import pieces, value_places  # noqa: E402
 from recipe.surface import polish  # noqa: E402
 from recipe.training import Clock, Plan, learn, train  # noqa: E402
+from train_json import blend  # noqa: E402
 
 SMALL = Shape(layers=3, width=32, heads=2, inner=48)
 TEXT = "Mira, 34, lives in Ulm"
@@ -238,3 +239,11 @@ def test_a_clock_counts_the_steps_that_the_time_allows(monkeypatch):
     assert clock.progress(2) == pytest.approx(2 / (2 + 38 / 2))
     now = 60.0
     assert clock.progress(3) == 1
+
+
+def test_a_blend_is_a_mean_of_weights():
+    model, other = build(SMALL, 100, 0), build(SMALL, 100, 1)
+    before = [weights.detach().clone() for weights in model.parameters()]
+    blend(model, list(other.parameters()), 0.25)
+    triples = zip(model.parameters(), before, other.parameters(), strict=True)
+    assert all(torch.allclose(made, 0.75 * a + 0.25 * b, atol=1e-6) for made, a, b in triples)
