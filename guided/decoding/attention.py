@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface
 
 NAME = "guided_cascade"
 
@@ -141,4 +141,12 @@ def cascade_attention(
     return out.transpose(1, 2).contiguous(), None
 
 
-AttentionInterface.register(NAME, cascade_attention)
+@cache
+def register() -> None:
+    """Makes the attention function known to transformers under `NAME`.
+
+    Done when it is first needed: the module takes seconds to import.
+    """
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, cascade_attention)

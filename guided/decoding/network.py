@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from guided.decoding.attention import NAME as CASCADE
-from guided.decoding.attention import SharedPrefix, shared
+from guided.decoding.attention import SharedPrefix, register, shared
 from guided.decoding.masks import windowed
 from guided.errors import ModelError, VocabularyError
 
@@ -67,6 +67,7 @@ def switched(model: Any, prefixes: Sequence[SharedPrefix]) -> Iterator[None]:
     if not prefixes:
         yield
         return
+    register()
     configs = {
         id(module.config): module.config
         for module in model.modules()
