@@ -64,7 +64,7 @@ $(VENV)/.torch: constraints.txt | $(VENV)/bin/python
 	$(PIP) --constraint constraints.txt numba
 	$(PIP) --no-deps --editable .
 	$(BIN)/python -m guided.warm_up & \
-		$(PIP) $(INDEX) --constraint constraints.txt torch; installed=$$?; wait; exit $$installed
+		$(PIP) $(INDEX) --no-warn-conflicts --constraint constraints.txt torch; installed=$$?; wait; exit $$installed
 	@touch $@
 
 $(VENV)/.base: pyproject.toml $(VENV)/.torch
