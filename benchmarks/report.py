@@ -80,10 +80,10 @@ def main(given: Sequence[str]) -> None:
     options = parser.parse_args(given)
     options.kept.mkdir(exist_ok=True)
     for path in options.files:
-        name = json.loads(path.read_text(encoding="utf-8"))["benchmark"]
-        target = options.kept / f"{name}.json"
-        if path.resolve() != target.resolve():
-            shutil.copyfile(path, target)
+        # A file that is kept already may be one of two runs of a benchmark.
+        if path.resolve().parent != options.kept.resolve():
+            name = json.loads(path.read_text(encoding="utf-8"))["benchmark"]
+            shutil.copyfile(path, options.kept / f"{name}.json")
     write(options.output, options.kept)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 from guided.decoding import Decoder, Sampler
 from guided.drafting import speculation
 from guided.errors import InputError, OutOfMemoryError
-from guided.model import Message, Model, Prompt
+from guided.model import Message, Model, Prompt, is_many
 from guided.options import Options, Settings
 from guided.result import Result
 from guided.row_decoder import RowDecoder
@@ -139,7 +139,7 @@ def generate(
             "memory ran out while decoding; `run` returns what there is. Lower batch_size or "
             "max_new_tokens, or set kv_limit"
         )
-    return _shaped([result.value for result in results], n, _is_many(prompt))
+    return _shaped([result.value for result in results], n, is_many(prompt))
 
 
 @overload
@@ -228,13 +228,12 @@ def run(
     "memory" where memory ran out.
     """
     results = _results(model, prompt, Settings(schema=schema, n=n, **options))
-    return _shaped(results, n, _is_many(prompt))
+    return _shaped(results, n, is_many(prompt))
 
 
 def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Result[Any]]:
-    is_many = _is_many(prompt)
-    prompts: list[Prompt] = list(prompt) if is_many else [prompt]  # type: ignore[arg-type,list-item]
-    outputs = settings.outputs(len(prompts), is_many)
+    prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]  # type: ignore[arg-type,list-item]
+    outputs = settings.outputs(len(prompts), is_many(prompt))
     sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
     _check_draws(sampler, settings)
     rows = make_rows(model, prompts, outputs, settings, [*settings.controls, *controls])
@@ -257,15 +256,6 @@ def _check_draws(sampler: Sampler, settings: Settings) -> None:
                 f"{name}={value} would give the same greedy output again; "
                 "give a temperature above 0"
             )
-
-
-def _is_many(prompt: One | Many) -> bool:
-    """Whether it is a list of prompts; a list of messages is one prompt."""
-    if isinstance(prompt, str):
-        return False
-    if not isinstance(prompt, list | tuple):
-        raise InputError(f"a prompt is text, chat messages, or a list of those, not {prompt!r}")
-    return not prompt or not isinstance(prompt[0], dict)
 
 
 def _shaped(values: list[Any], n: int, is_many: bool) -> Any:

@@ -20,6 +20,19 @@ Prompt = str | Sequence[Message]
 _SHARED = ("revision", "trust_remote_code", "token", "subfolder", "cache_dir", "local_files_only")
 
 
+def is_many(prompt: Any) -> bool:
+    """Whether it is a list of prompts; a list of messages is one prompt.
+
+    Raises:
+        InputError: neither text, nor messages, nor a list of those.
+    """
+    if isinstance(prompt, str):
+        return False
+    if not isinstance(prompt, list | tuple):
+        raise InputError(f"a prompt is text, chat messages, or a list of those, not {prompt!r}")
+    return not prompt or not isinstance(prompt[0], dict)
+
+
 class Model:
     """A Hugging Face decoder-only language model with its tokenizer. Sets the model to `eval()`.
 
@@ -144,4 +157,4 @@ def load(path_or_id: str, **hf_kwargs: Any) -> Model:
     return Model(hf_model, tokenizer)
 
 
-__all__ = ["Message", "Model", "Prompt", "load"]
+__all__ = ["Message", "Model", "Prompt", "is_many", "load"]

@@ -10,7 +10,7 @@ from typing import ClassVar
 from guided.errors import InputError
 from guided.search.budget import BudgetReached
 from guided.search.effects import Plan, grow, grow_branches, weigh
-from guided.search.finishing import finished, show_partial
+from guided.search.finishing import concluded
 from guided.search.node import Node
 from guided.search.problem import Problem
 from guided.search.samples import scored
@@ -61,11 +61,8 @@ class Beam(Search):
     def plan(self, problem: Problem) -> Plan[None]:
         front = [problem.root]
         try:
-            yield from self._rounds(problem, front)
-        except BudgetReached as reached:
-            yield from scored(problem, (yield from finished(problem, front[0], reached.what)))
+            yield from concluded(problem, front, self._rounds(problem, front))
         finally:
-            show_partial(problem, front[0])
             choose(problem, self.select, self.answer)
 
     def _rounds(self, problem: Problem, front: list[Node]) -> Plan[None]:

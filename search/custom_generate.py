@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.generation.stopping_criteria import MaxTimeCriteria, StopStringCriteria
 
@@ -20,18 +19,18 @@ from guided.errors import DecodingError, InputError, RewardError
 from guided.hf.call import (
     Owner,
     check_end,
+    checked_paddings,
     controls_of_rows,
     ends_itself,
     entries_of,
     pad_id_of,
     padded_numbers,
-    paddings_of,
     prompts_of,
+    seed_of,
     sequences_of,
     with_stop,
 )
 from guided.hf.custom_generate import GuidedGenerationOutput
-from guided.hf.refusals import check_config, check_eval, check_model_arguments, check_positions
 from guided.hf.stopping import Stopping, read_criteria
 from guided.model import Model, Prompt
 from guided.options import Settings
@@ -43,8 +42,6 @@ from guided.search.results import SearchResult
 from guided.search.segmenter import Segmenter
 from guided.search.session import Method, Session, check_sampler, scorer_of, segmenter_of
 from guided.trace import Trace
-
-_SEEDS = 1 << 62
 
 
 @dataclass
@@ -137,11 +134,7 @@ class SearchGeneration:
             DecodingError: see `guided.generate`; also where memory ran out.
             KeyboardInterrupt: Ctrl-C.
         """
-        check_eval(model)
-        check_config(generation_config)
-        check_model_arguments(model_kwargs)
-        paddings = paddings_of(input_ids, model_kwargs.get("attention_mask"))
-        check_positions(model_kwargs.get("position_ids"), paddings, input_ids.shape[1])
+        paddings = checked_paddings(model, input_ids, generation_config, model_kwargs)
         stopping, stops, seconds = _criteria(stopping_criteria, input_ids.shape[1])
         owner = self.owner.of(model, stopping.stop_ids)
         self.method.check(owner, self.scorer)
@@ -157,7 +150,7 @@ class SearchGeneration:
             Decoder(
                 owner.network, owner.vocabulary, sampler, speculation=speculation(owner, self.draft)
             ),
-            Settings(seed=int(torch.randint(_SEEDS, ())) if seed is None else seed),
+            Settings(seed=seed_of(seed)),
             self.segmenter,
             self.scorer,
             _within(self.budget, seconds),

@@ -119,7 +119,13 @@ class Driver:
         if self.active and free < min(len(self.waiting), max(1, self.at_once // 4)):
             return
         numbers = [self.waiting.popleft() for _ in range(free)]
-        for problem, plan in self.start(numbers):
+        try:
+            started = self.start(numbers)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self.waiting.extendleft(reversed(numbers))
+            return
+        for problem, plan in started:
             task = Task(problem, plan)
             self.active.append(task)
             task.answer(None)
@@ -199,7 +205,8 @@ class Driver:
             key = id(wish.decoder or self.decoder), wish.greedy
             groups.setdefault(key, []).append((task, wish))
         for group in groups.values():
-            self._grow_together(group)
+            if not self.interrupted:
+                self._grow_together(group)
 
     def _grow_together(self, group: Sequence[tuple[Task, Grow]]) -> None:
         """Grows the branches of several tasks in one batch, then steps the tasks."""

@@ -8,12 +8,10 @@ from typing import ClassVar
 
 from guided.errors import InputError
 from guided.search.beam import best_first, check_width, extend
-from guided.search.budget import BudgetReached
 from guided.search.effects import Plan, weigh
-from guided.search.finishing import finished, show_partial
+from guided.search.finishing import concluded
 from guided.search.node import Node
 from guided.search.problem import Problem
-from guided.search.samples import scored
 from guided.search.search import Search
 from guided.search.voting import Answer, Selection, check_selection, choose
 
@@ -54,11 +52,8 @@ class DVTS(Search):
     def plan(self, problem: Problem) -> Plan[None]:
         front = [problem.root]
         try:
-            yield from self._rounds(problem, front)
-        except BudgetReached as reached:
-            yield from scored(problem, (yield from finished(problem, front[0], reached.what)))
+            yield from concluded(problem, front, self._rounds(problem, front))
         finally:
-            show_partial(problem, front[0])
             choose(problem, self.select, self.answer)
 
     def _rounds(self, problem: Problem, front: list[Node]) -> Plan[None]:

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from guided.search.budget import BudgetReached
 from guided.search.effects import Plan, finish
 from guided.search.node import Node
 from guided.search.problem import Problem
+from guided.search.samples import scored
 
 #: Why a search was stopped in a way that leaves no time to finish a text.
 _AT_ONCE = ("interrupt", "memory")
+
+
+def concluded(problem: Problem, front: Sequence[Node], rounds: Plan[None]) -> Plan[None]:
+    """Runs a search; where its budget ends first, finishes and scores its best partial text.
+
+    Args:
+        front: the partial texts that the search goes on with, which it keeps up to date; the best
+            one first.
+    """
+    try:
+        yield from rounds
+    except BudgetReached as reached:
+        yield from scored(problem, (yield from finished(problem, front[0], reached.what)))
+    finally:
+        show_partial(problem, front[0])
 
 
 def finished(problem: Problem, node: Node | None, why: str | None = None) -> Plan[list[Node]]:

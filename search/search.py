@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypedDict, Unpack, overload
 from guided.controls.protocol import Control
 from guided.drafting import Draft
 from guided.errors import InputError
-from guided.model import Message, Model, Prompt
+from guided.model import Message, Model, Prompt, is_many
 from guided.options import Options
 from guided.rewards.scorer import Scorer
 from guided.rows import Row
@@ -19,7 +19,7 @@ from guided.search.effects import Plan, Round
 from guided.search.problem import Problem
 from guided.search.results import SearchResult
 from guided.search.segmenter import Segmenter
-from guided.search.session import Session, is_many
+from guided.search.session import Session
 from guided.trace import Trace
 
 Progress = Callable[[Round], None]

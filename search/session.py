@@ -13,7 +13,7 @@ from guided.controls.protocol import Control
 from guided.decoding import Branch, Decoder, Sampler, Usage
 from guided.drafting import speculation
 from guided.errors import InputError, ValidationFailedError
-from guided.model import Model, Prompt
+from guided.model import Model, Prompt, is_many
 from guided.options import Options, Settings
 from guided.result import Result
 from guided.rewards.scorer import Scorer
@@ -152,13 +152,13 @@ class Session:
         problem = task.problem
         problem.ledger.seconds = time.perf_counter() - problem.ledger.began
         best = problem.best or problem.root
-        candidates = [self._candidate(problem, node) for node in problem.candidates]
-        chosen = self._candidate(problem, best)
+        candidates = {node: self._candidate(problem, node) for node in problem.candidates}
+        chosen = candidates[best] if best in candidates else self._candidate(problem, best)
         result = SearchResult(
             best=chosen.result,
             score=chosen.score,
             steps=chosen.steps,
-            candidates=tuple(candidates),
+            candidates=tuple(candidates.values()),
             spent=problem.ledger.spent(),
             stopped=task.stopped,
             error=task.error,
@@ -232,12 +232,3 @@ def _told(method: Any) -> dict[str, Any]:
     fields = dataclasses.fields(method) if dataclasses.is_dataclass(method) else ()
     # What a method keeps for itself is no setting.
     return {field.name: getattr(method, field.name) for field in fields if field.init}
-
-
-def is_many(prompt: Any) -> bool:
-    """Whether it is a list of prompts; a list of messages is one prompt."""
-    if isinstance(prompt, str):
-        return False
-    if not isinstance(prompt, list | tuple):
-        raise InputError(f"a prompt is text, chat messages, or a list of those, not {prompt!r}")
-    return not prompt or not isinstance(prompt[0], dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,8 +15,11 @@ from guided.errors import ControlError, DeadEndError, InputError
 from guided.grammars.vocabulary import Vocabulary
 from guided.hf.entries import controls_of, vocabulary_of
 from guided.hf.processor_controls import row_controls
+from guided.hf.refusals import check_config, check_eval, check_model_arguments, check_positions
 from guided.hf.stopping import Stopping, ids_of
 from guided.model import Model
+
+_SEEDS = 1 << 62
 
 
 class Owner:
@@ -46,6 +49,27 @@ class Owner:
             tokenizer = None if self.vocabulary is vocabulary else self.vocabulary
             self._last = model, stop_ids, Model(model, tokenizer, vocabulary=vocabulary)
         return self._last[2]
+
+
+def checked_paddings(
+    model: Any, input_ids: Tensor, config: Any, model_kwargs: Mapping[str, Any]
+) -> Tensor:
+    """How many columns of padding stand before each row's prompt; refuses what cannot be honoured.
+
+    Raises:
+        InputError: an argument of `generate`, by name.
+    """
+    check_eval(model)
+    check_config(config)
+    check_model_arguments(model_kwargs)
+    paddings = paddings_of(input_ids, model_kwargs.get("attention_mask"))
+    check_positions(model_kwargs.get("position_ids"), paddings, input_ids.shape[1])
+    return paddings
+
+
+def seed_of(given: int | None) -> int:
+    """The seed of a call; drawn from torch's generator if none is given."""
+    return int(torch.randint(_SEEDS, ())) if given is None else given
 
 
 def entries_of(controls: Any) -> list[list[Control]]:

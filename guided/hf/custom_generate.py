@@ -19,21 +19,19 @@ from guided.errors import DecodingError, InputError
 from guided.hf.call import (
     Owner,
     check_end,
+    checked_paddings,
     controls_of_rows,
     ends_itself,
     entries_of,
     pad_id_of,
     padded_numbers,
-    paddings_of,
     prompts_of,
+    seed_of,
     sequences_of,
     with_stop,
 )
-from guided.hf.refusals import check_config, check_eval, check_model_arguments, check_positions
 from guided.hf.stopping import Stopping, read_criteria
 from guided.model import Model
-
-_SEEDS = 1 << 62
 
 
 @dataclass
@@ -112,11 +110,7 @@ class GuidedGeneration:
             DecodingError: see `guided.generate`; also where memory ran out.
             KeyboardInterrupt: Ctrl-C.
         """
-        check_eval(model)
-        check_config(generation_config)
-        check_model_arguments(model_kwargs)
-        paddings = paddings_of(input_ids, model_kwargs.get("attention_mask"))
-        check_positions(model_kwargs.get("position_ids"), paddings, input_ids.shape[1])
+        paddings = checked_paddings(model, input_ids, generation_config, model_kwargs)
         stopping = read_criteria(stopping_criteria, input_ids.shape[1])
         owner = self.owner.of(model, stopping.stop_ids)
         pad_id = pad_id_of(generation_config, stopping)
@@ -130,7 +124,7 @@ class GuidedGeneration:
         )
         streamer = text_streamer if text_streamer is not None else self.streamer
         controls = controls_of_rows(self.entries, list(logits_processor), input_ids, paddings)
-        number = int(torch.randint(_SEEDS, ())) if seed is None else seed
+        number = seed_of(seed)
         call.decode(decoder, controls, number, streamer)
         return call.output(generation_config)
 

@@ -1,8 +1,12 @@
 """Best-of-N, and what every search does by the common core, on models that can be enumerated."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from guided import run
+from guided.decoding import Decoder
 from guided.errors import InputError
 from guided.search import BestOfN, Budget, SearchResult
 from guided.testing import table_model
@@ -85,3 +89,20 @@ def test_what_cannot_work_is_refused_before_any_pass() -> None:
         Budget(tokens=0)
     with pytest.raises(TypeError, match="nonsense"):
         BestOfN(2).run(model, PROMPT, length, nonsense=1)  # type: ignore[call-arg]
+
+
+def test_an_interrupt_while_prompts_are_read_keeps_what_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = table_model(4, seed=3, horizon=9)
+    opened = Decoder.open
+
+    def interrupted(decoder: Decoder, prompts: Sequence[Sequence[int]], *given: Any, **more: Any):  # type: ignore[no-untyped-def]
+        if [model.encode("c")] == [list(prompt) for prompt in prompts]:
+            raise KeyboardInterrupt
+        return opened(decoder, prompts, *given, **more)
+
+    monkeypatch.setattr(Decoder, "open", interrupted)
+    found = BestOfN(3).run(model, ["ab", "c", "ba"], length, temperature=1.0, heal=False, at_once=1)
+    assert [result.stopped for result in found] == [None, "interrupt", "interrupt"]
+    assert len(found[0].candidates) == 3
