@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recipe.mathrows import accuracy
+from recipe.mathrows import solved
+from recipe.scoring import Rate
 from recipe.wordproblems import problem
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -31,8 +32,8 @@ def main() -> None:
         rng = random.Random(TEST_SEED)
         problems = [problem(rng, "held", least, most) for _ in range(options.count)]
         for way, temperature in (("greedy", 0.0), ("sampled", 1.0)):
-            rate = accuracy(model, tokenizer, problems, temperature)
-            figures[f"{name}_{way}"] = rate.as_json()
+            right = solved(model, tokenizer, problems, temperature)
+            figures[f"{name}_{way}"] = Rate(sum(right), len(right)).as_json()
     print(json.dumps(figures, indent=1))
     (options.model / "eval.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 

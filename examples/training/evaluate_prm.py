@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 from make_problems import FILE
-from recipe.chains import LONGEST, Chains, problem_from_json, sample_chains
-from recipe.decoding import decode
-from recipe.mathrows import answer_of
+from recipe.chains import Chains, problem_from_json, sample_chains
+from recipe.mathrows import answer_of, solved
 from recipe.ranking import (
     AGGREGATIONS,
     Share,
@@ -36,12 +35,6 @@ def word_problems(path: Path = FILE) -> list[Problem]:
     """The held-out problems."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [problem_from_json(json.loads(line)) for line in lines]
-
-
-def greedy_right(lm: Any, tokenizer: Any, problems: list[Problem]) -> list[bool]:
-    """Per problem whether the language model's greedy answer is right."""
-    texts = decode(lm, tokenizer, [one.prompt() for one in problems], longest=LONGEST)
-    return [answer_of(text) == one.answer for text, one in zip(texts, problems, strict=True)]
 
 
 def majority_right(one: Chains) -> bool:
@@ -70,7 +63,7 @@ def values(prm: Any, lm: Any, tokenizer: Any, chains: list[Chains]) -> tuple[Jso
 def figures(prm: Any, lm: Any, tokenizer: Any, problems: list[Problem], samples: int) -> Json:
     """All that is measured."""
     chains = sample_chains(lm, tokenizer, problems, samples, TEST_SEED)
-    greedy = greedy_right(lm, tokenizer, problems)
+    greedy = solved(lm, tokenizer, problems)
     right = [[one.right(i) for i in range(samples)] for one in chains]
     found, faults = values(prm, lm, tokenizer, chains)
     best = {name: best_of(chains, value) for name, value in found.items()}

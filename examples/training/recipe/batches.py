@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence, Sized
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -83,6 +83,19 @@ class Supply:
     longest: int = 256
     seed: int = 0
     workers: int = 0
+
+
+def padded(rows: Sequence[list[int]], filler: int = PAD) -> Tensor:
+    """Rows as integers [rows, longest], right-padded."""
+    longest = max(map(len, rows))
+    return torch.tensor([row + [filler] * (longest - len(row)) for row in rows])
+
+
+def by_length(rows: Sequence[Sized], size: int) -> Iterator[list[int]]:
+    """The numbers of all rows, short rows first, `size` of them at a time."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
 
 
 def collate(rows: list[Row]) -> Batch:

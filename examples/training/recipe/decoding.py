@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from .batches import by_length
 from .model import EOS
 
 
@@ -23,10 +24,8 @@ def decode(
 ) -> list[str]:
     """Continuations of `prompts`, greedy at temperature 0, each up to `<eos>`."""
     generator = torch.Generator().manual_seed(seed)
-    by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     texts = [""] * len(prompts)
-    for start in range(0, len(prompts), batch):
-        chosen = by_length[start : start + batch]
+    for chosen in by_length(prompts, batch):
         encoded = tokenizer([prompts[i] for i in chosen], return_tensors="pt", padding=True)
         made = _continue(model, encoded, longest, temperature, generator)
         for i, ids in zip(chosen, made, strict=True):

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .batches import IGNORED
 from .domains import DOMAINS
 from .extraction import Example
 from .sources import Path, key_places, pieces, value_places
 from .surface import Span
 
-UNKNOWN = -100
 NONE = 0
 START, NOWHERE = -1, -2
 INNER = {"items": ("name", "quantity", "price"), "folk": ("name", "age", "city")}
@@ -57,16 +57,16 @@ class Tokens:
 
 
 def text_roles(example: Example, tokens: Tokens) -> list[int]:
-    """The class of each token of the text: `NONE` outside of facts, `UNKNOWN` in loose ones."""
+    """The class of each token of the text: `NONE` outside of facts, `IGNORED` in loose ones."""
     roles = [NONE] * len(tokens.ids)
     for field in example.told:
         if field.at is None:
             continue
         for path, span in value_places(field.value, example.text, field.at).items():
             key = path[-1] if path and isinstance(path[-1], str) else ""
-            role = ROLES[f"{field.role} {key}".strip()] if field.role else UNKNOWN
+            role = ROLES[f"{field.role} {key}".strip()] if field.role else IGNORED
             for n, token in enumerate(tokens.inside(span)):
-                roles[token] = role + (n > 0 and role != UNKNOWN)
+                roles[token] = role + (n > 0 and role != IGNORED)
     return roles
 
 

@@ -13,7 +13,6 @@ from .batches import Row
 from .decoding import decode
 from .model import BOS, EOS
 from .rows import prompt_row
-from .scoring import Rate
 from .tokenizer import glue_words, train_tokenizer
 from .wordproblems import Problem, drill, problem
 
@@ -58,14 +57,13 @@ def answer_of(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def accuracy(
+def solved(
     model: LlamaForCausalLM,
     tokenizer: Any,
     problems: list[Problem],
     temperature: float = 0.0,
-) -> Rate:
-    """Share of problems with the right final answer."""
+) -> list[bool]:
+    """Per problem whether the model's final answer is right."""
     prompts = [one.prompt() for one in problems]
     texts = decode(model, tokenizer, prompts, longest=100, temperature=temperature)
-    right = [answer_of(t) == p.answer for t, p in zip(texts, problems, strict=True)]
-    return Rate(sum(right), len(right))
+    return [answer_of(t) == p.answer for t, p in zip(texts, problems, strict=True)]

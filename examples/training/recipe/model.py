@@ -84,15 +84,18 @@ def rope_tables(head_width: int) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def branch_mask(branches: Tensor) -> Tensor:
+def branch_mask(branches: Tensor, limits: Tensor | None = None) -> Tensor:
     """Which token sees which, [batch, 1, time, time], for the branch of every token.
 
-    A token sees itself, earlier tokens of its own branch, and earlier tokens of branch 0.
+    A token sees itself, earlier tokens of its own branch, and of branch 0 the earlier ones or,
+    with `limits`, those before its limit.
     """
-    time = branches.shape[1]
+    at = torch.arange(branches.shape[1], device=branches.device)
     own, other = branches[:, :, None], branches[:, None, :]
-    earlier = torch.ones(time, time, dtype=torch.bool, device=branches.device).tril()
-    return (((own == other) | (other == 0)) & earlier)[:, None]
+    trunk = other == 0
+    if limits is not None:
+        trunk = trunk & (at < limits[:, :, None])
+    return (((own == other) | trunk) & (at <= at[:, None]))[:, None]
 
 
 @dataclass
@@ -135,10 +138,12 @@ class LeanForward:
         branches: Tensor | None = None,
         wanted: Tensor | None = None,
         tap: Tap | None = None,
+        limits: Tensor | None = None,
     ) -> Tensor:
         """Final hidden states of token ids [batch, time].
 
-        `positions` and `branches`, of the same shape, are given for rows with several answers.
+        `positions` and `branches`, of the same shape, are given for rows with several answers,
+        `limits` for those whose branches leave branch 0 before its end (`branch_mask`).
         With a boolean `wanted` of that shape the states are [wanted positions, width], and the
         last layer saves its work on the others; without it they are [batch, time, width].
         A `tap` gets what it asks for.
@@ -146,7 +151,7 @@ class LeanForward:
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device)[None]
         cos, sin = self.cos[positions][:, :, None], self.sin[positions][:, :, None]
-        mask = None if branches is None else branch_mask(branches)
+        mask = None if branches is None else branch_mask(branches, limits)
         decoder = self.model.model
         h = nnf.embedding(ids, decoder.embed_tokens.weight)
         last = len(decoder.layers) - 1
@@ -158,8 +163,7 @@ class LeanForward:
             mixed = self._attend(q, k, v, mask)
             if i == last and wanted is not None:
                 h, mixed = h[wanted], mixed[wanted]
-            h = h + nnf.linear(mixed, layer.self_attn.o_proj.weight)
-            h = h + self._feed_forward(layer.mlp, self._norm(h, layer.post_attention_layernorm))
+            h = self._finish(layer, h, mixed)
             if tap is not None and tap.layer == i:
                 tap.states = h
         return self._norm(h, decoder.norm)
@@ -193,6 +197,11 @@ class LeanForward:
         """Rotary embedding of x [batch, time, heads, head_width], computed in fp32."""
         left, right = x.float().chunk(2, dim=-1)
         return torch.cat([left * cos - right * sin, right * cos + left * sin], -1).to(x.dtype)
+
+    def _finish(self, layer: Any, h: Tensor, mixed: Tensor) -> Tensor:
+        """What a layer gives out, from what came in and what its heads gathered."""
+        h = h + nnf.linear(mixed, layer.self_attn.o_proj.weight)
+        return h + self._feed_forward(layer.mlp, self._norm(h, layer.post_attention_layernorm))
 
     @staticmethod
     def _feed_forward(mlp: Any, x: Tensor) -> Tensor:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from .batches import by_length, padded
 from .chains import Chains
-from .model import PAD
 from .scoring import Rate
 from .trees import RIGHT
 
@@ -27,14 +26,6 @@ AGGREGATIONS: dict[str, Callable[[list[float]], float]] = {
     "prod": math.prod,
     "last": lambda scores: scores[-1],
 }
-
-
-def _padded(rows: list[list[int]]) -> Tensor:
-    """Ids [rows, longest], right-padded."""
-    ids = torch.full((len(rows), max(map(len, rows))), PAD)
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = torch.tensor(row)
-    return ids
 
 
 @torch.inference_mode()
@@ -52,10 +43,8 @@ def step_scores(model: Any, tokenizer: Any, chains: list[Chains], batch: int = 6
             rows.append(prompt + tokenizer(f"{text}\n", add_special_tokens=False).input_ids)
             sizes.append(len(prompt))
     found: list[list[float]] = [[] for _ in rows]
-    by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    for start in range(0, len(rows), batch):
-        chosen = by_length[start : start + batch]
-        logits = model(input_ids=_padded([rows[i] for i in chosen])).logits.float()
+    for chosen in by_length(rows, batch):
+        logits = model(input_ids=padded([rows[i] for i in chosen])).logits.float()
         for i, law in zip(chosen, logits.softmax(-1)[..., RIGHT].tolist(), strict=True):
             ends = [at for at, token in enumerate(rows[i]) if token == line_break]
             found[i] = [law[at] for at in ends if at >= sizes[i]]
@@ -76,10 +65,8 @@ def likelihoods(
             rows.append(prompt + said + [tokenizer.eos_token_id] * ended)
             sizes.append(len(prompt))
     sums = [0.0] * len(rows)
-    by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    for start in range(0, len(rows), batch):
-        chosen = by_length[start : start + batch]
-        ids = _padded([rows[i] for i in chosen])
+    for chosen in by_length(rows, batch):
+        ids = padded([rows[i] for i in chosen])
         logs = model(input_ids=ids).logits[:, :-1].float().log_softmax(-1)
         said = logs.gather(-1, ids[:, 1:, None])[..., 0]
         for i, row in zip(chosen, said, strict=True):

@@ -11,8 +11,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForTokenClassification
 
 from .batches import IGNORED
-from .blocks import Blocks
-from .model import deepened
+from .model import LeanForward, deepened
 from .trees import RIGHT, WRONG, Forest
 
 LABELS = {WRONG: "wrong", RIGHT: "right"}
@@ -32,7 +31,7 @@ def reward_model(model: LlamaForCausalLM, layers: int, seed: int) -> Any:
     settings |= {"id2label": LABELS, "label2id": {name: i for i, name in LABELS.items()}}
     settings |= {"process_format": "tiny-prm"}  # tells `guided.rewards` how it is called
     torch.manual_seed(seed)
-    made: Any = LlamaForTokenClassification(LlamaConfig(**settings))  # type: ignore[no-untyped-call]
+    made: Any = LlamaForTokenClassification(LlamaConfig(**settings))
     made.model.load_state_dict(deeper.model.state_dict())
     for layer in made.model.layers[old:]:
         for part in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj):
@@ -42,7 +41,7 @@ def reward_model(model: LlamaForCausalLM, layers: int, seed: int) -> Any:
     return made
 
 
-class TreeForward(Blocks):
+class TreeForward(LeanForward):
     """Hidden states of trees; equal to the module's on every path from the root of a tree."""
 
     def __init__(self, model: Any) -> None:
@@ -51,20 +50,7 @@ class TreeForward(Blocks):
 
     def states(self, batch: Forest, wanted: Tensor) -> Tensor:
         """Final hidden states [wanted positions, width] for a bool `wanted` [batch, time]."""
-        decoder = self.model.model
-        mask = batch.mask()
-        cos, sin = (table[batch.positions][:, :, None] for table in (self.cos, self.sin))
-        h = nnf.embedding(batch.ids, decoder.embed_tokens.weight)
-        last = len(decoder.layers) - 1
-        for i, layer in enumerate(decoder.layers):
-            heads = self._heads(layer.self_attn, self._norm(h, layer.input_layernorm), cos, sin)
-            q, k, v = (part.transpose(1, 2) for part in heads)
-            mixed = nnf.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-            mixed = mixed.transpose(1, 2).flatten(2)
-            if i == last:
-                h, mixed = h[wanted], mixed[wanted]
-            h = self._finish(layer, h, mixed)
-        return self._norm(h, decoder.norm)
+        return self.hidden(batch.ids, batch.positions, batch.branches, wanted, limits=batch.limits)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from .batches import Row
+from .batches import IGNORED, Row
 from .extraction import Example, Extraction, messy
-from .hints import NOWHERE, UNKNOWN, Tokens, answer_sources, text_roles
+from .hints import NOWHERE, Tokens, answer_sources, text_roles
 from .model import BOS, EOS
 from .tokenizer import glue_words, train_tokenizer
 
@@ -45,7 +45,7 @@ def hinted_row(tokenizer: PreTrainedTokenizerFast, asked: list[tuple[Example, st
     first = asked[0][0]
     text = Tokens.of(tokenizer, first.text)
     ids = [BOS, *text.ids]
-    roles = [UNKNOWN, *text_roles(first, text)]
+    roles = [IGNORED, *text_roles(first, text)]
     target, sources, starts = [False] * len(ids), [-1] * len(ids), []
     for example, answer in asked:
         rest = Tokens.of(tokenizer, example.prompt().removeprefix(example.text))

@@ -9,8 +9,8 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from .blocks import Blocks
-from .model import EOS, PAD
+from .batches import by_length, padded
+from .model import EOS, LeanForward
 
 HIDDEN = -1e9
 SHRINK = 0.2  # finished prompts leave the batch when they are this share of it
@@ -43,7 +43,7 @@ class Running:
         )
 
 
-class Sampler(Blocks):
+class Sampler(LeanForward):
     """Draws continuations of a tiny Llama."""
 
     def __init__(self, model: LlamaForCausalLM) -> None:
@@ -62,9 +62,7 @@ class Sampler(Blocks):
     ) -> list[list[list[int]]]:
         """`count` continuations per prompt, each up to and with `<eos>` or `longest` ids long."""
         made: list[list[list[int]]] = [[] for _ in prompts]
-        by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        for start in range(0, len(prompts), batch):
-            chosen = by_length[start : start + batch]
+        for chosen in by_length(prompts, batch):
             drawn = self._draw([prompts[i] for i in chosen], count, generator, longest, temperature)
             for i, rows in zip(chosen, drawn.tolist(), strict=True):
                 made[i] = [row[: row.index(EOS) + 1] if EOS in row else row for row in rows]
@@ -79,10 +77,8 @@ class Sampler(Blocks):
         temperature: float,
     ) -> Tensor:
         """New ids [prompts, count, longest], `<eos>` after the end."""
-        ids = torch.full((len(prompts), max(map(len, prompts))), PAD)
-        for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt)] = torch.tensor(prompt)
-        running, hidden = self._read(ids, torch.tensor([len(p) for p in prompts]), count, longest)
+        sizes = torch.tensor([len(prompt) for prompt in prompts])
+        running, hidden = self._read(padded(prompts), sizes, count, longest)
         hidden = hidden[:, None].expand(-1, count, -1)
         made = torch.full((len(prompts), count, longest), EOS)
         for step in range(longest):
@@ -106,11 +102,9 @@ class Sampler(Blocks):
         cache = []
         h = nnf.embedding(ids, self.model.model.embed_tokens.weight)
         for layer in self.model.model.layers:
-            q, k, v = self._heads(layer.self_attn, self._norm(h, layer.input_layernorm), cos, sin)
-            q, k, v = (x.transpose(1, 2).contiguous() for x in (q, k, v))
-            mixed = nnf.scaled_dot_product_attention(q, k, v, is_causal=True)
-            h = self._finish(layer, h, mixed.transpose(1, 2).reshape(h.shape))
-            cache.append((k, v))
+            q, k, v = self._project(layer.self_attn, self._norm(h, layer.input_layernorm), cos, sin)
+            h = self._finish(layer, h, self._attend(q, k, v, None))
+            cache.append((k.contiguous(), v.contiguous()))
         room = (rows, self.heads, count, longest, self.width)
         padding = torch.arange(length)[None] >= sizes[:, None]
         running = Running(
@@ -131,11 +125,10 @@ class Sampler(Blocks):
         for layer, prompt, own in zip(
             self.model.model.layers, running.prompt, running.own, strict=True
         ):
-            q, k, v = self._heads(layer.self_attn, self._norm(h, layer.input_layernorm), cos, sin)
-            own[0][:, :, :, step] = k.transpose(1, 2)
-            own[1][:, :, :, step] = v.transpose(1, 2)
-            mixed = self._look(q.transpose(1, 2), prompt, own, running.bias, step + 1)
-            h = self._finish(layer, h, mixed.transpose(1, 2).reshape(h.shape))
+            q, k, v = self._project(layer.self_attn, self._norm(h, layer.input_layernorm), cos, sin)
+            own[0][:, :, :, step], own[1][:, :, :, step] = k, v
+            mixed = self._look(q, prompt, own, running.bias, step + 1)
+            h = self._finish(layer, h, mixed.transpose(1, 2).flatten(2))
         return self._norm(h, self.model.model.norm)
 
     def _look(

@@ -15,7 +15,7 @@ from .model import BOS, EOS, PAD
 def save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path, max_new_tokens: int) -> None:
     """Writes weights in fp16, configuration and tokenizer to `folder`."""
     model = copy.deepcopy(model).eval().to("cpu", torch.float16)
-    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(
         bos_token_id=BOS,
         eos_token_id=EOS,
         pad_token_id=PAD,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as nnf
@@ -66,20 +67,35 @@ def has_bfloat16(device: str) -> bool:
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 
-def optimisers(
-    model: LlamaForCausalLM, plan: Plan, guide: Guide | None = None
-) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices, AdamW for embeddings, norms and a guide."""
-    named = list(model.named_parameters())
-    is_matrix = {name: p.ndim == 2 and "embed" not in name for name, p in named}
-    matrices = [p for name, p in named if is_matrix[name]]
-    others = [p for name, p in named if not is_matrix[name]]
-    others += [] if guide is None else list(guide.parameters())
-    dtype = torch.bfloat16 if has_bfloat16(plan.device) else torch.float32
-    return [
-        Muon(matrices, lr=plan.muon_rate, momentum=0.95, weight_decay=0.01, dtype=dtype),
-        torch.optim.AdamW(others, lr=plan.adam_rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+class Updates:
+    """Muon for the matrices of the layers, AdamW for all else and a guide, at a plan's rates.
+
+    `dtype` is the one in which Muon computes.
+    """
+
+    def __init__(
+        self, model: Any, plan: Plan, dtype: torch.dtype, guide: Guide | None = None
+    ) -> None:
+        self.model, self.plan = model, plan
+        named = [(p, p.ndim == 2 and "layers" in name) for name, p in model.named_parameters()]
+        matrices = [p for p, is_matrix in named if is_matrix]
+        others = [p for p, is_matrix in named if not is_matrix]
+        others += [] if guide is None else list(guide.parameters())
+        self.optims: list[torch.optim.Optimizer] = [
+            Muon(matrices, lr=plan.muon_rate, momentum=0.95, weight_decay=0.01, dtype=dtype),
+            torch.optim.AdamW(others, lr=plan.adam_rate, betas=(0.9, 0.95), weight_decay=0.0),
+        ]
+
+    def make(self, step: int, progress: float) -> None:
+        """One update from the gradients, which are clipped before and dropped afterwards."""
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        factor = rate(step, progress, self.plan)
+        tops = (self.plan.muon_rate, self.plan.adam_rate)
+        for optim, top in zip(self.optims, tops, strict=True):
+            for group in optim.param_groups:
+                group["lr"] = top * factor
+            optim.step()
+            optim.zero_grad()
 
 
 def precision(device: str) -> AbstractContextManager[object]:
@@ -149,9 +165,8 @@ def train(
     model.to(plan.device)  # type: ignore[arg-type]
     if guide is not None:
         guide.to(plan.device)
-    forward, optims = LeanForward(model), optimisers(model, plan, guide)
-    groups = [group for optim in optims for group in optim.param_groups]
-    full = [group["lr"] for group in groups]
+    dtype = torch.bfloat16 if has_bfloat16(plan.device) else torch.float32
+    forward, updates = LeanForward(model), Updates(model, plan, dtype, guide)
     micro = min(plan.micro, plan.rows)
     supply = Supply(micro, plan.pool, plan.longest, plan.seed + 1000, plan.workers)
     made = pools(make_row, supply, max(1, plan.pool // plan.rows))
@@ -163,12 +178,7 @@ def train(
             break
         batches = list(itertools.islice(stream, max(1, plan.rows // micro)))
         loss = learn(forward, [batch.to(plan.device) for batch in batches], guide, progress)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group, top in zip(groups, full, strict=True):
-            group["lr"] = top * rate(step, progress, plan)
-        for optim in optims:
-            optim.step()
-            optim.zero_grad()
+        updates.make(step, progress)
         smooth = loss if step == 0 else 0.97 * smooth + 0.03 * loss
         if report is not None:
             report(step + 1, smooth)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import torch
 from torch import Tensor
 
-from .batches import IGNORED
+from .batches import IGNORED, padded
 from .model import PAD
 
 WRONG, RIGHT = 0, 1
@@ -94,13 +93,6 @@ class Forest:
     tokens: Tensor
     nexts: Tensor
 
-    def mask(self) -> Tensor:
-        """Which token sees which, bool [batch, 1, time, time]."""
-        own, other = self.branches[:, :, None], self.branches[:, None, :]
-        at = torch.arange(self.ids.shape[1])
-        trunk = (other == 0) & (at < self.limits[:, :, None])
-        return (((own == other) | trunk) & (at <= at[:, None]))[:, None]
-
     def wanted(self) -> Tensor:
         """Where something is to be learned, bool [batch, time]."""
         return (self.steps >= 0) | (self.tokens >= 0) | (self.nexts >= 0)
@@ -108,11 +100,9 @@ class Forest:
 
 def collate(rows: list[Tree]) -> Forest:
     """Rows as a batch; padding is on the trunk, behind everything that looks at the trunk."""
-    length = max(len(row.ids) for row in rows)
     empty = {"ids": PAD, "steps": IGNORED, "tokens": IGNORED, "nexts": IGNORED}
     made = {}
     for field in fields(Tree):
         lists = [getattr(row, field.name) for row in rows]
-        filler = empty.get(field.name, 0)
-        made[field.name] = torch.tensor([one + [filler] * (length - len(one)) for one in lists])
+        made[field.name] = padded(lists, empty.get(field.name, 0))
     return Forest(**made)
