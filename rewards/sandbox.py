@@ -1,9 +1,9 @@
 """Runs programs that nobody has read: in a process of their own, within limits.
 
 What is contained: time, memory of each process, number of processes, size of files, open files,
-output; everything that a program has started ends with it. It sees an empty environment, an empty
-working directory, no standard input. Where Linux namespaces are to be had it sees no network and
-no process but its own.
+output; everything that a program has started ends with it. It sees nothing of your environment, an
+empty working directory, no standard input. Where Linux namespaces are to be had it sees no network,
+and, where they may have a /proc of their own, no process but its own.
 
 What is not: it can read what the user may read, and write where the user may write (started by
 root it becomes `nobody`, if `nobody` can read the interpreter). It shares the kernel. Against
@@ -33,6 +33,7 @@ from guided.errors import InputError
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 _NAMESPACES = ("--pid", "--net", "--ipc", "--fork", "--kill-child=SIGKILL")
+_OWN_PROC = "--mount-proc"
 _NOBODY = 65534
 #: Seconds between two looks at a program that does nothing.
 _PAUSE = 0.05
@@ -115,7 +116,7 @@ class Sandbox:
         drops = is_root and _may_drop(self.python)
         return {
             "network": isolated,
-            "other processes unseen": isolated,
+            "other processes unseen": _OWN_PROC in _isolation(),
             "everything started ends": isolated,
             "processes limited by the kernel": not is_root or drops,
             "another user": drops,
@@ -171,7 +172,7 @@ class _Run:
         limits = {k: v for k, v in vars(self.sandbox).items() if k not in ("python", "seconds")}
         orders = limits | {
             "program": self.program, "tests": self.tests, "stamp": self.stamp,
-            "results": results, "drop": self.drop,
+            "results": results, "drop": self.drop, "watched": self.watches,
         }  # fmt: skip
         if process.stdin is not None:
             # A child that died at once is found out later, by what it has not told.
@@ -281,12 +282,12 @@ def _isolation() -> tuple[str, ...]:
     if unshare is None:
         return ()
     user = () if os.getuid() == 0 else ("--user", "--map-root-user")
-    command = (unshare, *user, *_NAMESPACES)
-    try:
-        done = subprocess.run([*command, "true"], capture_output=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return command if done.returncode == 0 else ()
+    # Containers often forbid a /proc of one's own.
+    for command in ((unshare, *user, *_NAMESPACES, _OWN_PROC), (unshare, *user, *_NAMESPACES)):
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            subprocess.run([*command, "true"], capture_output=True, timeout=10, check=True)
+            return command
+    return ()
 
 
 @cache

@@ -11,10 +11,13 @@ import os
 import resource
 import sys
 import traceback
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
 NOBODY = 65534
+#: More than Linux can have.
+MOST_TASKS = 1 << 22
 
 
 def limit(orders: dict[str, Any]) -> None:
@@ -28,9 +31,10 @@ def limit(orders: dict[str, Any]) -> None:
         resource.RLIMIT_AS: orders["memory"],
         resource.RLIMIT_FSIZE: orders["file_size"],
         resource.RLIMIT_NOFILE: orders["open_files"],
-        resource.RLIMIT_NPROC: tasks_of(os.getuid()) + orders["processes"] - 1,
         resource.RLIMIT_CORE: 0,
     }
+    if not orders["watched"]:  # root, whom the kernel does not limit: the parent counts
+        bounds[resource.RLIMIT_NPROC] = tasks() + orders["processes"] - 1
     for kind, bound in bounds.items():
         _, hard = resource.getrlimit(kind)
         most = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
@@ -39,17 +43,29 @@ def limit(orders: dict[str, Any]) -> None:
         resource.setrlimit(kind, (most, most + (kind == resource.RLIMIT_CPU and most == bound)))
 
 
-def tasks_of(user: int) -> int:
-    """Processes and threads of a user; at least this one."""
-    count = 0
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit():
-            try:
-                if os.stat(f"/proc/{name}").st_uid == user:
-                    count += len(os.listdir(f"/proc/{name}/task"))
-            except OSError:
-                continue
-    return max(1, count)
+def tasks() -> int:
+    """Processes and threads that the kernel counts against this user's limit.
+
+    Those of the user, or of the user's namespace only; under which limit more can be started tells.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+
+    def may_start(bound: int) -> bool:
+        resource.setrlimit(resource.RLIMIT_NPROC, (bound, hard))
+        try:
+            child = os.fork()
+        except BlockingIOError:
+            return False
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        return True
+
+    highest = MOST_TASKS if hard == resource.RLIM_INFINITY else hard
+    bound = 1
+    while bound < highest and not may_start(bound):
+        bound *= 2
+    return bisect_left(range(1, min(bound, highest) + 1), True, lo=bound // 2, key=may_start)
 
 
 def told(error: BaseException) -> str:
@@ -90,13 +106,17 @@ def main() -> None:
 
     def tell(**facts: Any) -> None:
         line = json.dumps({"stamp": orders["stamp"], **facts}) + "\n"
-        os.write(orders["results"], line.encode())
+        # Copies that a program makes of itself have nothing to tell.
+        if os.getpid() == teller:
+            os.write(orders["results"], line.encode())
 
     # The first process of a namespace ignores signals, those of its limits too: it only waits.
+    teller = os.getpid()
     child = os.fork()
     if child:
         tell(ended=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         os._exit(0)
+    teller = os.getpid()
     limit(orders)
     tell(started=True)
     run(orders, tell)

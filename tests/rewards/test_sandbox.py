@@ -65,12 +65,14 @@ def test_memory_computing_and_files_are_limited() -> None:
         "x = bytearray(1 << 28)",
         "while True: pass",
         "with open('f', 'w') as f: f.write('x' * 2000)",
+        "kept = [open('/dev/null') for _ in range(40)]",
         sandbox=sandbox,
     )
-    assert scores == [0.0] * 3
+    assert scores == [0.0] * 4
     assert "MemoryError" in reports[0]
     assert "it computed longer than 1 seconds" in reports[1]
     assert "File too large" in reports[2] or "file of more than" in reports[2]
+    assert "Too many open files" in reports[3]
 
 
 def test_a_program_sees_no_environment_no_input_and_no_files_of_ours(
@@ -124,6 +126,32 @@ def test_what_a_program_leaves_behind_ends_with_it_and_there_is_no_network(tmp_p
     before = mark.read_text()
     time.sleep(0.3)
     assert mark.read_text() == before
+
+
+@pytest.mark.skipif(not Sandbox().contains["other processes unseen"], reason="/proc is shared")
+def test_a_program_sees_no_process_but_its_own() -> None:
+    program = "import os\nprint(*sorted(filter(str.isdigit, os.listdir('/proc'))))"
+    assert len(QUICK.run(program, ["pass"]).output.split()) == 2  # it, and what waits for it
+
+
+@pytest.mark.skipif(
+    not Sandbox().contains["processes limited by the kernel"], reason="root has no limit"
+)
+def test_as_many_processes_and_threads_as_allowed_can_be_started() -> None:
+    program = (
+        "import threading, time\n"
+        "for _ in range(2): threading.Thread(target=time.sleep, args=(0.2,)).start()\n"
+    )
+    assert Sandbox(seconds=5, processes=3).run(program, ["pass"]).fraction == 1.0
+    for processes in (1, 2):
+        ran = Sandbox(seconds=5, processes=processes).run(program, ["pass"])
+        assert "can't start new thread" in str(ran)
+
+
+def test_a_copy_of_a_program_passes_no_test_again() -> None:
+    ran = Sandbox(seconds=5, processes=4).run("import os\nos.fork()", ["pass", "assert False"])
+    assert ran.passed == (0,)
+    assert ran.fraction == 0.5
 
 
 def test_programs_run_side_by_side() -> None:
