@@ -1,4 +1,4 @@
-"""Drafters and runs for the tests of speculation."""
+"""A vocabulary, drafters and runs for the tests of decoding."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from guided.decoding.drafters import Drafter, Request
 from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.rng import fold
 from guided.decoding.sampling import Stream
+from guided.grammars.vocabulary import Vocabulary
+
+WIDTH = 40
+LETTERS = Vocabulary.from_tokens([None, *(bytes([65 + i]) for i in range(WIDTH - 1))], [0])
 
 
 class Guesser(Drafter):

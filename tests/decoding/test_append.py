@@ -6,26 +6,12 @@ import math
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from guided.controls import BanTokens, GrammarMask, Temperature
 from guided.decoding import Branch, Decoder, Greedy, Network
 from guided.errors import InputError
-from guided.grammars.vocabulary import Vocabulary
 from guided.testing import WordGrammar, table_model
-
-WIDTH = 40
-LETTERS = Vocabulary.from_tokens([None, *(bytes([65 + i]) for i in range(WIDTH - 1))], [0])
-
-
-@pytest.fixture(scope="module")
-def network() -> Network:
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=WIDTH, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, eos_token_id=0, pad_token_id=0,
-    )  # fmt: skip
-    return Network(LlamaForCausalLM(config).double().eval(), WIDTH)
+from tests.decoding.drafting import LETTERS
 
 
 def read(decoder: Decoder, branches: list[Branch]) -> None:

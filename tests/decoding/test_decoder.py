@@ -13,11 +13,9 @@ from guided.controls import BanTokens, GrammarMask, StopStrings, Temperature
 from guided.decoding import Decoder, Fixed, Greedy, Network, Speculation
 from guided.decoding.drafters.grammar import GrammarText
 from guided.errors import DeadEndError, InputError, LogitsError
-from guided.grammars.vocabulary import Vocabulary
 from guided.testing import WordGrammar, enumerate_sequences, table_model
+from tests.decoding.drafting import LETTERS, WIDTH
 
-WIDTH = 40
-LETTERS = Vocabulary.from_tokens([None, *(bytes([65 + i]) for i in range(WIDTH - 1))], [0])
 SMALL = {
     "vocab_size": WIDTH, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "eos_token_id": 0, "pad_token_id": 0,

@@ -6,29 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 import guided
 from guided.controls import BanTokens
 from guided.decoding import Decoder, Network
 from guided.errors import InputError, OutOfMemoryError
-from guided.grammars.vocabulary import Vocabulary
 from guided.testing import fake_model, table_model
-from tests.decoding.drafting import grown, texts
-
-WIDTH = 40
-LETTERS = Vocabulary.from_tokens([None, *(bytes([65 + i]) for i in range(WIDTH - 1))], [0])
-
-
-@pytest.fixture(scope="module")
-def network() -> Network:
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=WIDTH, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, eos_token_id=0, pad_token_id=0,
-    )  # fmt: skip
-    return Network(LlamaForCausalLM(config).double().eval(), WIDTH)
-
+from tests.decoding.drafting import LETTERS, grown, texts
 
 PROMPTS = [[1 + (i * k) % 39 for i in range(70)] for k in range(1, 7)]
 

@@ -36,10 +36,8 @@ from guided.errors import InputError
 from guided.grammars.json_schema import json_schema
 from guided.grammars.vocabulary import Vocabulary
 from guided.testing import WordGrammar, enumerate_sequences, table_model
-from tests.decoding.drafting import Guesser, OwnLaw, grown, texts
+from tests.decoding.drafting import LETTERS, WIDTH, Guesser, OwnLaw, grown, texts
 
-WIDTH = 40
-LETTERS = Vocabulary.from_tokens([None, *(bytes([65 + i]) for i in range(WIDTH - 1))], [0])
 SIZES: dict[str, Any] = {
     "vocab_size": WIDTH, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "eos_token_id": 0, "pad_token_id": 0,
