@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from guided.controls.pipeline import States, apply_all
-from guided.controls.protocol import Context
+from guided.controls.pipeline import apply_all
 from guided.controls.token_index import token_index
 from guided.decoding import Branch, Decoder
 from guided.decoding.network import Network
@@ -83,7 +82,7 @@ def _read(decoder: Decoder, branches: Sequence[Branch], top: int) -> list[list[T
     models = branches[0].pipeline.models
     networks = {"": decoder.network} | {name: model.network for name, model in models.items()}
     longest = max(len(branch.tokens) for branch in branches)
-    states = [_begin(decoder, branch) for branch in branches]
+    states = [branch.first for branch in branches]
     spell = _Spelling(decoder)
     details: list[list[TokenDetail]] = [[] for _ in branches]
     column = -longest
@@ -105,11 +104,6 @@ def _read(decoder: Decoder, branches: Sequence[Branch], top: int) -> list[list[T
                     states[i] = branch.pipeline.step(state, token)
             column += 1
     return details
-
-
-def _begin(decoder: Decoder, branch: Branch) -> States:
-    context = Context(branch.prompt, decoder.vocabulary, branch.limit, branch.row, branch.seed)
-    return branch.pipeline.begin(context)
 
 
 def _pieces(networks: Mapping[str, Network], texts: Sequence[Sequence[int]], longest: int) -> Any:

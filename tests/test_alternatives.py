@@ -114,6 +114,33 @@ def test_auxiliary_models_are_read_too() -> None:
             assert math.log(mine.q) == pytest.approx(branch.log_q[at], abs=1e-9)
 
 
+def test_a_fork_keeps_the_states_that_its_controls_began_with() -> None:
+    from guided.controls.protocol import Context, Control, Stage
+
+    class OwnBias(Control):
+        """Prefers a token by the name of the random stream that it began with."""
+
+        stage = Stage.LAW
+
+        def begin(self, context: Context) -> int:
+            return 1 + context.row % 4
+
+        def apply(self, logits, states, aux):  # type: ignore[no-untyped-def]
+            for row, token in enumerate(states):
+                logits[row, token] += 3
+            return logits, states
+
+    model = table_model(5, seed=2, horizon=12)
+    decoder = Decoder(model.network, model.vocabulary)
+    (branch,) = decoder.open([(1, 2)], [[OwnBias()]], seed=4, max_new_tokens=9)
+    forks = decoder.fork(branch, 4)
+    decoder.extend(forks)
+    for fork, details in zip(forks, token_details(decoder, forks, top=5), strict=True):
+        for at, detail in enumerate(details):
+            mine = next(each for each in detail.alternatives if each.text == detail.text)
+            assert math.log(mine.q) == pytest.approx(fork.log_q[at], abs=1e-9)
+
+
 def test_a_real_network_says_the_same_in_batches_of_ragged_rows() -> None:
     from guided.testing import tiny_model
 

@@ -34,6 +34,7 @@ class Branch:
         logits: the raw logits `[V]` after the last token, of the model and of the models that
             controls have brought; None while it grows and once it is finished.
         unjudged: whether its last token was appended, and no growth has looked at it yet.
+        first: the states of its controls before the first token.
         places: where the keys and values of its tokens are, for each of these models.
         drafted: guesses at its tokens that passes have read.
         accepted: guesses that came true.
@@ -59,6 +60,7 @@ class Branch:
     accepted: int = 0
     logits: list[Tensor] | None = None
     unjudged: bool = False
+    first: States = ()
     places: tuple[Place, ...] = ()
 
     @property

@@ -217,7 +217,8 @@ class Decoder:
         if not prompt:
             raise InputError("the prompt has no tokens; a model needs at least one to go on from")
         context = Context(prompt, self.vocabulary, limit, row, seed)
-        branch = Branch(prompt, pipeline, pipeline.begin(context), row, seed, limit)
+        states = pipeline.begin(context)
+        branch = Branch(prompt, pipeline, states, row, seed, limit, first=states)
         branch.settle()
         return branch
 
