@@ -23,18 +23,19 @@ def look_up(branches: Sequence[Branch], tokens: Sequence[int]) -> list[tuple[flo
     known: dict[tuple[int, int, int], tuple[Tensor, float, States]] = {}
     found = []
     for branch, token in zip(branches, tokens, strict=True):
-        key = id(branch.logits and branch.logits[0]), id(branch.pipeline), id(branch.states)
-        if branch.logits is None or key not in known:
-            known[key] = _look(branch)
+        raw = _logits(branch)
+        key = id(raw), id(branch.pipeline), id(branch.states)
+        if key not in known:
+            law, states = branch.look()
+            known[key] = law, float(torch.logsumexp(raw.double(), -1)), states
         law, total, states = known[key]
         _check(branch, token, law)
-        raw = 0.0 if branch.logits is None else float(branch.logits[0][token].double())
-        found.append((raw - total, states))
+        found.append((float(raw[token].double()) - total, states))
     return found
 
 
-def _look(branch: Branch) -> tuple[Tensor, float, States]:
-    """The controlled law, the logarithm of the raw logits' total, the states after the controls."""
+def _logits(branch: Branch) -> Tensor:
+    """The model's raw logits after the last token."""
     if branch.logits is None:
         raise InputError(
             "nothing can be appended to this branch: "
@@ -44,8 +45,7 @@ def _look(branch: Branch) -> tuple[Tensor, float, States]:
                 else "the model has not read its last token; extend it first"
             )
         )
-    law, states = branch.look()
-    return law, float(torch.logsumexp(branch.logits[0].double(), -1)), states
+    return branch.logits[0]
 
 
 def _check(branch: Branch, token: int, law: Tensor) -> None:
