@@ -159,6 +159,7 @@ def test_the_command_prints_the_threshold(
     ("text", "message"),
     [
         (json.dumps(SOLUTION) + "\n{", "line 2: no JSON"),
+        ('{"prompt": "a\u2028b", "solution": "c"}\n{', "line 2: no JSON"),
         ('{"prompt": "a"}', 'line 1: needs the texts "prompt" and "solution"'),
         ("[1]", "line 1: needs"),
         ("\n", "holds no solution"),

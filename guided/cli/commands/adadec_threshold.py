@@ -10,6 +10,8 @@ from typing import Any
 from guided.cli.reading import name, read
 from guided.errors import InputError
 
+_KEYS = ("prompt", "solution")
+
 
 def add(commands: Any) -> None:
     """Adds the command."""
@@ -53,21 +55,18 @@ def _learn(options: argparse.Namespace) -> int:
 
 def _solutions(text: str, where: str) -> list[tuple[str, str]]:
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines: a prompt may hold line separators that JSON leaves as they are.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{where}, line {number}: no JSON ({error.msg})") from error
-        pair = [record.get(key) for key in ("prompt", "solution")] if _is_object(record) else []
-        if len(pair) != 2 or not all(isinstance(each, str) for each in pair):
+        texts = [record.get(key) for key in _KEYS] if isinstance(record, dict) else [None]
+        if not all(isinstance(each, str) for each in texts):
             raise InputError(f'{where}, line {number}: needs the texts "prompt" and "solution"')
-        found.append((pair[0], pair[1]))
+        found.append((texts[0], texts[1]))
     if not found:
         raise InputError(f"{where} holds no solution")
     return found
-
-
-def _is_object(record: Any) -> bool:
-    return isinstance(record, dict)
