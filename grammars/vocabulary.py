@@ -211,18 +211,19 @@ class Vocabulary:
     @cached_property
     def tries(self) -> TokenTries:
         """The tokens in tries by slice, for the mask walk."""
-        groups: list[list[tuple[bytes, int]]] = [
-            [] for _ in range(1 + N_CHARSETS * len(SLICE_LENGTHS))
-        ]
-        for token, data in enumerate(self._grammar_bytes):
-            if data is not None:
-                groups[_slice_of(data)].append((data, token))
-        return _build_tries(groups, self.size, self.stop_ids)
+        spelled = {t: data for t, data in enumerate(self._grammar_bytes) if data is not None}
+        groups: list[list[int]] = [[] for _ in range(1 + N_CHARSETS * len(SLICE_LENGTHS))]
+        for token in sorted(spelled, key=spelled.__getitem__):
+            groups[_slice_of(spelled[token])].append(token)
+        sorted_groups = [([spelled[token] for token in group], group) for group in groups]
+        return _build_tries(sorted_groups, self.size, self.stop_ids)
 
     @cached_property
     def whole_trie(self) -> TokenTries:
         """All tokens in one trie (duplicates keep the first spelling's id)."""
-        return _build_tries([list(self.spellings.items())], self.size, self.stop_ids)
+        texts = sorted(self.spellings)
+        ids = [self.spellings[text] for text in texts]
+        return _build_tries([(texts, ids)], self.size, self.stop_ids)
 
 
 def _slice_of(data: bytes) -> int:
@@ -247,19 +248,19 @@ def _slice_of(data: bytes) -> int:
 
 
 def _build_tries(
-    groups: list[list[tuple[bytes, int]]], size: int, stop_ids: frozenset[int]
+    groups: Sequence[tuple[Sequence[bytes], Sequence[int]]], size: int, stop_ids: frozenset[int]
 ) -> TokenTries:
-    total = sum(len(data) for group in groups for data, _ in group)
+    """The tries of groups of sorted texts with their ids."""
+    total = sum(sum(map(len, texts)) for texts, _ in groups)
     node = np.empty((total, 4), np.int32)
     next_same = np.full(size, -1, np.int32)
     first = np.zeros(len(groups) + 1, np.int32)
     masks = np.zeros((len(groups), (size + 31) // 32), np.int32)
     at = 0
-    for k, group in enumerate(groups):
-        group.sort()
-        ids = np.array([token for _, token in group], np.int64)
-        data = np.frombuffer(b"".join(item for item, _ in group), np.uint8)
-        ends = np.cumsum(np.array([len(item) for item, _ in group], np.int64), dtype=np.int64)
+    for k, (texts, tokens) in enumerate(groups):
+        ids = np.array(tokens, np.int64)
+        data = np.frombuffer(b"".join(texts), np.uint8)
+        ends = np.cumsum(np.array(list(map(len, texts)), np.int64))
         count = build_trie(data, ends, ids, node[at:], next_same)
         node[at : at + count, SKIP] += at
         np.bitwise_or.at(
