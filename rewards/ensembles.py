@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from guided.errors import InputError, RewardError
 from guided.rewards.protocol import Continuation, Reward
-from guided.rewards.scorer import Aggregation, aggregation, as_reward, as_steps
+from guided.rewards.scorer import (
+    Aggregation,
+    aggregation,
+    as_reward,
+    as_steps,
+    check_count,
+    name_of,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,14 +24,14 @@ if TYPE_CHECKING:
     from guided.model import Prompt
 
 
-class Combinable:
+class Combinable(ABC):
     """A reward that `0.7 * a + 0.3 * b`, `a - b` and `a * b` make new rewards of."""
 
+    @abstractmethod
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[Continuation]
     ) -> Sequence[Tensor | Sequence[float] | float]:
         """See `Reward.score`."""
-        raise NotImplementedError
 
     def __add__(self, other: Any) -> Weighted:
         return Weighted([*_terms(self), *_terms(other)])
@@ -82,8 +90,7 @@ class _Ensemble(Combinable):
         columns, self.last_tokens = [], [0] * len(prompts)
         for reward in self.rewards:
             made = reward.score(prompts, continuations)
-            if not hasattr(made, "__len__") or len(made) != len(prompts):
-                raise RewardError(f"{_name(reward)} gave {made!r} for {len(prompts)} continuations")
+            check_count(_name(reward), made, len(prompts))
             columns.append([as_steps(each) for each in made])
             for at, count in enumerate(getattr(reward, "last_tokens", None) or ()):
                 self.last_tokens[at] += count
@@ -101,9 +108,9 @@ class _Ensemble(Combinable):
             )
         return [self.combine(step) for step in zip(*scores, strict=True)]
 
+    @abstractmethod
     def combine(self, scores: Sequence[float]) -> float:
         """One score of those of all rewards."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(_name, self.rewards))})"
@@ -176,12 +183,13 @@ class Aggregated(_Ensemble):
         super().__init__([reward])
         self._aggregate: Callable[[Sequence[float]], float] = aggregation(how)
 
+    def combine(self, scores: Sequence[float]) -> float:
+        """One score of those of all steps."""
+        return float(self._aggregate(scores))
+
     def _combined(self, scores: Sequence[Sequence[float]]) -> list[float]:
-        return [float(self._aggregate(scores[0]))]
+        return [self.combine(scores[0])]
 
 
 def _name(reward: Any) -> str:
-    function = getattr(reward, "function", None)
-    return getattr(function, "__name__", None) or (
-        repr(reward) if isinstance(reward, _Ensemble) else type(reward).__name__
-    )
+    return repr(reward) if isinstance(reward, _Ensemble) else name_of(reward)

@@ -5,6 +5,7 @@ Their published code is not needed, and not run: it was written for older caches
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from transformers import Qwen2Config, Qwen2Model, Qwen2PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
 
-class _Qwen2Scores(Qwen2PreTrainedModel):
+class _Qwen2Scores(Qwen2PreTrainedModel, ABC):
     """Qwen2 with a head at every token."""
 
     config_class = Qwen2Config
@@ -21,8 +22,9 @@ class _Qwen2Scores(Qwen2PreTrainedModel):
         super().__init__(config)
         self.model = Qwen2Model(config)
 
+    @abstractmethod
     def head(self, hidden: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Outputs `[n, tokens, width]` of hidden states."""
 
     def forward(self, input_ids: Tensor, **given: Any) -> TokenClassifierOutput:
         """Outputs `[n, tokens, width]` of the head as `logits`."""

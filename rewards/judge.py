@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from guided.rows import make_rows
 
 #: A text with {question} and {answer}, or a function of prompt and answer that makes the prompt.
 Ask = str | Callable[[Prompt, str], Prompt]
+Tokens = tuple[int, ...]
 
 YES_OR_NO = (
     "Question:\n{question}\n\nProposed answer:\n{answer}\n\n"
@@ -81,8 +83,8 @@ class Judge(_Asking):
     """The mean value of a verdict, by the model's own law over the verdicts it may give next.
 
     Nothing is written: with the default verdicts the score is P(yes) against P(no), from one pass
-    over the question. With `{"1": 1, "2": 2, …}` it is an expected grade (as in G-Eval, arXiv
-    2303.16634).
+    over the question if each verdict is one token; every other beginning of a verdict takes one
+    more. With `{"1": 1, "2": 2, …}` it is an expected grade (as in G-Eval, arXiv 2303.16634).
 
     Args:
         model: a `guided.Model`.
@@ -115,8 +117,12 @@ class Judge(_Asking):
         self.delimiter = delimiter
         self.values = torch.tensor(list(verdicts.values()), dtype=torch.float64)
         self._spelled = self._spell(list(verdicts))
+        #: What may be written of verdicts before their last tokens.
+        self._begun = dict.fromkeys(
+            verdict[:at] for verdict in self._spelled for at in range(len(verdict))
+        )
 
-    def _spell(self, verdicts: Sequence[str]) -> list[tuple[int, ...]]:
+    def _spell(self, verdicts: Sequence[str]) -> list[Tokens]:
         vocabulary = self.model.vocabulary
         stop = min(vocabulary.stop_ids, default=None)
         spelled = []
@@ -135,21 +141,24 @@ class Judge(_Asking):
         """The score of every continuation, or of each of its steps."""
         began = time.perf_counter()
         asked = [
-            [self.model.encode(self.ask(prompt, text)) for text in self._texts(continuation.text)]
+            [
+                tuple(self.model.encode(self.ask(prompt, text)))
+                for text in self._texts(continuation.text)
+            ]
             for prompt, continuation in zip(prompts, continuations, strict=True)
         ]
-        contexts = dict.fromkeys(
-            (*ids, *verdict[:at])
+        contexts = [
+            dict.fromkeys((*ids, *begun) for ids in questions for begun in self._begun)
             for questions in asked
-            for ids in questions
-            for verdict in self._spelled
-            for at in range(len(verdict))
-        )
-        laws, costs = self._laws(list(contexts))
-        scores = [[self._value(tuple(ids), laws) for ids in questions] for questions in asked]
-        tokens = [self._cost([tuple(ids) for ids in questions], costs) for questions in asked]
+        ]
+        laws = self._laws(list(dict.fromkeys(chain.from_iterable(contexts))))
+        # What several read counts for the first.
+        unread, tokens = set(laws), list[int]()
+        for own in contexts:
+            tokens.append(sum(len(context) for context in own if context in unread))
+            unread -= own.keys()
         self._count(began, tokens)
-        return scores
+        return [[self._value(ids, laws) for ids in questions] for questions in asked]
 
     def _texts(self, text: str) -> list[str]:
         """What is asked about: the text up to the end of each step, or the whole."""
@@ -160,22 +169,19 @@ class Judge(_Asking):
             ends.append(len(text))
         return [text[:end] for end in ends]
 
-    def _laws(
-        self, contexts: Sequence[tuple[int, ...]]
-    ) -> tuple[dict[tuple[int, ...], torch.Tensor], dict[tuple[int, ...], int]]:
-        """The law of the next token after each context, in logarithms; and what it has cost."""
-        laws, costs = {}, {}
+    def _laws(self, contexts: Sequence[Tokens]) -> dict[Tokens, torch.Tensor]:
+        """The law of the next token after each context, in logarithms."""
+        laws = {}
         for at in range(0, len(contexts), self.batch_size):
             chunk = contexts[at : at + self.batch_size]
             decoder = Decoder(self.model.network, self.model.vocabulary)
             branches = decoder.open(chunk)
             for context, branch in zip(chunk, branches, strict=True):
                 laws[context] = branch.law().cpu()
-                costs[context] = len(context)
             decoder.close(branches)
-        return laws, costs
+        return laws
 
-    def _value(self, ids: tuple[int, ...], laws: Mapping[tuple[int, ...], torch.Tensor]) -> float:
+    def _value(self, ids: Tokens, laws: Mapping[Tokens, torch.Tensor]) -> float:
         chances = [
             sum(
                 float(laws[(*ids, *verdict[:at])][token])
@@ -185,15 +191,6 @@ class Judge(_Asking):
         ]  # fmt: skip
         weights = torch.tensor(chances, dtype=torch.float64).softmax(-1)
         return float(weights @ self.values)
-
-    def _cost(self, questions: Sequence[tuple[int, ...]], costs: dict[tuple[int, ...], int]) -> int:
-        """Positions read for these questions; what others have read before counts there."""
-        return sum(
-            costs.pop((*ids, *verdict[:at]), 0)
-            for ids in questions
-            for verdict in self._spelled
-            for at in range(len(verdict))
-        )
 
 
 class Grader(_Asking):

@@ -47,7 +47,7 @@ class Layout(Protocol):
 
 def token_of(tokenizer: Any, text: str, what: str) -> int:
     """The id of the one token that spells `text`; ModelError if it is not one token."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = ids_of(tokenizer, text)
     if len(ids) != 1:
         raise ModelError(
             f"the tokenizer spells {what} {text!r} with {len(ids)} tokens, not one; is it the "

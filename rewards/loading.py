@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from importlib import import_module
 from typing import Any
 
 import torch
 
-from guided.errors import ModelError
+from guided.errors import InputError, ModelError
+from guided.rewards.rotary import repair_rotary
 
 #: Keyword arguments that also say which tokenizer and configuration are meant.
 _SHARED = ("revision", "trust_remote_code", "token", "subfolder", "cache_dir", "local_files_only")
 
 
-def _token_classification() -> Any:
-    from transformers import AutoModelForTokenClassification
-
-    return AutoModelForTokenClassification
-
-
-def _sequence_classification() -> Any:
-    from transformers import AutoModelForSequenceClassification
-
-    return AutoModelForSequenceClassification
-
-
-def _causal_lm() -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM
-
-
-def _qwen_steps() -> Any:
-    from guided.rewards.heads import Qwen2StepScores
-
-    return Qwen2StepScores
-
-
-def _value_head() -> Any:
-    from guided.rewards.heads import Qwen2ValueHead
-
-    return Qwen2ValueHead
-
-
-#: What loads a model, by the name that formats use.
-LOADERS: dict[str, Callable[[], Any]] = {
-    "token_classification": _token_classification,
-    "sequence_classification": _sequence_classification,
-    "causal_lm": _causal_lm,
-    "qwen_steps": _qwen_steps,
-    "value_head": _value_head,
+#: Module and class that load a model, by the name that formats use.
+LOADERS = {
+    "token_classification": ("transformers", "AutoModelForTokenClassification"),
+    "sequence_classification": ("transformers", "AutoModelForSequenceClassification"),
+    "causal_lm": ("transformers", "AutoModelForCausalLM"),
+    "qwen_steps": ("guided.rewards.heads", "Qwen2StepScores"),
+    "value_head": ("guided.rewards.heads", "Qwen2ValueHead"),
 }
 
 
@@ -71,11 +43,12 @@ def load_model(path_or_id: str, loader: str, **hf_kwargs: Any) -> Any:
     Raises:
         ModelError: it cannot be found or loaded, or weights of it are missing.
     """
+    module, name = LOADERS[loader]
     on_gpu = torch.cuda.is_available()
     placed = "device_map" in hf_kwargs
     hf_kwargs.setdefault("dtype", "auto" if on_gpu or placed else torch.float32)
     try:
-        model, facts = LOADERS[loader]().from_pretrained(
+        model, facts = getattr(import_module(module), name).from_pretrained(
             path_or_id, output_loading_info=True, **hf_kwargs
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -96,6 +69,32 @@ def load_tokenizer(path_or_id: str, **hf_kwargs: Any) -> Any:
         return AutoTokenizer.from_pretrained(path_or_id, **_shared(hf_kwargs))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load the tokenizer of {path_or_id!r}: {error}") from error
+
+
+def check_given(hf_model: Any, tokenizer: Any, hf_kwargs: dict[str, Any]) -> None:
+    """Raises InputError unless a caller has given a model that can be used as it is."""
+    if hf_kwargs:
+        raise InputError(f"{', '.join(hf_kwargs)}: arguments for loading, but a model was given")
+    if getattr(hf_model, "config", None) is None or not callable(hf_model):
+        raise InputError(f"a path, an id or a Hugging Face model, not {hf_model!r}")
+    if tokenizer is None:
+        raise InputError("a model that is loaded already needs tokenizer=")
+
+
+def prepared(hf_model: Any, kind: str) -> Any:
+    """The model, ready to score; warns the caller's caller of rotary buffers that were not loaded.
+
+    Raises:
+        ModelError: they cannot be computed again.
+    """
+    if repaired := repair_rotary(hf_model):
+        warnings.warn(
+            f"rotary frequencies of the {kind} reward model ({repaired[0]}, …) were not loaded; "
+            "they have been computed again from its configuration",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return hf_model.eval()
 
 
 def _shared(hf_kwargs: dict[str, Any]) -> dict[str, Any]:

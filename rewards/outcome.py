@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,10 +14,9 @@ from guided.decoding.network import context_length
 from guided.errors import InputError, RewardError
 from guided.model import Prompt
 from guided.rewards.ensembles import Combinable
-from guided.rewards.loading import load_model, load_tokenizer
+from guided.rewards.loading import check_given, load_model, load_tokenizer, prepared
 from guided.rewards.prompts import conversation
 from guided.rewards.protocol import Continuation, RewardUsage
-from guided.rewards.rotary import repair_rotary
 
 #: Makes the text that the model reads of a prompt and a continuation.
 Template = Callable[[Prompt, str], str]
@@ -63,28 +61,22 @@ class OutcomeModel(Combinable):
             path = os.fspath(path_or_model)
             tokenizer = tokenizer or load_tokenizer(path, **hf_kwargs)
             path_or_model = load_model(path, "sequence_classification", **hf_kwargs)
-        elif hf_kwargs:
-            raise InputError(f"{', '.join(hf_kwargs)}: for loading, but a model was given")
-        if tokenizer is None:
-            raise InputError("a model that is loaded already needs tokenizer=")
+        else:
+            check_given(path_or_model, tokenizer, hf_kwargs)
         if template is None and getattr(tokenizer, "chat_template", None) is None:
             raise InputError(
                 "the tokenizer has no chat template; give template=, a function of prompt and "
                 "answer that makes the text which the model reads"
             )
-        self.hf_model, self.tokenizer, self.batch_size = path_or_model.eval(), tokenizer, batch_size
+        self.hf_model = prepared(path_or_model, "outcome")
+        self.tokenizer, self.batch_size = tokenizer, batch_size
         self.label = _label(self.hf_model.config, label)
         self.usage = RewardUsage()
         self.last_tokens: list[int] = []
         self._template = template
         self._context = context_length(self.hf_model)
-        if repaired := repair_rotary(self.hf_model):
-            warnings.warn(
-                f"rotary frequencies of the outcome model ({repaired[0]}, …) were not loaded; "
-                "they have been computed again from its configuration",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        config = self.hf_model.config
+        self._config = config.get_text_config() if hasattr(config, "get_text_config") else config
 
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[Continuation]
@@ -133,14 +125,12 @@ class OutcomeModel(Combinable):
         ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
         device = getattr(self.hf_model, "device", "cpu")
-        config = self.hf_model.config
-        text_config = config.get_text_config() if hasattr(config, "get_text_config") else config
-        before = text_config.pad_token_id
+        before = self._config.pad_token_id
         try:
-            text_config.pad_token_id = pad
+            self._config.pad_token_id = pad
             made = self.hf_model(input_ids=ids.to(device), attention_mask=mask.to(device))
         finally:
-            text_config.pad_token_id = before
+            self._config.pad_token_id = before
         outputs: Tensor = made.logits
         return outputs
 
@@ -150,12 +140,10 @@ class OutcomeModel(Combinable):
         Classifiers look for the last token that is no padding. Where the model has no padding
         token that is meant to be the last one, so that it must not occur in any of the rows.
         """
-        config = self.hf_model.config
-        text_config = config.get_text_config() if hasattr(config, "get_text_config") else config
-        if (pad := text_config.pad_token_id) is not None:
+        if (pad := self._config.pad_token_id) is not None:
             return int(pad)
         used = set().union(*rows)
-        return next(token for token in range(text_config.vocab_size) if token not in used)
+        return next(token for token in range(self._config.vocab_size) if token not in used)
 
     def _read(self, outputs: Tensor) -> Tensor:
         if self.label is None:

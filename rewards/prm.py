@@ -17,12 +17,17 @@ from guided.model import Prompt
 from guided.rewards.ensembles import Combinable
 from guided.rewards.formats import ProcessFormat, format_of
 from guided.rewards.layouts import Written
-from guided.rewards.loading import load_config, load_model, load_tokenizer
+from guided.rewards.loading import (
+    check_given,
+    load_config,
+    load_model,
+    load_tokenizer,
+    prepared,
+)
 from guided.rewards.prompts import question_of
 from guided.rewards.protocol import Continuation, RewardUsage
-from guided.rewards.rotary import repair_rotary
 from guided.rewards.step_model import StepModel
-from guided.rewards.step_readers import CachedReader, PlainReader, StepReader
+from guided.rewards.step_readers import CachedReader, PlainReader
 
 #: Question and steps that a model has to tell apart to be of use.
 _SAMPLES = (
@@ -83,7 +88,6 @@ class PRM(Combinable):
         if batch_size < 1 or cache_limit < 0:
             raise InputError("batch_size must be at least 1, and cache_limit a number of bytes")
         hf_model, self.tokenizer, self.format = _load(path_or_model, preset, tokenizer, hf_kwargs)
-        self.hf_model = hf_model.eval()
         self.delimiter = self.format.delimiter if delimiter is None else delimiter
         if not self.delimiter:
             raise InputError("a delimiter needs at least one character")
@@ -92,13 +96,13 @@ class PRM(Combinable):
         self.last_tokens: list[int] = []
         self._question = question
         self._context = context_length(hf_model)
-        _repair(hf_model)
+        self.hf_model = prepared(hf_model, "process")
         # Padding is masked, so that any token will do; models often lack one of their own.
         pad = self.tokenizer.pad_token_id
         model = StepModel(hf_model, 0 if pad is None else pad)
         given = (model, self.format.readout, self.tokenizer, batch_size)
-        self._plain: StepReader = PlainReader(*given)
-        self._reader: StepReader = self._plain
+        self._plain = PlainReader(*given)
+        self._reader: PlainReader | CachedReader = self._plain
         if cache is not False:
             self._reader = CachedReader(*given, limit=cache_limit)
         if check:
@@ -170,7 +174,7 @@ class PRM(Combinable):
         if trouble := self._cache_trouble(self._reader, texts, scores):
             if must_cache:
                 raise ModelError(f"{trouble}; give cache=False")
-            warnings.warn(f"{trouble}; scoring goes on without", RuntimeWarning, stacklevel=4)
+            warnings.warn(f"{trouble}; scoring goes on without", RuntimeWarning, stacklevel=3)
             self._reader = self._plain
             return
         self._reader.clear()
@@ -204,22 +208,7 @@ def _load(
         form = format_of(preset, path, load_config(path, **hf_kwargs))
         hf_model = load_model(path, form.loader, **hf_kwargs)
         return hf_model, tokenizer or load_tokenizer(path, **hf_kwargs), form
-    if hf_kwargs:
-        raise InputError(f"{', '.join(hf_kwargs)}: arguments for loading, but a model was given")
-    config = getattr(path_or_model, "config", None)
-    if config is None or not callable(path_or_model):
-        raise InputError(f"a path, an id or a Hugging Face model, not {path_or_model!r}")
-    if tokenizer is None:
-        raise InputError("a model that is loaded already needs tokenizer=")
+    check_given(path_or_model, tokenizer, hf_kwargs)
+    config = path_or_model.config
     name = str(getattr(config, "_name_or_path", "") or "")
     return path_or_model, tokenizer, format_of(preset, name, config)
-
-
-def _repair(hf_model: Any) -> None:
-    if repaired := repair_rotary(hf_model):
-        warnings.warn(
-            f"rotary frequencies of the process reward model ({repaired[0]}, …) were not loaded; "
-            "they have been computed again from its configuration",
-            RuntimeWarning,
-            stacklevel=4,
-        )

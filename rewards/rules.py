@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -26,9 +27,9 @@ class _Rule(Combinable):
         """One score for every continuation, from 0 to 1."""
         return [self.of(p, c) for p, c in zip(prompts, continuations, strict=True)]
 
+    @abstractmethod
     def of(self, prompt: Prompt, continuation: Continuation) -> float:
         """The score of one continuation."""
-        raise NotImplementedError
 
 
 class Keywords(_Rule):
@@ -55,13 +56,12 @@ class Keywords(_Rule):
     ) -> None:
         self.ignore_case, self.inflections = ignore_case, inflections
         self.whole_words = whole_words
-        self._words = words
-        self._patterns = [] if callable(words) else self._compiled(words)
+        self._words = words if callable(words) else self._compiled(words)
 
-    def _compiled(self, words: Sequence[str]) -> list[re.Pattern[str]]:
+    def _compiled(self, words: Sequence[str]) -> list[tuple[str, re.Pattern[str]]]:
         if isinstance(words, str) or not words or not all(word.strip() for word in words):
             raise InputError(f"keywords must be a non-empty list of words, not {words!r}")
-        return [self._pattern(word.strip()) for word in words]
+        return [(word, self._pattern(word.strip())) for word in words]
 
     def _pattern(self, word: str) -> re.Pattern[str]:
         forms = [word]
@@ -74,17 +74,16 @@ class Keywords(_Rule):
 
     def missing(self, text: str, prompt: Prompt = "") -> list[str]:
         """The keywords that do not stand in a text."""
-        words = self._words(prompt) if callable(self._words) else self._words
-        patterns = self._compiled(words) if callable(self._words) else self._patterns
-        return [
-            word
-            for word, pattern in zip(words, patterns, strict=True)
-            if pattern.search(text) is None
-        ]
+        return [word for word, pattern in self._required(prompt) if not pattern.search(text)]
 
     def of(self, prompt: Prompt, continuation: Continuation) -> float:
-        words = self._words(prompt) if callable(self._words) else self._words
-        return 1.0 - len(self.missing(continuation.text, prompt)) / len(words)
+        found = [
+            pattern.search(continuation.text) is not None for _, pattern in self._required(prompt)
+        ]
+        return sum(found) / len(found)
+
+    def _required(self, prompt: Prompt) -> list[tuple[str, re.Pattern[str]]]:
+        return self._compiled(self._words(prompt)) if callable(self._words) else self._words
 
 
 class Length(_Rule):

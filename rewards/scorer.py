@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch import Tensor
-
 from guided.errors import InputError, RewardError
 from guided.rewards.protocol import Continuation, Reward, RewardUsage
 
@@ -54,8 +52,8 @@ class Scorer:
     Args:
         reward: a `Reward`, or any function of a prompt and a text that gives a number, or a list
             of numbers for the steps.
-        aggregate: how the scores of steps become one. `min` by default: reading only the last
-            step is worse than chance on models whose labels stop at the first error.
+        aggregate: how the scores of steps become one. `min` by default: the last step alone says
+            little where a model has not learned what comes after an error.
         batch_size: most continuations in one call of the reward.
 
     Attributes:
@@ -120,7 +118,7 @@ class Scorer:
     ) -> tuple[list[Score], Sequence[int]]:
         """Scores, and the positions that reward models have computed for each."""
         began = time.perf_counter()
-        name = type(self.reward).__name__
+        name = name_of(self.reward)
         try:
             made = self.reward.score([p for p, _ in pairs], [c for _, c in pairs])
         except RewardError:
@@ -129,9 +127,7 @@ class Scorer:
             raise RewardError(f"{name} raised {type(error).__name__}: {error}", error) from error
         finally:
             self.usage.seconds += time.perf_counter() - began
-        if not isinstance(made, Sequence | Tensor) or len(made) != len(pairs):
-            found = f"{len(made)} scores" if isinstance(made, Sequence | Tensor) else repr(made)
-            raise RewardError(f"{name} gave {found} for {len(pairs)} continuations")
+        check_count(name, made, len(pairs))
         tokens = getattr(self.reward, "last_tokens", None) or [0] * len(pairs)
         self.usage.passes += len(pairs)
         self.usage.tokens += sum(tokens)
@@ -151,19 +147,32 @@ class Scorer:
         return Score(float(self._aggregate(steps)), steps)
 
 
+def check_count(name: str, made: Any, count: int) -> None:
+    """Raises RewardError unless a reward gave a sequence or tensor of `count` entries."""
+    is_many = isinstance(made, Sequence) or _is_tensor(made)
+    if not is_many or len(made) != count:
+        found = f"{len(made)} scores" if is_many else repr(made)
+        raise RewardError(f"{name} gave {found} for {count} continuations")
+
+
 def as_steps(made: Any) -> tuple[float, ...]:
     """The scores that a reward gave for one continuation, as numbers.
 
     Raises:
         TypeError, ValueError: they are none.
     """
-    if isinstance(made, Tensor):
+    if _is_tensor(made):
         made = made.detach().double().cpu().reshape(-1).tolist()
     if isinstance(made, str | bytes) or made is None:
         raise TypeError("no number")
     if hasattr(made, "__iter__"):
         return tuple(float(each) for each in made)
     return (float(made),)
+
+
+def _is_tensor(made: Any) -> bool:
+    """Whether it is a tensor; torch is not imported for those who have none."""
+    return hasattr(made, "detach")
 
 
 def _key(prompt: Prompt, continuation: Continuation) -> tuple[Any, str, bool]:
@@ -179,6 +188,12 @@ class _Function:
 
     def score(self, prompts: Sequence[Prompt], continuations: Sequence[Continuation]) -> list[Any]:
         return [self.function(p, c.text) for p, c in zip(prompts, continuations, strict=True)]
+
+
+def name_of(reward: Any) -> str:
+    """What error messages call a reward."""
+    function = getattr(reward, "function", reward)
+    return getattr(function, "__name__", None) or type(function).__name__
 
 
 def as_reward(reward: Any) -> Reward:

@@ -43,16 +43,12 @@ class StepModel:
         self._head = get_head() if get_head is not None else None
 
     @torch.no_grad()
-    def outputs(self, parts: Sequence[Part]) -> tuple[Tensor, list[Layers]]:
-        """Outputs `[reads, width]` row after row, and the new keys and values of every row."""
-        return self._run(parts, keep=True)
+    def outputs(self, parts: Sequence[Part], keep: bool = True) -> tuple[Tensor, list[Layers]]:
+        """Outputs `[reads, width]` row after row, and the new keys and values of every row.
 
-    @torch.no_grad()
-    def plain_outputs(self, parts: Sequence[Part]) -> Tensor:
-        """Outputs `[reads, width]` row after row, of rows without a past; nothing is kept."""
-        return self._run(parts, keep=False)[0]
-
-    def _run(self, parts: Sequence[Part], keep: bool) -> tuple[Tensor, list[Layers]]:
+        Args:
+            keep: False: no cache is used, and no keys and values come back; rows have no past.
+        """
         longest = max(len(part.tokens) for part in parts)
         before = max(part.length for part in parts)
         ids = torch.full((len(parts), longest), self.pad)

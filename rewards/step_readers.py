@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from guided.rewards.layouts import Written
 from guided.rewards.prefix_tree import PrefixTree, Stretch
@@ -15,14 +15,6 @@ from guided.rewards.step_model import Layers, Part, StepModel
 WORTH = 32
 
 
-class StepReader(Protocol):
-    """Scores steps."""
-
-    def read(self, texts: Sequence[Written]) -> tuple[list[list[float]], list[int]]:
-        """For every text the scores of its steps, and the positions computed for it."""
-        ...
-
-
 class PlainReader:
     """Computes every text from its beginning."""
 
@@ -31,13 +23,14 @@ class PlainReader:
         self.batch_size = batch_size
 
     def read(self, texts: Sequence[Written]) -> tuple[list[list[float]], list[int]]:
+        """For every text the scores of its steps, and the positions computed for it."""
         scores: dict[int, list[float]] = {}
         # Texts of similar length together, so that little is padded.
         order = sorted(range(len(texts)), key=lambda number: len(texts[number].tokens))
         for at in range(0, len(order), self.batch_size):
             chosen = order[at : at + self.batch_size]
             parts = [Part(texts[number].tokens, texts[number].reads) for number in chosen]
-            outputs = self.model.plain_outputs(parts)
+            outputs, _ = self.model.outputs(parts, keep=False)
             values = iter(self.readout.read(outputs, self.tokenizer).tolist())
             for number in chosen:
                 scores[number] = [next(values) for _ in texts[number].reads]
@@ -49,20 +42,13 @@ class CachedReader:
 
     Args:
         limit: most bytes of keys and values that stay after a call.
-        worth: see `WORTH`.
     """
 
     def __init__(
-        self,
-        model: StepModel,
-        readout: Readout,
-        tokenizer: Any,
-        batch_size: int,
-        limit: int,
-        worth: int = WORTH,
+        self, model: StepModel, readout: Readout, tokenizer: Any, batch_size: int, limit: int
     ) -> None:
         self.model, self.readout, self.tokenizer = model, readout, tokenizer
-        self.batch_size, self.limit, self.worth = batch_size, limit, worth
+        self.batch_size, self.limit, self.worth = batch_size, limit, WORTH
         self.tree = PrefixTree()
 
     def clear(self) -> None:
@@ -70,6 +56,7 @@ class CachedReader:
         self.tree = PrefixTree()
 
     def read(self, texts: Sequence[Written]) -> tuple[list[list[float]], list[int]]:
+        """See `PlainReader.read`."""
         for text in texts:
             self.tree.add(text.tokens)
         paths = [self.tree.path(text.tokens) for text in texts]

@@ -78,8 +78,8 @@ class ControlledDecoding(Search):
     def _block(self, problem: Problem, node: Node, count: int) -> Plan[Node]:
         """The best of some blocks after a node."""
         children = problem.fork(node, count, keep_stream=True)
-        starts = {id(child.branch): child.start for child in children}
-        yield from grow(children, Tokens(self.block).until(problem.decoder.vocabulary, starts))
+        branches = [child.branch for child in children]
+        yield from grow(children, problem.until(branches, Tokens(self.block)))
         scores = yield from weigh(children)
         values = [score.value for score in scores]
         best = children[values.index(max(values))]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from guided.decoding import Branch
 from guided.errors import InputError
-from guided.search.effects import Plan, grow
+from guided.search.effects import Plan, Until, grow
 from guided.search.node import Node
 from guided.search.problem import Problem
 from guided.search.search import Search
@@ -62,7 +62,7 @@ class FirstFinish(Search):
             self._choose(problem, nodes)
         yield from problem.round(nodes, lengths=[len(node.tokens) for node in nodes])
 
-    def _until(self, problem: Problem, nodes: Sequence[Node]) -> Callable[[Branch], bool] | None:
+    def _until(self, problem: Problem, nodes: Sequence[Node]) -> Until | None:
         """Whether a branch is as long as the last of the finishers, so that it comes too late."""
         if self.order == "longest":
             return None

@@ -138,7 +138,7 @@ class MHPower(Search):
         branch = problem.cut(old, cut, states[cut])
         yield from grow_branches([branch], _recorded(states, end))
         ratio = log_acceptance(Ends.of(branch, cut), Ends.of(old, cut), self.alpha, self.exact)
-        if math.log(max(problem.uniform(Purpose.ACCEPT, *number), 1e-300)) >= ratio:
+        if problem.uniform(Purpose.ACCEPT, *number) >= math.exp(ratio):
             problem.close([branch])
             return 0
         problem.offers.clear()

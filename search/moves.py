@@ -67,7 +67,7 @@ class ResampleMove:
             new = yield from self._ratios(problem, proposals, stage)
             for n, proposal, ratio in zip(open_ended, proposals, new, strict=True):
                 point = problem.uniform(Purpose.ACCEPT, stage.number, step, moving[n])
-                if math.log(max(point, 1e-300)) < log_acceptance(ratio, ratios[n]):
+                if point < math.exp(log_acceptance(ratio, ratios[n])):
                     after[moving[n]], ratios[n] = proposal, ratio
         return after
 

@@ -8,7 +8,7 @@ from guided.decoding import Branch
 from guided.rewards.scorer import Score
 
 #: How a branch ends that has ended by itself.
-_ENDS = frozenset({"stop", "complete", "budget", "stop_string"})
+ENDS = frozenset({"stop", "complete", "budget", "stop_string"})
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +59,7 @@ class Node:
     @property
     def is_complete(self) -> bool:
         """Whether the text has ended by itself, not at a limit of tokens."""
-        return self.branch.finish_reason in _ENDS
+        return self.branch.finish_reason in ENDS
 
     @property
     def log_p(self) -> float:

@@ -9,8 +9,6 @@ from typing import ClassVar
 import numpy as np
 
 from guided.errors import InputError
-from guided.model import Model
-from guided.rewards.scorer import Scorer
 from guided.search.effects import Plan
 from guided.search.particles import Particle, ParticleSystem, Population, check_particles
 from guided.search.potential import Form, Potential
@@ -68,10 +66,6 @@ class ParticleFilter(Search):
             raise InputError(f"sweeps must be at least 1, not {self.sweeps}")
         if self.sweeps > 1 and (self.resampling != "multinomial" or self.n < 2):
             raise InputError('sweeps need resampling="multinomial" and at least 2 particles')
-
-    def check(self, model: Model, scorer: Scorer | None) -> None:
-        super().check(model, scorer)
-        check_rule(self.select, scorer)
 
     def plan(self, problem: Problem) -> Plan[None]:
         potential = Potential(self.form, self.strength, telescoping=False)

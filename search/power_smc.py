@@ -102,7 +102,8 @@ class PowerSMC(Search):
 
     def check(self, model: Model, scorer: Scorer | None) -> None:
         super().check(model, scorer)
-        check_rule(self.select, scorer)
+        if self.select == "reward" and scorer is None:
+            raise InputError('select="reward" needs a reward; pass reward=')
 
     def controls(self, row: Row) -> Sequence[Control]:
         exponents = Exponents(self.alpha, self.ramp, self.stages)

@@ -8,7 +8,6 @@ from typing import Any
 
 from guided.alternatives import token_details
 from guided.controls.pipeline import States
-from guided.controls.token_index import token_index
 from guided.decoding import Branch, Decoder
 from guided.decoding.rng import Purpose, fold, uniform
 from guided.errors import InputError
@@ -17,10 +16,10 @@ from guided.rewards.protocol import Continuation
 from guided.rewards.scorer import Scorer
 from guided.rows import Row
 from guided.search.budget import Ledger
-from guided.search.effects import Plan, Round
-from guided.search.node import Node
+from guided.search.effects import Plan, Round, Until
+from guided.search.node import ENDS, Node
 from guided.search.results import SearchResult
-from guided.search.segmenter import Segmenter, Until
+from guided.search.segmenter import Segmenter
 from guided.trace import Trace
 
 
@@ -135,22 +134,24 @@ class Problem:
 
     # --- what nodes say
 
-    def until(self, branches: Sequence[Branch]) -> Until:
-        """Whether a branch has come to the end of a segment that begins where it is now."""
+    def until(self, branches: Sequence[Branch], segmenter: Segmenter | None = None) -> Until:
+        """Whether a branch has come to the end of a segment that begins where it is now.
+
+        Args:
+            segmenter: another one than the search's own.
+        """
         starts = {id(branch): len(branch.tokens) for branch in branches}
-        return self.segmenter.until(self.decoder.vocabulary, starts)
+        return (segmenter or self.segmenter).until(self.decoder.vocabulary, starts)
 
     def continuation(self, text: Node | Branch) -> Continuation:
         """What a reward is shown of a node or branch."""
         branch = text.branch if isinstance(text, Node) else text
-        is_complete = Node(branch, None, -1).is_complete
-        return Continuation(self.text(text), tuple(branch.tokens), is_complete)
+        return Continuation(self.text(text), tuple(branch.tokens), branch.finish_reason in ENDS)
 
     def text(self, text: Node | Branch) -> str:
         """The text of a node or branch without the prompt."""
         branch = text.branch if isinstance(text, Node) else text
-        table = token_index(self.decoder.vocabulary).texts
-        pieces = [table[token] for token in branch.tokens]
+        pieces = self.row.pieces(branch.tokens)
         return self.row.text(pieces, branch.finish_reason).decode(errors="replace")
 
     def need_reward(self) -> Scorer:
@@ -212,15 +213,24 @@ class Problem:
             )
 
     def record_node(self, node: Node) -> None:
-        """Writes a node, whose segment is whole, to the trace, if it is not there yet."""
-        if self.trace is None or node.id in self._recorded:
+        """Writes a node, whose segment is whole, to the trace, if it is not there yet.
+
+        Those before it come first.
+        """
+        if self.trace is None:
             return
-        self._recorded.add(node.id)
-        if node.parent is not None:
-            self.record_node(node.parent)
+        new: list[Node] = []
+        at: Node | None = node
+        while at is not None and at.id not in self._recorded:
+            new.append(at)
+            self._recorded.add(at.id)
+            at = at.parent
+        for each in reversed(new):
+            self._write_node(each)
+
+    def _write_node(self, node: Node) -> None:
         branch, start = node.branch, node.start
-        table = token_index(self.decoder.vocabulary).texts
-        text = b"".join(table[token] for token in node.segment).decode(errors="replace")
+        text = b"".join(self.row.pieces(node.segment)).decode(errors="replace")
         self._write(
             "node",
             id=node.id,

@@ -9,8 +9,6 @@ from typing import ClassVar
 from guided.controls.protocol import Control
 from guided.decoding import Branch
 from guided.errors import InputError
-from guided.model import Model
-from guided.rewards.scorer import Scorer
 from guided.rows import Row
 from guided.search.effects import Plan, Until, weigh
 from guided.search.moves import ResampleMove
@@ -161,10 +159,6 @@ class SMC(Search):
         """That of the base."""
         return 1 / self.alpha
 
-    def check(self, model: Model, scorer: Scorer | None) -> None:
-        super().check(model, scorer)
-        check_rule(self.select, scorer)
-
     def controls(self, row: Row) -> Sequence[Control]:
         if self.base != "tempered":
             return row.controls
@@ -207,7 +201,4 @@ class SMC(Search):
         return RewardTarget(base, self.alpha, plain.potential, rollouts)
 
     def _blocks(self, problem: Problem, branches: Sequence[Branch]) -> Until:
-        if self.block is None:
-            return problem.until(branches)
-        starts = {id(branch): len(branch.tokens) for branch in branches}
-        return Tokens(self.block).until(problem.decoder.vocabulary, starts)
+        return problem.until(branches, None if self.block is None else Tokens(self.block))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,8 +10,7 @@ from guided.controls.token_index import token_index
 from guided.decoding import Branch
 from guided.errors import InputError
 from guided.grammars.vocabulary import Vocabulary
-
-Until = Callable[[Branch], bool]
+from guided.search.effects import Until
 
 
 class Segmenter(Protocol):

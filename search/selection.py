@@ -9,7 +9,6 @@ import numpy as np
 
 from guided.decoding.rng import Purpose
 from guided.errors import InputError
-from guided.rewards.scorer import Scorer
 from guided.search.effects import Plan, weigh
 from guided.search.node import Node
 from guided.search.particles import Population
@@ -24,19 +23,14 @@ Rule = Literal["sample", "reward", "weight", "majority", "weighted_majority", "s
 _NAMES: tuple[str, ...] = get_args(Rule)
 
 
-def check_rule(rule: str, *scorer: Scorer | None) -> None:
-    """Refuses a rule that cannot work.
-
-    Args:
-        scorer: the reward, once it is known whether there is one.
+def check_rule(rule: str) -> None:
+    """Refuses an unknown rule.
 
     Raises:
-        InputError: it is unknown, or asks for a reward that is missing.
+        InputError: it is none of those above.
     """
     if rule not in _NAMES:
         raise InputError(f"select={rule!r} is unknown; give one of {', '.join(_NAMES)}")
-    if rule == "reward" and None in scorer:
-        raise InputError('select="reward" needs a reward; pass reward=')
 
 
 def select(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from guided.errors import InputError
 from guided.model import Prompt
@@ -28,12 +27,8 @@ def adapted(prompt: Prompt, start: str | Callable[[Prompt], Prompt] | None) -> P
     *before, last = prompt
     if not isinstance(last.get("content"), str):
         raise InputError("an instruction can only be put to a message whose content is text")
-    return [*before, _with_content(last, _filled(start, last["content"]))]
+    return [*before, {**last, "content": _filled(start, last["content"])}]
 
 
 def _filled(start: str, text: str) -> str:
     return start.replace("{prompt}", text) if "{prompt}" in start else start + text
-
-
-def _with_content(message: Mapping[str, Any], content: str) -> Mapping[str, Any]:
-    return {**message, "content": content}

@@ -15,6 +15,7 @@ from guided.search.effects import Plan
 from guided.search.problem import Problem
 from guided.search.rollout_values import Estimate, RolloutValues
 from guided.search.search import Search
+from guided.search.session import scorer_of
 from guided.search.tilting import Selection, Tilt, check_selection, decode
 
 
@@ -83,9 +84,7 @@ class TransferQ(Search):
         # Greedy rollouts of one candidate are all alike.
         object.__setattr__(self, "needs_draws", self.rollouts > 1)
         if self.baseline_reward is not None:
-            given = self.baseline_reward
-            scorer = given if isinstance(given, Scorer) else Scorer(given)
-            object.__setattr__(self, "_scorer", scorer)
+            object.__setattr__(self, "_scorer", scorer_of(self.baseline_reward))
 
     def _check_numbers(self) -> None:
         if not (self.alpha >= 0 and not math.isnan(self.alpha)):

@@ -113,16 +113,14 @@ def answer_of(problem: Problem, node: Node, answer: Answer | None) -> str | None
         return found if found is None else str(found)
     if problem.row.output.schema is None:
         return final_answer(text)
-    return _value(problem, node)
+    return _value(problem, node, text)
 
 
-def _value(problem: Problem, node: Node) -> str | None:
+def _value(problem: Problem, node: Node, text: str) -> str | None:
     """A structured output as canonical JSON; its text where it is none."""
-    branch = node.branch
-    text = problem.text(node)
-    pieces = problem.row.pieces(branch.tokens)
-    begin, _ = problem.row.body(branch.tokens, pieces, text.encode())
-    body = text.encode()[begin:].decode(errors="replace")
+    tokens, data = node.branch.tokens, text.encode()
+    begin, _ = problem.row.body(tokens, problem.row.pieces(tokens), data)
+    body = data[begin:].decode(errors="replace")
     try:
         return json.dumps(json.loads(body), sort_keys=True)
     except json.JSONDecodeError:

@@ -24,7 +24,7 @@ LONGEST = 200
 def answer(model: Any, prompt: list[int]) -> list[int]:
     """What the model says greedily after a prompt, `<eos>` included."""
     ids = torch.tensor([prompt])
-    made = model.generate(
+    made: list[int] = model.generate(
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=LONGEST, do_sample=False
     )[0, len(prompt) :].tolist()
     return made[: made.index(EOS) + 1] if EOS in made else made

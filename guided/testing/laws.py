@@ -12,15 +12,11 @@ from guided.controls.protocol import Context, Control
 from guided.errors import BudgetError
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.mask_apply import unpack_masks
+from guided.testing.holding import hold
 
 if TYPE_CHECKING:
     from guided.grammars.grammar import Grammar
     from guided.grammars.states import GrammarState
-
-
-def _hold(condition: bool, law: str, *where: object) -> None:
-    if not condition:
-        raise AssertionError(f"{law}: {', '.join(map(repr, where))}")
 
 
 def allowed_tokens(mask: Any, width: int) -> set[int]:
@@ -46,19 +42,19 @@ def check_grammar_laws(
     """
     for sample in accepted:
         text = sample.encode() if isinstance(sample, str) else sample
-        _hold(grammar.accepts(text), "a sample of the language is accepted", text)
+        hold(grammar.accepts(text), "a sample of the language is accepted", text)
         for spelling in _spellings(vocabulary, text):
             state = grammar.start(vocabulary)
             count = state.accept_many(spelling)
-            _hold(count == len(spelling), "accept_many takes a whole sample", text, count)
+            hold(count == len(spelling), "accept_many takes a whole sample", text, count)
             _walk(grammar, vocabulary, spelling, budgets)
     for sample in rejected:
         text = sample.encode() if isinstance(sample, str) else sample
-        _hold(not grammar.accepts(text), "a text outside of the language is refused", text)
+        hold(not grammar.accepts(text), "a text outside of the language is refused", text)
         for spelling in _spellings(vocabulary, text):
             whole = [*spelling, min(vocabulary.stop_ids)]
             count = grammar.start(vocabulary).accept_many(whole)
-            _hold(count < len(whole), "no spelling of a refused text ends", text)
+            hold(count < len(whole), "no spelling of a refused text ends", text)
 
 
 def _spellings(vocabulary: Vocabulary, text: bytes) -> list[list[int]]:
@@ -76,16 +72,16 @@ def _walk(
     for position, token in enumerate([*spelling, min(vocabulary.stop_ids)]):
         _check_state(grammar, state, seen, budgets)
         rest = spelling[position:]
-        _hold(state.accept_many(rest) == len(rest), "accept_many agrees with advance", position)
+        hold(state.accept_many(rest) == len(rest), "accept_many agrees with advance", position)
         after = state.advance(token)
-        _hold(after is not None, "a token on the way to a sample is allowed", position, token)
+        hold(after is not None, "a token on the way to a sample is allowed", position, token)
         if after is None:
             return
         seen += vocabulary.decode([token])
         state = after
-    _hold(state.is_finished, "a stop token finishes", seen)
+    hold(state.is_finished, "a stop token finishes", seen)
     allowed = allowed_tokens(state.mask(), vocabulary.size)
-    _hold(allowed == set(vocabulary.stop_ids), "a finished state allows stop tokens only", allowed)
+    hold(allowed == set(vocabulary.stop_ids), "a finished state allows stop tokens only", allowed)
 
 
 def _check_state(
@@ -97,15 +93,15 @@ def _check_state(
     allowed = allowed_tokens(mask, width)
     tried = {token: state.advance(token) for token in range(width)}
     taken = {token for token, after in tried.items() if after is not None}
-    _hold(allowed == taken, "the mask is what advance allows", seen, allowed ^ taken)
+    hold(allowed == taken, "the mask is what advance allows", seen, allowed ^ taken)
     single = {token for token in range(width) if state.accepts(token)}
-    _hold(allowed == single, "accepts agrees with the mask", seen, allowed ^ single)
+    hold(allowed == single, "accepts agrees with the mask", seen, allowed ^ single)
     stops = allowed & vocabulary.stop_ids
     wanted = vocabulary.stop_ids if state.is_accepting else frozenset()
-    _hold(stops == wanted, "stop ids are allowed exactly where accepting", seen)
-    _hold(bool(allowed), "no state is a dead end", seen)
+    hold(stops == wanted, "stop ids are allowed exactly where accepting", seen)
+    hold(bool(allowed), "no state is a dead end", seen)
     unchanged = state.key == key and (state.mask() == mask).all()
-    _hold(bool(unchanged), "advancing leaves the old state intact", seen)
+    hold(bool(unchanged), "advancing leaves the old state intact", seen)
     _check_completion(grammar, state, seen)
     for budget in budgets:
         _check_budget(state, tried, allowed, budget, seen)
@@ -113,15 +109,15 @@ def _check_state(
 
 def _check_completion(grammar: Grammar, state: GrammarState, seen: bytes) -> None:
     tokens = state.completion()
-    _hold(state.bound == len(tokens) + 1, "bound counts the completion and a stop", seen)
+    hold(state.bound == len(tokens) + 1, "bound counts the completion and a stop", seen)
     text = state.vocabulary.decode(tokens)
     end: GrammarState | None = state
     for token in tokens:
         end = end.advance(token) if end is not None else None
-    _hold(end is not None and end.is_accepting, "a completion is accepted", seen, tokens)
+    hold(end is not None and end.is_accepting, "a completion is accepted", seen, tokens)
     if not state.vocabulary.specials:
-        _hold(grammar.accepts(seen + text), "text and completion are in the language", seen, text)
-        _hold(text.startswith(state.forced()), "a completion begins with the forced bytes", seen)
+        hold(grammar.accepts(seen + text), "text and completion are in the language", seen, text)
+        hold(text.startswith(state.forced()), "a completion begins with the forced bytes", seen)
 
 
 def _check_budget(
@@ -132,25 +128,25 @@ def _check_budget(
     seen: bytes,
 ) -> None:
     within = _within(state, budget)
-    _hold(within <= allowed, "mask_within is part of the mask", seen, budget)
+    hold(within <= allowed, "mask_within is part of the mask", seen, budget)
     single = {token for token in tried if state.accepts_within(token, budget)}
     fitting = {t for t, after in tried.items() if after is not None and after.fits(budget - 1)}
-    _hold(within == fitting, "fits agrees with mask_within", seen, budget, within ^ fitting)
-    _hold(within == single, "accepts_within agrees with mask_within", seen, budget, within ^ single)
+    hold(within == fitting, "fits agrees with mask_within", seen, budget, within ^ fitting)
+    hold(within == single, "accepts_within agrees with mask_within", seen, budget, within ^ single)
     for token in within:
         after = tried[token]
         is_over = after is None or after.is_finished
         fits = budget >= 1 if is_over or after is None else bool(_within(after, budget - 1))
-        _hold(fits, "what mask_within allows can be completed in time", seen, token, budget)
+        hold(fits, "what mask_within allows can be completed in time", seen, token, budget)
     if state.bound <= budget:
-        _hold(bool(within), "mask_within is not empty where a completion fits", seen, budget)
+        hold(bool(within), "mask_within is not empty where a completion fits", seen, budget)
 
 
 def _within(state: GrammarState, budget: int) -> set[int]:
     try:
         return allowed_tokens(state.mask_within(budget), state.vocabulary.size)
     except BudgetError as error:
-        _hold(error.needed == state.bound, "a budget error says what suffices", budget)
+        hold(error.needed == state.bound, "a budget error says what suffices", budget)
         return set()
 
 
@@ -184,10 +180,10 @@ def check_control_laws(
                     state = control.step(state, sequence[length])
     for (prefix, state, logits), law in zip(nodes, laws, strict=True):
         again = _apply(control, [logits], [state])[0]
-        _hold(torch.equal(again, law), "stepping leaves older states intact", prefix)
+        hold(torch.equal(again, law), "stepping leaves older states intact", prefix)
     batch = _apply(control, [node[2] for node in nodes], [node[1] for node in nodes])
     for (prefix, _, _), law, row_law in zip(nodes, laws, batch, strict=True):
-        _hold(
+        hold(
             torch.allclose(law.exp(), row_law.exp(), rtol=1e-12, atol=0),
             "a batch of nodes gets the laws of single nodes",
             prefix,
@@ -216,7 +212,7 @@ def _check_repeated(
                 _apply(control, [logits], [second])
                 second = control.step(second, token)
             again = _apply(control, [logits], [second])[0]
-            _hold(torch.equal(law, again), "the law depends on the prefix alone", prompt, sequence)
+            hold(torch.equal(law, again), "the law depends on the prefix alone", prompt, sequence)
 
 
 def _apply(control: Control, logits: Sequence[Tensor], states: Sequence[Any]) -> Tensor:

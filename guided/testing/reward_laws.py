@@ -9,6 +9,7 @@ from dataclasses import replace
 from guided.model import Prompt
 from guided.rewards.protocol import Continuation, Reward
 from guided.rewards.scorer import as_steps
+from guided.testing.holding import hold
 
 Scores = tuple[float, ...]
 
@@ -35,15 +36,15 @@ def check_reward_laws(
     pairs = list(zip(prompts, continuations, strict=True))
     together = _scores(reward, pairs)
     for (_, continuation), scores in zip(pairs, together, strict=True):
-        _hold(bool(scores), "every continuation has a score", continuation)
-        _hold(all(map(math.isfinite, scores)), "scores are finite", continuation, scores)
+        hold(bool(scores), "every continuation has a score", continuation)
+        hold(all(map(math.isfinite, scores)), "scores are finite", continuation, scores)
     for pair, scores in zip(pairs, together, strict=True):
         (alone,) = _scores(reward, [pair])
         _same(alone, scores, tolerance, "scores do not depend on the batch", pair[1])
     backwards = _scores(reward, pairs[::-1])[::-1]
     for pair, scores, again in zip(pairs, together, backwards, strict=True):
         _same(again, scores, tolerance, "scores do not depend on the order", pair[1])
-    _hold(len(reward.score([], [])) == 0, "nothing asked, nothing answered")
+    hold(len(reward.score([], [])) == 0, "nothing asked, nothing answered")
     if causal:
         for pair, scores in zip(pairs, together, strict=True):
             _check_prefixes(reward, pair, scores, tolerance)
@@ -53,7 +54,7 @@ def _check_prefixes(
     reward: Reward, pair: tuple[Prompt, Continuation], scores: Scores, tolerance: float
 ) -> None:
     delimiter = getattr(reward, "delimiter", None)
-    _hold(bool(delimiter), "a causal process reward says what ends a step")
+    hold(bool(delimiter), "a causal process reward says what ends a step")
     prompt, whole = pair
     end = 0
     while delimiter and (found := whole.text.find(delimiter, end)) >= 0:
@@ -63,13 +64,13 @@ def _check_prefixes(
             return
         (before,) = _scores(reward, [(prompt, begun)])
         law = "what a text goes on with changes no earlier score"
-        _hold(len(before) <= len(scores), law, whole, before, scores)
+        hold(len(before) <= len(scores), law, whole, before, scores)
         _same(before, scores[: len(before)], tolerance, law, begun)
 
 
 def _scores(reward: Reward, pairs: Sequence[tuple[Prompt, Continuation]]) -> list[Scores]:
     made = reward.score([prompt for prompt, _ in pairs], [text for _, text in pairs])
-    _hold(len(made) == len(pairs), "one entry for each continuation", len(made), len(pairs))
+    hold(len(made) == len(pairs), "one entry for each continuation", len(made), len(pairs))
     return [as_steps(each) for each in made]
 
 
@@ -78,9 +79,4 @@ def _same(one: Scores, other: Scores, tolerance: float, law: str, *where: object
         math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
         for a, b in zip(one, other, strict=True)
     )
-    _hold(close, law, *where, one, other)
-
-
-def _hold(condition: bool, law: str, *where: object) -> None:
-    if not condition:
-        raise AssertionError(f"{law}: {', '.join(map(repr, where))}")
+    hold(close, law, *where, one, other)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
 from guided.search.results import SearchResult
+from guided.testing.holding import hold
 
 Tokens = tuple[int, ...]
 
@@ -34,9 +35,9 @@ def check_properly_weighted(
     runs = [(math.exp(result.log_z or 0.0), _weights(result)) for result in results]
     for scale, weights in runs:
         outside = set(weights) - set(target)
-        assert not outside, f"weight on {outside}, which the target does not hold"
-        assert scale > 0, "no estimate of the normalising constant"
-        assert abs(sum(weights.values()) - 1) < 1e-9, "the weights do not add up to 1"
+        hold(not outside, "no weight on texts that the target does not hold", outside)
+        hold(scale > 0, "there is an estimate of the normalising constant", scale)
+        hold(abs(sum(weights.values()) - 1) < 1e-9, "the weights add up to 1", weights)
     _check_mean([scale for scale, _ in runs], total, sigmas, "the normalising constant")
     for tokens, value in target.items():
         if value >= share * total:
@@ -55,6 +56,7 @@ def _weights(result: SearchResult) -> dict[Tokens, float]:
 def _check_mean(values: Sequence[float], expected: float, sigmas: float, what: str) -> None:
     error = stdev(values) / len(values) ** 0.5
     found = mean(values)
-    assert abs(found - expected) <= sigmas * error + 1e-9 * abs(expected), (
-        f"{what}: {found:.6g} on average of {len(values)} runs (± {error:.2g}), not {expected:.6g}"
+    hold(
+        abs(found - expected) <= sigmas * error + 1e-9 * abs(expected),
+        f"{what}: {found:.6g} on average of {len(values)} runs (± {error:.2g}), not {expected:.6g}",
     )

@@ -12,12 +12,8 @@ from guided.search.budget import Budget
 from guided.search.effects import Round
 from guided.search.results import SearchResult
 from guided.search.search import Search
+from guided.testing.holding import hold
 from guided.trace import Trace
-
-
-def _hold(condition: bool, law: str, *where: object) -> None:
-    if not condition:
-        raise AssertionError(f"{law}: {', '.join(map(repr, where))}")
 
 
 def check_search_laws(
@@ -48,12 +44,12 @@ def check_search_laws(
     run = _Runs(search, model, reward, options)
     whole = [run(prompt) for prompt in prompts]
     for prompt, result in zip(prompts, whole, strict=True):
-        _hold(_told(run(prompt)) == _told(result), "equal seeds give equal results", prompt)
-        _hold(_told(run(prompt, draft=None)) == _told(result), "guesses change nothing", prompt)
+        hold(_told(run(prompt)) == _told(result), "equal seeds give equal results", prompt)
+        hold(_told(run(prompt, draft=None)) == _told(result), "guesses change nothing", prompt)
         _check_result(prompt, result)
     together = search.run(model, list(prompts), reward, **options)
     for prompt, result, alone in zip(prompts, together, whole, strict=True):
-        _hold(_told(result) == _told(alone), "other prompts beside it change nothing", prompt)
+        hold(_told(result) == _told(alone), "other prompts beside it change nothing", prompt)
     for prompt, result in zip(prompts, whole, strict=True):
         _check_budgets(run, prompt, result, most_at_once)
     _check_rounds(run, prompts[0], whole[0])
@@ -81,12 +77,12 @@ def _told(result: SearchResult) -> tuple[Any, ...]:
 
 
 def _check_result(prompt: str, result: SearchResult) -> None:
-    _hold(result.stopped is None, "a search without a budget comes to its end", prompt)
-    _hold(all(count >= 0 for count in result.spent.values()), "counts are not negative", prompt)
+    hold(result.stopped is None, "a search without a budget comes to its end", prompt)
+    hold(all(count >= 0 for count in result.spent.values()), "counts are not negative", prompt)
     for each in result.candidates:
-        _hold(each.result.finish_reason != "cut", "candidates are complete", prompt)
+        hold(each.result.finish_reason != "cut", "candidates are complete", prompt)
     drawn = len(result.best.tokens)
-    _hold(result.spent["tokens"] >= drawn, "the tokens of the result are counted", prompt)
+    hold(result.spent["tokens"] >= drawn, "the tokens of the result are counted", prompt)
 
 
 def _check_budgets(run: _Runs, prompt: str, whole: SearchResult, most: int) -> None:
@@ -95,11 +91,11 @@ def _check_budgets(run: _Runs, prompt: str, whole: SearchResult, most: int) -> N
     for limit in sorted({1, tokens // 2, tokens - 1} - {0, -1}):
         result = run(prompt, budget=Budget(tokens=limit))
         spent = result.spent["tokens"]
-        _hold(spent < limit + most, "a budget of tokens holds", prompt, limit, spent)
-        _hold(
+        hold(spent < limit + most, "a budget of tokens holds", prompt, limit, spent)
+        hold(
             result.stopped in ("tokens", None), "the reason is named", prompt, limit, result.stopped
         )
-        _hold(
+        hold(
             result.stopped is not None or spent <= limit,
             "a search over its budget says so",
             prompt,
@@ -108,8 +104,8 @@ def _check_budgets(run: _Runs, prompt: str, whole: SearchResult, most: int) -> N
     if whole.spent["rounds"] > 1:
         result = run(prompt, budget=Budget(rounds=1))
         counted = result.stopped == "rounds" and result.spent["rounds"] == 1
-        _hold(counted, "a budget of rounds holds", prompt, result.stopped)
-    _hold(
+        hold(counted, "a budget of rounds holds", prompt, result.stopped)
+    hold(
         run(prompt, budget=Budget(seconds=1e-9)).stopped in ("seconds", None),
         "a budget of time ends the search",
         prompt,
@@ -121,17 +117,17 @@ def _check_rounds(run: _Runs, prompt: str, whole: SearchResult) -> None:
     trace = Trace()
     events = list(run.search.iterate(run.model, prompt, run.reward, trace=trace, **run.options))
     rounds = [event for event in events if isinstance(event, Round)]
-    _hold(len(rounds) == whole.spent["rounds"], "every round is shown", len(rounds))
-    _hold([r.number for r in rounds] == list(range(1, len(rounds) + 1)), "rounds count from 1")
+    hold(len(rounds) == whole.spent["rounds"], "every round is shown", len(rounds))
+    hold([r.number for r in rounds] == list(range(1, len(rounds) + 1)), "rounds count from 1")
     last = events[-1]
     if not isinstance(last, SearchResult):
         raise AssertionError("the result comes last")
-    _hold(_told(last) == _told(whole), "iterating and tracing change nothing", prompt)
+    hold(_told(last) == _told(whole), "iterating and tracing change nothing", prompt)
     kinds = [record["kind"] for record in trace.records]
-    _hold(kinds[:2] == ["run", "problem"] and kinds[-1] == "result", "a trace has its form", kinds)
+    hold(kinds[:2] == ["run", "problem"] and kinds[-1] == "result", "a trace has its form", kinds)
     known = {record["id"] for record in trace.records if record["kind"] == "node"}
     parents = {record["parent"] for record in trace.records if record["kind"] == "node"}
-    _hold(parents - {None} <= known, "a trace has the parents of its nodes", parents - known)
+    hold(parents - {None} <= known, "a trace has the parents of its nodes", parents - known)
 
 
 def _check_interrupt(run: _Runs, prompt: str) -> None:
@@ -150,18 +146,22 @@ def _check_interrupt(run: _Runs, prompt: str) -> None:
     finally:
         hook.remove()
     if passes > 2:
-        _hold(result.stopped == "interrupt", "Ctrl-C gives the best so far", result.stopped)
+        hold(result.stopped == "interrupt", "Ctrl-C gives the best so far", result.stopped)
 
 
 def _check_failing_reward(run: _Runs, prompt: str) -> None:
+    asked = False
+
     def fails(prompt: str, text: str) -> float:
+        nonlocal asked
+        asked = True
         raise ZeroDivisionError("no score")
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         result = run(prompt, fails)
-    if result.spent["reward_passes"] or result.stopped is None:
+    if not asked:
         return
-    _hold(result.stopped == "reward", "a reward that fails ends the search", result.stopped)
-    _hold(result.error is not None, "the error of the reward is kept")
-    _hold(any("no score" in str(each.message) for each in told), "the error is shown")
+    hold(result.stopped == "reward", "a reward that fails ends the search", result.stopped)
+    hold(result.error is not None, "the error of the reward is kept")
+    hold(any("no score" in str(each.message) for each in told), "the error is shown")

@@ -138,6 +138,24 @@ def test_what_cannot_work_is_refused() -> None:
         (Matches("a") + _Short()).score(["?"] * 2, TEXTS[:2])
 
 
+def test_errors_name_the_reward() -> None:
+    def broken(prompt: str, text: str) -> float:
+        raise ValueError("no")
+
+    with pytest.raises(RewardError, match=r"^broken raised ValueError: no"):
+        Scorer(broken).score(["?"], TEXTS[:1])
+    with pytest.raises(RewardError, match=r"^_Short gave 1 scores for 2 continuations"):
+        Scorer(_Short()).score(["?"] * 2, TEXTS[:2])
+
+
+def test_a_reward_that_lacks_its_method_cannot_be_made() -> None:
+    class Nothing(Combinable):
+        pass
+
+    with pytest.raises(TypeError, match="score"):
+        Nothing()  # type: ignore[abstract]
+
+
 class _Short(Combinable):
     def score(self, prompts, continuations):
         return [1.0]

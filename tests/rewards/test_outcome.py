@@ -70,8 +70,9 @@ def test_frequencies_that_were_not_loaded_are_computed_again(build: Any, tokeniz
     model = build(LlamaForSequenceClassification, labels=1)
     wanted = OutcomeModel(model, tokenizer=tokenizer).score(PROMPTS, TEXTS)
     model.model.rotary_emb.inv_freq.zero_()
-    with pytest.warns(RuntimeWarning, match="rotary frequencies"):
+    with pytest.warns(RuntimeWarning, match="rotary frequencies") as caught:
         repaired = OutcomeModel(model, tokenizer=tokenizer)
+    assert caught[0].filename == __file__
     assert repaired.score(PROMPTS, TEXTS) == pytest.approx(wanted, abs=1e-6)
 
 
@@ -96,6 +97,10 @@ def test_what_cannot_work_is_refused(ranker: Any, tokenizer: Any) -> None:
         OutcomeModel(ranker, tokenizer=bare)
     with pytest.raises(InputError, match="tokenizer="):
         OutcomeModel(ranker)
+    with pytest.raises(InputError, match="arguments for loading"):
+        OutcomeModel(ranker, tokenizer=tokenizer, dtype="float32")
+    with pytest.raises(InputError, match="Hugging Face model"):
+        OutcomeModel(7, tokenizer=tokenizer)
     with pytest.raises(InputError, match="one output"):
         OutcomeModel(ranker, tokenizer=tokenizer, label="good")
     with pytest.raises(RewardError, match="exceed the 512"):

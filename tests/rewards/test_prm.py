@@ -140,8 +140,9 @@ def test_frequencies_that_were_not_loaded_are_computed_again(build: Any, tokeniz
     for wrong in (0.0, float("nan"), 7e3):
         model = build(LlamaForTokenClassification)
         model.model.rotary_emb.inv_freq.fill_(wrong)
-        with pytest.warns(RuntimeWarning, match="rotary frequencies .* were not loaded"):
+        with pytest.warns(RuntimeWarning, match="rotary frequencies .* were not loaded") as caught:
             prm = PRM(model, "trl", tokenizer=tokenizer)
+        assert caught[0].filename == __file__
         (scores,) = prm.score(["Why?"], [Continuation("a\nb")])
         assert scores == pytest.approx(wanted[0], abs=1e-6)
     assert repair_rotary(right) == []
@@ -194,8 +195,9 @@ class _Forgetful(LlamaForTokenClassification):
 
 def test_a_cache_that_does_not_work_is_found_out(build: Any, tokenizer: Any) -> None:
     model = build(_Forgetful)
-    with pytest.warns(RuntimeWarning, match="goes on without"):
+    with pytest.warns(RuntimeWarning, match="goes on without") as caught:
         prm = PRM(model, "trl", tokenizer=tokenizer)
+    assert caught[0].filename == __file__
     assert not prm.is_cached
     with pytest.raises(ModelError, match="cache=False"):
         PRM(model, "trl", tokenizer=tokenizer, cache=True)
@@ -264,6 +266,12 @@ def test_the_question_and_the_delimiter_can_be_told(models: Models, tokenizer: A
     assert prm.score(["Q: 1?"], [Continuation("a;b;c")])[0] == pytest.approx(
         plain.score(["1?"], [Continuation("a\nb\nc")])[0]
     )
+
+
+def test_blank_steps_are_left_out(models: Models, tokenizer: Any) -> None:
+    prm = PRM(models("trl"), "trl", tokenizer=tokenizer)
+    assert prm.steps("\na\n \n\nb") == ["a", "b"]
+    assert prm.steps("\n\n") == [""]
 
 
 def test_a_model_without_a_pad_token_is_read_like_one_with(build: Any, tokenizer: Any) -> None:

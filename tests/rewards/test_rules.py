@@ -42,9 +42,15 @@ def test_case_and_boundaries_are_options() -> None:
 
 
 def test_keywords_may_depend_on_the_prompt() -> None:
-    reward = Keywords(lambda prompt: str(prompt).split(","))
-    made = reward.score(["cat,dog", "fish"], [Continuation("a cat")] * 2)
+    asked = []
+
+    def words(prompt: object) -> list[str]:
+        asked.append(prompt)
+        return str(prompt).split(",")
+
+    made = Keywords(words).score(["cat,dog", "fish"], [Continuation("a cat")] * 2)
     assert made == [0.5, 0.0]
+    assert asked == ["cat,dog", "fish"]
     with pytest.raises(InputError, match="keywords"):
         Keywords(lambda prompt: []).score(["x"], [Continuation("y")])
 

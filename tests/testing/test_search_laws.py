@@ -1,12 +1,13 @@
 """The laws of searches: methods that obey them pass, those that break one are told which."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
 
 from guided.decoding.rng import fold
-from guided.errors import InputError
+from guided.errors import InputError, RewardError
 from guided.search import (
     DVTS,
     AStar,
@@ -79,6 +80,9 @@ class Broken(Search):
             problem.ledger.tokens = 0
         if self.mistake == "rounds":
             problem.ledger.rounds += 1
+        if self.mistake == "reward" and problem.scorer is not None:
+            with suppress(RewardError):
+                problem.scorer.costed([problem.prompt], [problem.continuation(nodes[0])])
         yield from problem.round(nodes)
 
 
@@ -88,13 +92,14 @@ class Broken(Search):
         ("memory", "equal seeds"),
         ("tokens", "tokens of the result are counted"),
         ("rounds", "round"),
+        ("reward", "a reward that fails"),
     ],
 )
 def test_a_broken_law_is_named(mistake: str, law: str) -> None:
     model = table_model(4, seed=3, spread=1.5, horizon=9)
-    check_search_laws(Broken(), model, PROMPTS, **OPTIONS)
+    check_search_laws(Broken(), model, PROMPTS, drawn, **OPTIONS)
     with pytest.raises(AssertionError, match=law):
-        check_search_laws(Broken(mistake), model, PROMPTS, **OPTIONS)
+        check_search_laws(Broken(mistake), model, PROMPTS, drawn, **OPTIONS)
 
 
 def test_one_prompt_is_not_enough() -> None:

@@ -10,8 +10,6 @@ from typing import Any
 from guided.cli.reading import name, read
 from guided.errors import InputError
 
-_KEYS = ("prompt", "solution")
-
 
 def add(commands: Any) -> None:
     """Adds the command."""
@@ -63,10 +61,11 @@ def _solutions(text: str, where: str) -> list[tuple[str, str]]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{where}, line {number}: no JSON ({error.msg})") from error
-        texts = [record.get(key) for key in _KEYS] if isinstance(record, dict) else [None]
-        if not all(isinstance(each, str) for each in texts):
+        fields = record if isinstance(record, dict) else {}
+        prompt, solution = fields.get("prompt"), fields.get("solution")
+        if not (isinstance(prompt, str) and isinstance(solution, str)):
             raise InputError(f'{where}, line {number}: needs the texts "prompt" and "solution"')
-        found.append((texts[0], texts[1]))
+        found.append((prompt, solution))
     if not found:
         raise InputError(f"{where} holds no solution")
     return found
