@@ -14,7 +14,8 @@ from guided.errors import VocabularyError
 from guided.grammars.likely import likely_texts
 from guided.grammars.memo import Parser
 from guided.grammars.spacing import Spacing
-from guided.grammars.vocabulary import SLICE_LENGTHS, Vocabulary
+from guided.grammars.token_tries import SLICE_LENGTHS
+from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.masking import (
     clamp_config,
     compute_mask,

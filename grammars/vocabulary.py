@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from guided.errors import VocabularyError
+from guided.grammars import disk_cache
 from guided.grammars.ir import special_bytes
 from guided.grammars.token_bytes import tokenizer_bytes
-from guided.kernels.trie import SKIP, build_trie, index_roots, longest_token
+from guided.grammars.token_tries import FORMAT, TokenTries, build_tries, kept_tries, sliced_tries
+from guided.kernels.trie import longest_token
 
-#: No token longer than this (in bytes) may stand in a slice; longer ones are always walked.
-SLICE_LENGTHS = (6, 12, 64)
-#: Characters of a slice, from the smallest class to the widest: word characters, printable ASCII
-#: that a JSON string may hold as it is, the same with non-ASCII code points.
-N_CHARSETS = 3
-
-_WORD = re.compile(rb"[A-Za-z0-9_]+\Z")
-_PLAIN = re.compile(rb"[ !#-\[\]-~]+\Z")
-_TEXT = re.compile(rb"[ !#-\[\]-~\x80-\xff]+\Z")
-
-
-class TokenTries(NamedTuple):
-    """All tokens in disjoint tries, one after the other in flat arrays.
-
-    Trie k spans rows `first[k]` to `first[k + 1]` of `node` (see kernels.trie); `root[k]` indexes
-    its first bytes. Trie 0 holds the tokens of no slice. Trie
-    `1 + 3 * charset + j` holds the tokens over that charset (and no smaller one) with a length of
-    at most `SLICE_LENGTHS[j]` characters; `slice_masks` has a packed mask of each.
-    """
-
-    first: NDArray[np.int32]
-    root: NDArray[np.int32]
-    node: NDArray[np.int32]
-    next_same: NDArray[np.int32]
-    slice_masks: NDArray[np.int32]
-    stop_ids: NDArray[np.int32]
+#: Tries of vocabularies with as many tokens take longer to make than to read from disk.
+_LARGE = 1 << 14
 
 
 class Vocabulary:
@@ -210,66 +186,24 @@ class Vocabulary:
 
     @cached_property
     def tries(self) -> TokenTries:
-        """The tokens in tries by slice, for the mask walk."""
+        """The tokens in tries by slice, for the mask walk; kept on disk where there are many."""
+        if self.size < _LARGE:
+            return self._make_tries()
+        name = f"tries-{FORMAT}-{self.key}"
+        tries = kept_tries(disk_cache.load(name), self.size)
+        if tries is None:
+            tries = self._make_tries()
+            disk_cache.save(name, tries._asdict())
+        return tries
+
+    def _make_tries(self) -> TokenTries:
         spelled = {t: data for t, data in enumerate(self._grammar_bytes) if data is not None}
-        groups: list[list[int]] = [[] for _ in range(1 + N_CHARSETS * len(SLICE_LENGTHS))]
-        for token in sorted(spelled, key=spelled.__getitem__):
-            groups[_slice_of(spelled[token])].append(token)
-        sorted_groups = [([spelled[token] for token in group], group) for group in groups]
-        return _build_tries(sorted_groups, self.size, self.stop_ids)
+        ids = sorted(spelled, key=spelled.__getitem__)
+        return sliced_tries([spelled[token] for token in ids], ids, self.size, self.stop_ids)
 
     @cached_property
     def whole_trie(self) -> TokenTries:
         """All tokens in one trie (duplicates keep the first spelling's id)."""
         texts = sorted(self.spellings)
         ids = [self.spellings[text] for text in texts]
-        return _build_tries([(texts, ids)], self.size, self.stop_ids)
-
-
-def _slice_of(data: bytes) -> int:
-    """Index of the trie that holds a token with these bytes."""
-    length = len(data)
-    if _WORD.match(data):
-        charset = 0
-    elif _PLAIN.match(data):
-        charset = 1
-    elif _TEXT.match(data):
-        try:
-            length = len(data.decode())
-        except UnicodeDecodeError:
-            return 0
-        charset = 2
-    else:
-        return 0
-    for j, bound in enumerate(SLICE_LENGTHS):
-        if length <= bound:
-            return 1 + charset * len(SLICE_LENGTHS) + j
-    return 0
-
-
-def _build_tries(
-    groups: Sequence[tuple[Sequence[bytes], Sequence[int]]], size: int, stop_ids: frozenset[int]
-) -> TokenTries:
-    """The tries of groups of sorted texts with their ids."""
-    total = sum(sum(map(len, texts)) for texts, _ in groups)
-    node = np.empty((total, 4), np.int32)
-    next_same = np.full(size, -1, np.int32)
-    first = np.zeros(len(groups) + 1, np.int32)
-    masks = np.zeros((len(groups), (size + 31) // 32), np.int32)
-    at = 0
-    for k, (texts, tokens) in enumerate(groups):
-        ids = np.array(tokens, np.int64)
-        data = np.frombuffer(b"".join(texts), np.uint8)
-        ends = np.cumsum(np.array(list(map(len, texts)), np.int64))
-        count = build_trie(data, ends, ids, node[at:], next_same)
-        node[at : at + count, SKIP] += at
-        np.bitwise_or.at(
-            masks[k].view(np.uint32), ids // 32, np.uint32(1) << (ids % 32).astype(np.uint32)
-        )
-        at += int(count)
-        first[k + 1] = at
-    node = node[:at].copy()
-    root = np.empty((len(groups), 256), np.int32)
-    index_roots(node, first, root)
-    stops = np.array(sorted(stop_ids), np.int32)
-    return TokenTries(first, root, node, next_same, masks, stops)
+        return build_tries([(texts, ids)], self.size, self.stop_ids)

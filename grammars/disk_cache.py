@@ -1,0 +1,84 @@
+"""Arrays that take long to make, kept on disk between processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Names the folder; empty: nothing is kept.
+VARIABLE = "GUIDED_CACHE_DIR"
+#: Most bytes of all files together; the ones that were not used for longest go first.
+LIMIT = 256 * 2**20
+
+
+def folder() -> Path | None:
+    """Where arrays are kept; None if the user wants none kept."""
+    given = os.environ.get(VARIABLE)
+    if given is not None:
+        return Path(given) if given else None
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "guided"
+    except RuntimeError:
+        # No home directory is known.
+        return None
+
+
+def load(name: str) -> dict[str, NDArray[Any]] | None:
+    """The arrays that were kept under a name; None if there are none, or no whole ones."""
+    where = folder()
+    if where is None:
+        return None
+    path = where / f"{name}.npz"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        os.utime(path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return arrays
+
+
+def save(name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Keeps arrays under a name; does nothing where the folder cannot be written.
+
+    Other processes find either all of them or none.
+    """
+    where = folder()
+    if where is None:
+        return
+    with contextlib.suppress(OSError):
+        where.mkdir(parents=True, exist_ok=True)
+        handle, made = tempfile.mkstemp(dir=where, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(made, where / f"{name}.npz")
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(made)
+            raise
+        _trim(where)
+
+
+def _trim(where: Path) -> None:
+    """Removes the files that were not used for longest until the rest is within the limit."""
+    found = []
+    for path in where.glob("*.npz"):
+        with contextlib.suppress(OSError):
+            facts = path.stat()
+            found.append((facts.st_mtime, facts.st_size, path))
+    total = 0
+    for _, size, path in sorted(found, reverse=True):
+        total += size
+        if total > LIMIT:
+            with contextlib.suppress(OSError):
+                path.unlink()
