@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from guided.decoding.usage import Usage
 from guided.json_spans import json_spans
@@ -49,6 +49,8 @@ class Result(Generic[T]):
         thinking: the free text before the structure, trigger not included.
         token_ends: for every token, the offset in UTF-8 bytes of `text` where it ends.
         body: the offset in bytes of `text` where the structured part begins.
+        certificate: what a control says about how the sequence was drawn (`guided.Anchored`: its
+            ledger); None where no control says anything.
     """
 
     text: str
@@ -61,6 +63,7 @@ class Result(Generic[T]):
     thinking: str = ""
     token_ends: tuple[int, ...] = field(default=(), repr=False)
     body: int = field(default=0, repr=False)
+    certificate: Any = field(default=None, repr=False)
 
     @cached_property
     def fields(self) -> Mapping[str, FieldScore]:

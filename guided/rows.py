@@ -90,6 +90,7 @@ class Row:
             thinking.decode(errors="replace"),
             ends,
             begin,
+            branch.pipeline.certificate(branch.states),
         )
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:

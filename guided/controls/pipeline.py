@@ -98,11 +98,36 @@ class Pipeline:
         """The states of all controls after the prompt."""
         return tuple(control.begin(context) for control in self.controls)
 
+    @cached_property
+    def reads_prompt(self) -> bool:
+        """Whether some control wants to know how likely the prompt was."""
+        return any(control.reads_prompt for control in self.controls)
+
+    def read(self, states: States, log_p: Mapping[str, Sequence[float]]) -> States:
+        """The states once the models have read the prompt; see `Control.read`."""
+        return tuple(
+            control.read(state, log_p) if control.reads_prompt else state
+            for control, state in zip(self.controls, states, strict=True)
+        )
+
     def step(self, states: States, token: int) -> States:
         """The states after one more token."""
         return tuple(
             control.step(state, token) for control, state in zip(self.controls, states, strict=True)
         )
+
+    def stop(self, states: States, token: int) -> States:
+        """The states after a stop token."""
+        return tuple(
+            control.stop(state, token) for control, state in zip(self.controls, states, strict=True)
+        )
+
+    def certificate(self, states: States) -> Any | None:
+        """The first control's certificate of a sequence that ended with `states`, if any."""
+        for control, state in zip(self.controls, states, strict=True):
+            if (found := control.certificate(state)) is not None:
+                return found
+        return None
 
     def apply(
         self, logits: Tensor, states: Sequence[States], aux: Auxiliary = NO_AUXILIARY

@@ -54,6 +54,8 @@ class Control:
     spares_last: ClassVar[bool] = False
     #: At most one of this kind makes sense on a sequence.
     unique: ClassVar[bool] = True
+    #: Why tokens must be drawn from its law, and not chosen otherwise ("": they need not be).
+    needs_draws: ClassVar[str] = ""
 
     @property
     def models(self) -> Mapping[str, Any]:
@@ -63,6 +65,11 @@ class Control:
         controls that stand before this one.
         """
         return {}
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether `read` wants to know how likely the prompt was."""
+        return False
 
     @property
     def group(self) -> Hashable:
@@ -77,6 +84,15 @@ class Control:
         """
         return None
 
+    def read(self, state: Any, log_p: Mapping[str, Sequence[float]]) -> Any:
+        """The state once the models have read the prompt; asked where `reads_prompt`.
+
+        Args:
+            log_p: the raw log-probabilities of the prompt's tokens, from the second one on, each
+                given those before it: of the model under "", of auxiliary models by their names.
+        """
+        return state
+
     def apply(
         self, logits: Tensor, states: Sequence[Any], aux: Auxiliary = NO_AUXILIARY
     ) -> tuple[Tensor, Sequence[Any]]:
@@ -86,6 +102,14 @@ class Control:
     def step(self, state: Any, token: int) -> Any:
         """The state after one more token."""
         return state
+
+    def stop(self, state: Any, token: int) -> Any:
+        """The state after a stop token, which ends the sequence."""
+        return state
+
+    def certificate(self, state: Any) -> Any | None:
+        """What can be said about how a sequence was drawn, from its last state; None: nothing."""
+        return None
 
     def finish(self, state: Any) -> str | None:
         """The reason why a sequence must end here, before any further token; None: go on."""

@@ -86,7 +86,7 @@ def _distance(left: Tensor, right: Tensor) -> float:
 def _try_tree(network: Network, ids: list[int], wanted: list[Tensor], tolerance: float) -> str:
     """Reads two rows of different lengths and a tree; why it failed, "" if it worked."""
     stage = Stage(network, Usage(), Ledger(), shares=False)
-    places, _ = stage.read([ids[:2], ids[1:2]])
+    places = stage.read([ids[:2], ids[1:2]]).places
     # Row 0: the next token, then two that exclude each other; row 1: a chain of two.
     logits = stage.forward([Feed([ids[2], ids[5], ids[3]], [-1, 0, 0]), Feed.chain(ids[2:4])])
     found = [logits[0, 2], logits[0, 1], logits[1, 1]]
@@ -107,7 +107,7 @@ def _try_prefix(network: Network, ids: list[int], wanted: Tensor, tolerance: flo
     """Whether two rows that share the keys and values of a prefix give the usual logits."""
     stage = Stage(network, Usage(), Ledger())
     stage.share_least = 0
-    (place,), _ = stage.read([ids[:3]])
+    (place,) = stage.read([ids[:3]]).places
     stage.freeze(place)
     trunk = place.trunk
     if not isinstance(trunk, Trunk):

@@ -112,7 +112,9 @@ class Branch:
         self.log_p.append(log_p)
         self.log_q.append(log_q)
         if token in stop_ids:
-            self.finish(self.pipeline.stop_reason(self.states))
+            reason = self.pipeline.stop_reason(self.states)
+            self.states = self.pipeline.stop(self.states, token)
+            self.finish(reason)
             return
         self.states = self.pipeline.step(self.states, token)
         self.settle()

@@ -75,7 +75,7 @@ def _laws(
             [branches[i].pipeline for i in going],
             raw[numbers, positions].double(),
             [states[i] for i in going],
-            {name: x[numbers, positions] for name, x in aux.items()},
+            {name: x[numbers, positions].double() for name, x in aux.items()},
         )
         for index, i in enumerate(going):
             rows[i].append(law[index].log_softmax(-1))

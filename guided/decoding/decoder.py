@@ -20,7 +20,7 @@ from guided.decoding.sampling import Plain, Sampler
 from guided.decoding.speculation import Speculation
 from guided.decoding.trunks import Ledger
 from guided.decoding.usage import Usage
-from guided.errors import InputError, ModelError
+from guided.errors import ControlError, InputError, ModelError
 from guided.grammars.vocabulary import Vocabulary
 
 Until = Callable[[Branch], bool]
@@ -92,7 +92,11 @@ class Decoder:
         began = time.perf_counter()
         growing = [branch for branch in branches if branch.finish_reason is None]
         for rig, some in self._by_rig(growing):
-            rig.open(some)
+            if any(branch.pipeline.reads_prompt for branch in some):
+                for branch, log_p in zip(some, rig.open_scored(some), strict=True):
+                    branch.states = branch.first = branch.pipeline.read(branch.states, log_p)
+            else:
+                rig.open(some)
         self.usage.seconds += time.perf_counter() - began
         return branches
 
@@ -191,7 +195,10 @@ class Decoder:
         Raises:
             InputError: a branch that is finished or has an unread token, a token that its
                 controls forbid. No branch is changed then.
+            ControlError: a control whose law tokens must be drawn from.
         """
+        for branch in branches:
+            _check_draws(branch.pipeline, "the tokens that this search chooses are not")
         chances = [0.0] * len(branches) if log_q is None else log_q
         _each(tokens, len(branches), "tokens")
         _each(chances, len(branches), "log_q")
@@ -216,6 +223,8 @@ class Decoder:
     ) -> Branch:
         if not prompt:
             raise InputError("the prompt has no tokens; a model needs at least one to go on from")
+        if not self.sampler.is_random:
+            _check_draws(pipeline, "greedy decoding is no draw; give a temperature above 0")
         context = Context(prompt, self.vocabulary, limit, row, seed)
         states = pipeline.begin(context)
         branch = Branch(prompt, pipeline, states, row, seed, limit, first=states)
@@ -249,6 +258,16 @@ class Decoder:
                 f"{self.vocabulary.size}; they need the same vocabulary"
             )
         return network
+
+
+def _check_draws(pipeline: Pipeline, what: str) -> None:
+    """Refuses what does not draw from the law of a control that needs it."""
+    for control in pipeline.controls:
+        if control.needs_draws:
+            name = type(control).__name__
+            raise ControlError(
+                f"{name} needs tokens drawn from its law: {what}. {control.needs_draws}"
+            )
 
 
 def _is_lack_of_memory(error: RuntimeError) -> bool:

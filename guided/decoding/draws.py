@@ -83,7 +83,7 @@ def draw(
         [branch.pipeline for branch in branches],
         raw.clone(),
         [branch.states for branch in branches],
-        aux,
+        {name: full_precision(logits) for name, logits in aux.items()},
     )
     tokens, log_q = sampler.draw(law, [branch.stream for branch in branches])
     log_p = raw.gather(1, tokens[:, None])[:, 0] - total

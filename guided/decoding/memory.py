@@ -58,14 +58,14 @@ class Memory:
 
     @classmethod
     def read(
-        cls, network: Network, usage: Usage, rows: Sequence[Sequence[int]]
+        cls, network: Network, usage: Usage, rows: Sequence[Sequence[int]], kept: int = 1
     ) -> tuple[Memory, Tensor]:
-        """The memory of `rows` and the logits `[n, V]` after them, in one pass.
+        """The memory of `rows`, and the logits `[n, kept, V]` of the last columns, in one pass.
 
         This and all later passes are counted in `usage`.
         """
         memory = cls(network, usage, [list(row) for row in rows], None, max(map(len, rows)))
-        return memory, memory._read_all()[:, -1]
+        return memory, memory._read_all(kept)
 
     def _mask_for(self, columns: int) -> Tensor | None:
         if not self._is_ragged:

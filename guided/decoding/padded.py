@@ -13,6 +13,7 @@ from torch import Tensor
 from guided.decoding.masks import Feed
 from guided.decoding.memory import Memory, join
 from guided.decoding.network import Network
+from guided.decoding.reading import Reading, token_log_p
 from guided.decoding.trunks import Ledger, Place
 from guided.decoding.usage import Usage
 
@@ -36,14 +37,16 @@ class PaddedStage:
         """What may be drafted now: "chain" or "none"."""
         return "chain" if self.memory is not None and self.memory.can_crop else "none"
 
-    def read(self, rows: Sequence[Sequence[int]]) -> tuple[list[Place], Tensor]:
-        """Places of new rows, at rest, and the logits `[n, V]` after their last tokens."""
+    def read(self, rows: Sequence[Sequence[int]], scored: bool = False) -> Reading:
+        """New rows, at rest; `scored` asks for the log-probabilities of their tokens too."""
         for row in rows:
             self.ledger.check(
                 self.network.bytes_per_token * len(row), f"a prompt of {len(row)} tokens"
             )
-        memory, logits = Memory.read(self.network, self.usage, rows)
-        return [Place(trunk=(memory, row)) for row in range(len(rows))], logits
+        kept = max(map(len, rows)) if scored else 1
+        memory, logits = Memory.read(self.network, self.usage, rows, kept)
+        places = [Place(trunk=(memory, row)) for row in range(len(rows))]
+        return Reading(places, logits[:, -1], token_log_p(logits, rows) if scored else None)
 
     def arrange(self, places: Sequence[Place]) -> list[int]:
         """Makes the rows exactly those of `places`; row r is that of `places[order[r]]`."""

@@ -12,6 +12,7 @@ from guided.decoding.branch import Branch
 from guided.decoding.masks import Feed
 from guided.decoding.network import Network
 from guided.decoding.padded import PaddedStage
+from guided.decoding.reading import Reading
 from guided.decoding.stage import Stage
 from guided.decoding.trunks import Ledger, Place, Trunk
 from guided.decoding.usage import Usage
@@ -53,15 +54,37 @@ class Rig:
 
     def open(self, branches: Sequence[Branch]) -> None:
         """Reads the branches' texts, each different one once, and gives them places and logits."""
+        self._open(branches, scored=False)
+
+    def open_scored(self, branches: Sequence[Branch]) -> list[dict[str, list[float]]]:
+        """The same in the same passes; how likely the tokens of every text were.
+
+        These are the raw log-probabilities from the second token on, of the model under "" and of
+        the others by their names.
+        """
+        texts, read = self._open(branches, scored=True)
+        index = {text: row for row, text in enumerate(texts)}
+        return [
+            {
+                name: (each.log_p or [])[index[branch.text]]
+                for name, each in zip(("", *self.names), read, strict=True)
+            }
+            for branch in branches
+        ]
+
+    def _open(
+        self, branches: Sequence[Branch], scored: bool
+    ) -> tuple[list[tuple[int, ...]], list[Reading]]:
+        """Opens branches; their different texts, and what each stage found in them."""
         texts = list(dict.fromkeys(branch.text for branch in branches))
-        read = [stage.read(texts) for stage in self.stages]
+        read = [stage.read(texts, scored) for stage in self.stages]
         self._count()
-        places = dict(zip(texts, zip(*(found for found, _ in read), strict=True), strict=True))
+        places = dict(zip(texts, zip(*(each.places for each in read), strict=True), strict=True))
         index = {text: row for row, text in enumerate(texts)}
         users: dict[tuple[int, ...], list[Branch]] = {}
         for branch in branches:
             branch.places = places[branch.text]
-            branch.logits = [logits[index[branch.text]] for _, logits in read]
+            branch.logits = [each.logits[index[branch.text]] for each in read]
             branch.was_read(len(branch.text))
             users.setdefault(branch.text, []).append(branch)
         for some in users.values():
@@ -69,6 +92,7 @@ class Rig:
                 self.share(some[0], len(some) - 1)
                 for other in some[1:]:
                     other.places = tuple(place.copy() for place in some[0].places)
+        return texts, read
 
     def share(self, branch: Branch, copies: int) -> None:
         """Puts a branch to rest, so that `copies` more may start from its places' copies."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from guided.decoding.attention import SharedPrefix
 from guided.decoding.masks import Feed, padded, tree_mask
 from guided.decoding.network import Network
+from guided.decoding.reading import MOST_LOGITS, Reading, following_log_p, token_log_p
 from guided.decoding.slots import SlotCache, Window
 from guided.decoding.trunks import Ledger, Place, Trunk
 from guided.decoding.usage import Usage
@@ -51,20 +52,53 @@ class Stage:
 
     # --- rows come and go
 
-    def read(self, rows: Sequence[Sequence[int]]) -> tuple[list[Place], Tensor]:
-        """New rows at the end, and the logits `[n, V]` after their last tokens."""
+    def read(self, rows: Sequence[Sequence[int]], scored: bool = False) -> Reading:
+        """New rows at the end; `scored` asks for the log-probabilities of their tokens too."""
         places: list[Place] = []
         logits: list[Tensor] = []
+        log_p: list[list[float]] = []
         for row in rows:
             self._check_room(row)
         self._make_room(len(rows), max(map(len, rows)))
-        for group in _groups(rows):
+        width = self.network.width if scored else 0
+        for group in _groups(rows, width):
             places += [self._append(None) for _ in group]
-            logits.append(self._read(group, len(self) - len(group)))
-        return places, torch.cat(logits)
+            begin = len(self) - len(group)
+            if scored and len(group) == 1 and len(group[0]) * width > MOST_LOGITS:
+                last, found = self._read_in_pieces(group[0], begin)
+                logits.append(last)
+                log_p.append(found)
+                continue
+            read = self._read(group, begin, kept=0 if scored else 1)
+            logits.append(read[:, -1])
+            if scored:
+                log_p += token_log_p(read, group)
+        return Reading(places, torch.cat(logits), log_p if scored else None)
 
-    def _read(self, group: Sequence[Sequence[int]], begin: int) -> Tensor:
-        """One pass over new rows, which stand at the right, so that all end in the last column."""
+    def _read_in_pieces(self, row: Sequence[int], begin: int) -> tuple[Tensor, list[float]]:
+        """A new row too long for all of its logits: those `[1, V]` after it, its tokens' log p."""
+        step = max(1, MOST_LOGITS // self.network.width)
+        device = self.network.device
+        log_p: list[float] = []
+        for start in range(0, len(row), step):
+            tokens = row[start : start + step]
+            end = start + len(tokens)
+            positions = torch.arange(start, end, device=device)[None]
+            columns = torch.arange(end, device=device)
+            mask = (columns[None] <= positions[0][:, None])[None, None]
+            self.cache.aim(Window(begin, begin + 1, end, start))
+            self._count()
+            ids = torch.tensor([list(tokens)], device=device)
+            logits = self._run(ids, mask, positions, (), 0, len(tokens))
+            log_p += following_log_p(logits[0], row[start + 1 : end + 1])
+            self.lengths[begin] = end
+        return logits[:, -1], log_p
+
+    def _read(self, group: Sequence[Sequence[int]], begin: int, kept: int) -> Tensor:
+        """One pass over new rows, which stand at the right, so that all end in the last column.
+
+        Returns the logits `[n, kept or q, V]` of the last columns.
+        """
         width, device = max(map(len, group)), self.network.device
         pads = torch.tensor([width - len(row) for row in group], device=device)[:, None]
         at = torch.arange(width, device=device)[None]
@@ -82,10 +116,10 @@ class Stage:
             )
             mask = mask[:, None]
         self._count()
-        logits = self._run(ids, mask, positions, (), 1, sum(map(len, group)))
+        logits = self._run(ids, mask, positions, (), kept, sum(map(len, group)))
         for row, tokens in enumerate(group, start=begin):
             self.lengths[row] = len(tokens)
-        return logits[:, -1]
+        return logits
 
     def _check_room(self, row: Sequence[int]) -> None:
         self.ledger.check(self.network.bytes_per_token * len(row), f"a prompt of {len(row)} tokens")
@@ -330,13 +364,18 @@ class Stage:
         self._counted = now
 
 
-def _groups(rows: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
-    """Rows in their order, as many together as one mask has room for."""
+def _groups(rows: Sequence[Sequence[int]], scores: int) -> Iterator[list[Sequence[int]]]:
+    """Rows in their order, as many together as there is room for one mask and for their logits.
+
+    Args:
+        scores: logits that are held for every token.
+    """
     group: list[Sequence[int]] = []
     width = 0
     for row in rows:
         wider = max(width, len(row))
-        if group and (len(group) + 1) * wider * wider > _MASK_LIMIT:
+        tokens = (len(group) + 1) * wider
+        if group and (tokens * wider > _MASK_LIMIT or tokens * scores > MOST_LOGITS):
             yield group
             group, wider = [], len(row)
         group.append(row)

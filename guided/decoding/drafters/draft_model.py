@@ -159,7 +159,7 @@ class DraftModel(Drafter):
             if branch not in self._rows:
                 # Without the last token, which is read later for what follows it.
                 fresh.setdefault(tuple(text[:-1] or text), []).append(branch)
-        places = self._stage.read(list(fresh))[0] if fresh else []
+        places = self._stage.read(list(fresh)).places if fresh else []
         for (read, some), place in zip(fresh.items(), places, strict=True):
             if len(some) > 1:
                 self._stage.freeze(place)
