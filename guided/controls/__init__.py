@@ -4,6 +4,7 @@ from guided.controls.bans import BanTokens
 from guided.controls.from_processor import FromProcessor, check_pure
 from guided.controls.grammar_mask import GrammarMask
 from guided.controls.law import LogitBias, RepetitionPenalty, Temperature
+from guided.controls.measured_mask import MeasuredMask
 from guided.controls.pipeline import Pipeline
 from guided.controls.prefix_mask import PrefixMask
 from guided.controls.protocol import Context, Control, Stage
@@ -17,6 +18,7 @@ __all__ = [
     "FromProcessor",
     "GrammarMask",
     "LogitBias",
+    "MeasuredMask",
     "MinP",
     "Pipeline",
     "PrefixMask",

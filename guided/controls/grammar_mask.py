@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class MaskState:
             return self.grammar.accepts(token)
         return self.grammar.accepts_within(token, self.left)
 
-    def follow(self, token: int) -> MaskState | None:
+    def follow(self, token: int) -> Self | None:
         """The state after `token`, None where it is not allowed or nothing may follow it."""
         if self.thinking is not None:
             after = self.advance(token) if self.allows(token) else None
@@ -111,10 +111,10 @@ class MaskState:
         left = None if self.left is None else self.left - 1
         if grammar is None or (left is not None and not grammar.fits(left)):
             return None
-        after = MaskState(grammar, self.stop_mask, left, None, self.position + 1, self)
+        after = self.next(token, grammar, left, None)
         return None if after.must_stop else after
 
-    def advance(self, token: int) -> MaskState:
+    def advance(self, token: int) -> Self:
         """The state after `token`; raises DeadEndError if it is not allowed."""
         grammar = self.grammar.advance(token)
         if grammar is None:
@@ -126,7 +126,13 @@ class MaskState:
         if thinking is not None and self.grammar.in_free_text:
             thinking -= 1
         left = None if self.left is None else self.left - 1
-        return MaskState(grammar, self.stop_mask, left, thinking, self.position + 1, self)
+        return self.next(token, grammar, left, thinking)
+
+    def next(
+        self, token: int, grammar: GrammarState, left: int | None, thinking: int | None
+    ) -> Self:
+        """The state one token later, of the same kind."""
+        return type(self)(grammar, self.stop_mask, left, thinking, self.position + 1, self)
 
 
 class GrammarMask(Control):
