@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from guided.streaming import stream as stream
 
 #: Parts that are there as attributes without an import of their own.
-_PARTS = frozenset({"controls", "decoding", "errors", "grammars", "rewards", "search", "testing"})
+_PARTS = frozenset(
+    {"controls", "copying", "decoding", "errors", "grammars", "rewards", "search", "testing"}
+)
 
 #: Public names and where they live; nothing heavy is imported before it is asked for.
 _HOMES = {

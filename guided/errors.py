@@ -20,6 +20,7 @@
     │   ├── LogitsError                    NaN in the logits
     │   ├── OutOfMemoryError               no room for further keys and values
     │   └── RewardError                    a reward raised, or gave what is no score
+    ├── MissingPackageError (ImportError)  an optional package is not installed
     └── ValidationFailedError (ValueError) the text is in the grammar, a validator refused it
 """
 
@@ -161,3 +162,7 @@ class ValidationFailedError(GuidedError, ValueError):
         super().__init__(message)
         self.text = text
         self.cause = cause
+
+
+class MissingPackageError(GuidedError, ImportError):
+    """A feature needs a package that is not installed; the message says how to install it."""

@@ -54,7 +54,7 @@ def test_every_import_is_of_a_declared_dependency() -> None:
         requirement.split(">")[0].strip().replace("-", "_")
         for requirement in PYPROJECT["project"]["dependencies"]
     }
-    optional = {"jsonschema", "mistral_common", "triton"}
+    optional = {"jsonschema", "mistral_common", "rapidfuzz", "triton"}
     allowed = declared | optional | set(sys.stdlib_module_names) | {"guided"}
     # These come with a declared dependency: numba, transformers and pydantic cannot be installed
     # without them.
