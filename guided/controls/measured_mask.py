@@ -134,7 +134,7 @@ class MeasuredMask(GrammarMask):
 
     @property
     def group(self) -> Hashable:
-        return type(self)
+        return MeasuredMask
 
     def begin(self, context: Context) -> MeasuredState:
         """The state after the prompt.

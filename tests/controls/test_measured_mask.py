@@ -97,7 +97,8 @@ def test_a_dead_end_ends_the_sequence_and_nothing_else() -> None:
     assert reasons == {"stop", REJECTED}
     for branch in branches:
         if branch.finish_reason == REJECTED:
-            assert masses(branch)[-1] == -math.inf and branch.tokens == [1, 1, 0]
+            assert masses(branch)[-1] == -math.inf
+            assert branch.tokens == [1, 1, 0]
         else:
             assert branch.tokens == [2, 0]
 
@@ -107,7 +108,8 @@ def test_an_illegal_token_drawn_at_a_dead_end_ends_the_sequence() -> None:
     never = TopK(1)
     branches = grown([never, MeasuredMask(regex("b{4}"))], model=model, limit=8, count=1)
     (branch,) = branches
-    assert branch.finish_reason == REJECTED and len(masses(branch)) == len(branch.tokens)
+    assert branch.finish_reason == REJECTED
+    assert len(masses(branch)) == len(branch.tokens)
     state = measured_state(branch.pipeline.controls, branch.states)
     assert state.is_outside or branch.tokens[-1] == 0
 
@@ -121,7 +123,8 @@ def test_guesses_ahead_change_neither_tokens_nor_masses() -> None:
     )
     assert sum(branch.accepted for branch in drafted) > 0
     for one, other in zip(plain, drafted, strict=True):
-        assert one.tokens == other.tokens and one.finish_reason == other.finish_reason
+        assert one.tokens == other.tokens
+        assert one.finish_reason == other.finish_reason
         assert masses(one) == pytest.approx(masses(other), abs=1e-9)
 
 
@@ -137,10 +140,14 @@ def test_states_stay_as_they_were() -> None:
     logits = torch.zeros(1, 5, dtype=torch.float64)
     _, (seen,) = control.apply(logits.clone(), [start])
     after = control.step(seen, 1)
-    assert start.measure is None and start.path() == []
-    assert after.path() == [seen] and after.above is seen and after.token == 1
+    assert start.measure is None
+    assert start.path() == []
+    assert after.path() == [seen]
+    assert after.above is seen
+    assert after.token == 1
     _, (again,) = control.apply(logits.clone(), [after])
-    assert again.path() == [seen, again] and after.path() == [seen]
+    assert again.path() == [seen, again]
+    assert after.path() == [seen]
 
 
 def test_what_has_no_aligned_law_is_refused_by_name() -> None:
@@ -150,7 +157,8 @@ def test_what_has_no_aligned_law_is_refused_by_name() -> None:
     with pytest.raises(ControlError, match="StopStrings"):
         measuring([mask, StopStrings(["x"])], "ASAp")
     (made,) = measuring([mask], "ASAp")
-    assert isinstance(made, MeasuredMask) and not made.within_budget
+    assert isinstance(made, MeasuredMask)
+    assert not made.within_budget
     endless = Vocabulary.from_tokens([b"a", b"b"], [])
     with pytest.raises(ControlError, match="no stop token"):
         made.begin(Context((1,), endless, 4))
