@@ -19,9 +19,6 @@ from harness.figures import Report
 from harness.searching import accuracy, constraints, drafting, plain_generate, sharpening
 from harness.searching.setting import setting
 
-#: Entropy in nats from which AdaDec looks ahead: `guided adadec-threshold` on training problems.
-THETA = 0.654
-
 Options = argparse.Namespace
 
 
@@ -30,8 +27,7 @@ def measure_accuracy(options: Options, report: Report) -> None:
 
 
 def measure_sharpening(options: Options, report: Report) -> None:
-    count = max(10, options.problems // 3)
-    sharpening.measure(setting(count), options.seeds, options.theta, report)
+    sharpening.measure(setting(options.problems), options.seeds, options.theta, report)
 
 
 def measure_drafting(options: Options, report: Report) -> None:
@@ -72,7 +68,7 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--problems", type=int, default=300)
     parser.add_argument("--sizes", type=int, nargs="+", default=[4, 16, 64])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--theta", type=float, default=THETA, help="nats, for AdaDec")
+    parser.add_argument("--theta", type=float, help="nats, for AdaDec; learned if not given")
     parser.add_argument("--quick", action="store_true", help="few problems, one seed")
     parser.add_argument("--json", help="write figures and tables to this file")
     options = parser.parse_args(given)

@@ -20,6 +20,9 @@ from guided.search.node import Node
 from guided.search.path_cost import CostMode, Heuristic, checked, edge_cost, value
 from guided.search.problem import Problem
 from guided.search.search import Search
+from guided.search.voting import Answer, Selection, check_selection, choose
+
+_COUNTS = ("width", "batch_pop", "max_depth", "max_expansions", "max_frontier")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class AStar(Search):
         max_expansions: expansions after which the best partial text is finished.
         max_frontier: most nodes kept; None: all.
         proposals: "sample", or "all": every legal token is a continuation, one token is a step.
+        patience: expansions after the first goal; what they complete shares most of its path and
+            may change the vote, so this is a cheap way to a safer answer.
+        select: which of all complete texts is the result: "reward" (the first goal), "majority"
+            or "weighted_majority" of their answers.
+        answer: the answer that a text gives, for majorities; see `Majority`.
 
     Raises:
         InputError: a number out of range, or options that contradict each other.
@@ -70,12 +78,18 @@ class AStar(Search):
     max_expansions: int = field(default=1000, kw_only=True)
     max_frontier: int | None = field(default=1024, kw_only=True)
     proposals: Literal["sample", "all"] = field(default="sample", kw_only=True)
+    patience: int = field(default=0, kw_only=True)
+    select: Selection = field(default="reward", kw_only=True)
+    answer: Answer | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in ("width", "batch_pop", "max_depth", "max_expansions", "max_frontier"):
+        for name in _COUNTS:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise InputError(f"{name} must be at least 1, not {number}")
+        if self.patience < 0:
+            raise InputError(f"patience must not be negative, not {self.patience}")
+        check_selection(self.select)
         if self.cost not in ("neglog", "consistent", "best_first", "nll"):
             raise InputError(
                 f"cost={self.cost!r} is unknown; give neglog, consistent, best_first or nll"
@@ -106,18 +120,22 @@ class AStar(Search):
             yield from self._search(problem, tree)
         except BudgetReached as reached:
             tree.take_in_scored()
-            yield from self._end(problem, tree, reached.what)
+            if problem.chosen is None:
+                yield from self._end(problem, tree, reached.what)
         finally:
             show_partial(problem, tree.lowest() or problem.root)
+            choose(problem, self.select, self.answer)
 
     def _search(self, problem: Problem, tree: _Tree) -> Plan[None]:
         tree.open_root()
-        expanded = 0
-        while len(tree.frontier) and expanded < self.max_expansions:
-            chosen = tree.take(min(self.batch_pop, self.max_expansions - expanded))
+        expanded, most = 0, self.max_expansions
+        while len(tree.frontier) and expanded < most:
+            chosen = tree.take(min(self.batch_pop, most - expanded))
             if chosen[0].is_complete:
-                problem.choose(chosen[0])
-                return
+                if problem.chosen is None:
+                    problem.choose(chosen[0])
+                    most = min(most, expanded + self.patience)
+                continue
             expanded += len(chosen)
             yield from self._expand(problem, tree, chosen)
             children = tree.drop_repeated()
@@ -131,7 +149,8 @@ class AStar(Search):
                 frontier=len(tree.frontier),
                 dropped=tree.frontier.dropped,
             )
-        yield from self._end(problem, tree)
+        if problem.chosen is None:
+            yield from self._end(problem, tree)
 
     def _end(self, problem: Problem, tree: _Tree, why: str | None = None) -> Plan[None]:
         """Sees to it that there is an answer where no goal was found."""

@@ -13,6 +13,7 @@ from guided.errors import InputError
 from guided.rewards import Continuation
 from guided.search import AStar, Budget, SearchResult, Tokens
 from guided.search.effects import Round
+from guided.search.voting import winner
 from guided.testing import enumerate_sequences, table_model
 from guided.trace import Trace
 
@@ -83,6 +84,58 @@ def test_with_all_tokens_and_likelihoods_the_result_is_the_likeliest_text(seed: 
         assert all(f <= -math.log(law[best]) + 1e-9 for f in rounds)
         expanded.append(len(rounds))
     assert expanded[0] >= expanded[1] >= expanded[2] == len(best)
+
+
+@pytest.mark.parametrize("patience", [0, 1, 9, 10_000])
+def test_patience_expands_so_many_nodes_after_the_goal(patience: int) -> None:
+    model = table_model(3, seed=3, horizon=6)
+    law = enumerate_sequences(model, model.encode(PROMPT), max_new_tokens=5)
+    whole = sorted((p for tokens, p in law.items() if tokens[-1] == 0), reverse=True)
+    options: dict[str, Any] = {"cost": "nll", "proposals": "all", **EXACT}
+    first = AStar(**options).run(model, PROMPT, **OPTIONS)
+    rounds = list(AStar(patience=patience, **options).iterate(model, PROMPT, **OPTIONS))
+    found = rounds.pop()
+    assert isinstance(found, SearchResult)
+    assert found.best.tokens == first.best.tokens
+    known = sorted((sum(each.result.log_p) for each in found.candidates), reverse=True)
+    if patience < 10_000:
+        assert len(rounds) == first.spent["rounds"] + patience
+    else:
+        # All of the tree was expanded.
+        assert known == pytest.approx([math.log(p) for p in whole], abs=1e-5)
+
+
+def test_complete_texts_vote() -> None:
+    def length(text: str) -> str | None:
+        return None if len(text) == 2 else str(len(text) % 3)
+
+    chosen = set()
+    for seed in range(12):
+        model = table_model(4, seed=seed, horizon=6)
+        results = {
+            select: AStar(2, patience=5, select=select, answer=length).run(
+                model, PROMPT, drawn_steps, seed=seed, **OPTIONS
+            )
+            for select in ("reward", "majority", "weighted_majority")
+        }
+        for select, result in results.items():
+            answers = [length(each.result.text) for each in result.candidates]
+            scores = [each.score or 0.0 for each in result.candidates]
+            weights = [1.0] * len(scores) if select == "majority" else scores
+            number = winner(answers, weights)
+            if select != "reward" and number is not None:
+                assert result.text == result.candidates[number].result.text
+        chosen.add(tuple(results[select].text for select in results))
+    assert any(len(set(texts)) > 1 for texts in chosen)
+
+
+def test_a_budget_that_ends_after_the_goal_keeps_it() -> None:
+    model = table_model(4, seed=3, horizon=6)
+    one = AStar(2).run(model, PROMPT, drawn_steps, **OPTIONS)
+    budget = Budget(tokens=one.spent["tokens"] + 1, reserve=0)
+    found = AStar(2, patience=50).run(model, PROMPT, drawn_steps, budget=budget, **OPTIONS)
+    assert found.stopped == "tokens"
+    assert found.best.tokens == one.best.tokens
 
 
 def test_a_grammar_restricts_what_is_likeliest() -> None:
@@ -269,6 +322,8 @@ def test_the_neighbours_in_the_batch_change_nothing() -> None:
         ({"max_depth": 0}, "max_depth"),
         ({"max_expansions": 0}, "max_expansions"),
         ({"max_frontier": 0}, "max_frontier"),
+        ({"patience": -1}, "patience"),
+        ({"select": "best"}, "select"),
         ({"cost": "dear"}, "cost"),
         ({"proposals": "none"}, "proposals"),
         ({"reexpand_penalty": 0.0}, "reexpand_penalty"),
