@@ -104,7 +104,7 @@ class Problem:
         Args:
             states: those of its controls at that place.
         """
-        return branch.cut(length, states, self._row())
+        return self.decoder.cut(self.root.branch, branch, length, states, self._row())
 
     def fork_branches(
         self, branch: Branch, count: int, decoder: Decoder | None = None

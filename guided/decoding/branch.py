@@ -34,6 +34,8 @@ class Branch:
         logits: the raw logits `[V]` after the last token, of the model and of the models that
             controls have brought; None while it grows and once it is finished.
         unjudged: whether its last token was appended, and no growth has looked at it yet.
+        unread: how many tokens at its end the model has still to read, where it was cut from
+            another branch.
         first: the states of its controls before the first token.
         places: where the keys and values of its tokens are, for each of these models.
         drafted: guesses at its tokens that passes have read.
@@ -60,6 +62,7 @@ class Branch:
     accepted: int = 0
     logits: list[Tensor] | None = None
     unjudged: bool = False
+    unread: int = 0
     first: States = ()
     places: tuple[Place, ...] = ()
 
@@ -154,21 +157,29 @@ class Branch:
             log_q=list(self.log_q),
         )
 
-    def cut(self, length: int, states: States, row: int) -> Branch:
-        """A branch that goes on after the first `length` tokens; it reads them again.
+    def cut(self, length: int, states: States, row: int, base: Branch | None = None) -> Branch:
+        """A branch that goes on after the first `length` tokens.
 
         Args:
             states: those of the controls after these tokens.
+            base: a beginning of it, at rest, after which its tokens are read again; None: all are.
         """
+        places = [Place() for _ in range(1 + len(self.pipeline.models))]
+        unread, logits = 0, None
+        if base is not None:
+            places = [place.copy() for place in base.places]
+            unread = length - len(base.tokens)
+            logits = base.logits if unread == 0 else None
         return replace(
             self,
             row=row,
             states=states,
-            places=tuple(Place() for _ in range(1 + len(self.pipeline.models))),
+            places=tuple(places),
             tokens=self.tokens[:length],
             log_p=self.log_p[:length],
             log_q=self.log_q[:length],
             finish_reason=None,
-            logits=None,
+            logits=logits,
             unjudged=False,
+            unread=unread,
         )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from guided.controls.pipeline import Pipeline
+from guided.controls.pipeline import Pipeline, States
 from guided.controls.protocol import Context, Control
 from guided.decoding.branch import Branch, Segment
 from guided.decoding.given import look_up
@@ -177,6 +177,21 @@ class Decoder:
             for child in children:
                 self.speculation.fork(branch, child)
         return children
+
+    def cut(self, base: Branch, branch: Branch, length: int, states: States, row: int) -> Branch:
+        """A branch that goes on by a new stream after the first `length` tokens of another.
+
+        Args:
+            base: a beginning of it that is not finished. Its keys and values are shared; what
+                comes after it is read with the next growth.
+            states: those of the controls after these tokens.
+        """
+        rig = self._rig(base.pipeline.models)
+        if rig.drafts != "tree" or not base.places:
+            # Rows that grow in step cannot read different numbers of tokens.
+            return branch.cut(length, states, row)
+        rig.share(base, 1)
+        return branch.cut(length, states, row, base)
 
     def append(
         self,

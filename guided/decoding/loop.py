@@ -82,11 +82,16 @@ class Loop:
         self._leave()
 
     def _stays(self, row: Row) -> bool:
-        """Whether a new row does not begin by a draw, because its last token is to be judged.
+        """Whether a new row does not begin by a draw: its last tokens are to be read, or judged.
 
-        That was appended, or drawn before the row had to make room for others.
+        The last one is judged where it was appended, or drawn before the row had to make room for
+        others.
         """
         branch = row.branch
+        unread, branch.unread = branch.unread, 0
+        if unread and branch.logits is None:
+            row.pending = branch.tokens[-unread:]
+            return True
         if not branch.unjudged:
             return False
         branch.unjudged = False
@@ -360,8 +365,8 @@ class Loop:
 
 
 def _all_at(raw: Tensor, aux: dict[str, Tensor], number: int, position: int) -> list[Tensor]:
-    """The logits `[V]` of all networks at one node."""
-    return [raw[number, position], *(x[number, position] for x in aux.values())]
+    """The logits `[V]` of all networks at one node; copies, as views would keep the whole pass."""
+    return [each[number, position].clone() for each in (raw, *aux.values())]
 
 
 def _picked(logits: Tensor, numbers: Sequence[int], positions: Sequence[int]) -> Tensor:
