@@ -57,6 +57,10 @@ class Problem:
     chosen: Node | None = None
     #: the method's estimate of the logarithm of the target's normalising constant.
     log_z: float | None = None
+    #: what the method can say for certain about its draws.
+    certificate: Any = None
+    #: why the method gave up, where no budget has stopped it.
+    gave_up: str | None = None
     forks: int = 0
     _recorded: set[int] = field(default_factory=set)
 

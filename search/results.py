@@ -37,10 +37,12 @@ class SearchResult:
         candidates: all complete texts that the search has come up with, in their order.
         spent: tokens, passes, positions, reward_passes, reward_tokens, rounds, seconds.
         stopped: why it ended before it was done: "tokens", "reward_passes", "rounds" or "seconds"
-            (the budget), "interrupt", "memory", "reward" (it failed); None: it was done.
+            (the budget), "interrupt", "memory", "reward" (it failed), "attempts" (too many draws
+            were rejected), "no_mass" (the model says nothing that is allowed); None: it was done.
         error: what went wrong, where `stopped` is "reward".
         number: of the prompt in the call.
         log_z: the estimate of the logarithm of the target's normalising constant, of samplers.
+        certificate: what aligned samplers can say for certain about their draws.
     """
 
     best: Result[Any]
@@ -51,6 +53,7 @@ class SearchResult:
     stopped: str | None = None
     error: Exception | None = None
     log_z: float | None = None
+    certificate: Any = field(default=None, repr=False)
     number: int = 0
 
     @property

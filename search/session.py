@@ -160,9 +160,10 @@ class Session:
             steps=chosen.steps,
             candidates=tuple(candidates.values()),
             spent=problem.ledger.spent(),
-            stopped=task.stopped,
+            stopped=task.stopped or problem.gave_up,
             error=task.error,
             log_z=problem.log_z,
+            certificate=problem.certificate,
             number=problem.number,
         )
         problem.end(result, best)
