@@ -13,17 +13,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from harness.figures import Report
 from harness.searching import accuracy, constraints, drafting, plain_generate, sharpening
+from harness.searching.kept import Kept
 from harness.searching.setting import setting
 
 Options = argparse.Namespace
 
 
 def measure_accuracy(options: Options, report: Report) -> None:
-    accuracy.measure(setting(options.problems), options.sizes, options.seeds, report)
+    kept = Kept(options.keep, f"{options.problems} problems")
+    accuracy.measure(setting(options.problems), options.sizes, options.seeds, kept, report)
 
 
 def measure_sharpening(options: Options, report: Report) -> None:
@@ -69,6 +72,12 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[4, 16, 64])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--theta", type=float, help="nats, for AdaDec; learned if not given")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="file with the outcomes of the accuracy part, for going on after an interruption; "
+        "delete it when the code has changed",
+    )
     parser.add_argument("--quick", action="store_true", help="few problems, one seed")
     parser.add_argument("--json", help="write figures and tables to this file")
     options = parser.parse_args(given)

@@ -21,11 +21,14 @@ from guided.search import (
 from guided.search.voting import final_answer, winner
 
 from ..figures import Figure, Report, Table
+from .kept import Kept
 from .outcome import COLUMNS, Outcome, averaged, difference
 from .setting import LONGEST, Setting
 
 #: Rows in a batch, about: the larger a search, the fewer problems are searched at a time.
 ROWS = 128
+#: Larger sizes are run with the first seed only.
+REPEATED = 16
 Method = Callable[[int], Search]
 
 #: By size: samples, beams or particles.
@@ -120,21 +123,24 @@ def votes(
     return Outcome(right, drawn.tokens, nothing, nothing, 0.0)
 
 
-def measure(setting: Setting, sizes: Sequence[int], seeds: Sequence[int], report: Report) -> None:
+def measure(
+    setting: Setting, sizes: Sequence[int], seeds: Sequence[int], kept: Kept, report: Report
+) -> None:
     """The table of all methods, and the figures of A* beside best-of-16."""
-    found: dict[str, list[Outcome]] = {"greedy": [greedy(setting)]}
+    found: dict[str, list[Outcome]] = {"greedy": kept.get(["greedy"], lambda: [greedy(setting)])}
     for seed in seeds:
         for size in sizes:
-            drawn, results = solved(setting, BestOfN(size), seed)
-            _add(found, f"best-of-{size}", drawn)
-            _add(found, f"majority of {size}", votes(setting, drawn, results, weighted=False))
-            _add(found, f"weighted best-of-{size}", votes(setting, drawn, results, weighted=True))
-            for name, make in SIZED.items():
-                _add(found, f"{name} {size}", solve(setting, make(size), seed))
+            if size <= REPEATED or seed == seeds[0]:
+                _add_samples(found, setting, size, seed, kept)
+                for name, make in SIZED.items():
+                    _add(found, f"{name} {size}", setting, make(size), seed, kept)
         for name, search in ASTAR.items():
-            _add(found, name, solve(setting, search, seed))
+            _add(found, name, setting, search, seed, kept)
     means = {name: averaged(each) for name, each in found.items()}
-    table = Table(COLUMNS, title=f"{len(setting.questions)} problems, {len(seeds)} seeds")
+    title = f"{len(setting.questions)} problems, {len(seeds)} seeds"
+    if len(seeds) > 1 and max(sizes) > REPEATED:
+        title += f"; sizes above {REPEATED}: one seed"
+    table = Table(COLUMNS, title=title)
     table.rows += [mean.row(name) for name, mean in means.items()]
     report.tables.append(table)
     report.figures.append(Figure("greedy_accuracy", means["greedy"].accuracy, "%"))
@@ -142,9 +148,35 @@ def measure(setting: Setting, sizes: Sequence[int], seeds: Sequence[int], report
         report.figures += _astar(means, report)
 
 
-def _add(found: dict[str, list[Outcome]], name: str, outcome: Outcome) -> None:
-    print(f"{name}: {outcome.accuracy:.1f} % right", file=sys.stderr, flush=True)
-    found.setdefault(name, []).append(outcome)
+def _add(
+    found: dict[str, list[Outcome]],
+    name: str,
+    setting: Setting,
+    search: Search,
+    seed: int,
+    kept: Kept,
+) -> None:
+    """Adds the outcome of one search."""
+    outcomes = kept.get([f"{search!r}, seed {seed}"], lambda: [solve(setting, search, seed)])
+    found.setdefault(name, []).extend(outcomes)
+    print(f"{name}: {outcomes[0].accuracy:.1f} % right", file=sys.stderr, flush=True)
+
+
+def _add_samples(
+    found: dict[str, list[Outcome]], setting: Setting, size: int, seed: int, kept: Kept
+) -> None:
+    """Adds what a reward and votes choose among the same samples."""
+
+    def measured() -> list[Outcome]:
+        drawn, results = solved(setting, BestOfN(size), seed)
+        voted = [votes(setting, drawn, results, weighted) for weighted in (False, True)]
+        return [drawn, *voted]
+
+    names = [f"best-of-{size}", f"majority of {size}", f"weighted best-of-{size}"]
+    outcomes = kept.get([f"{name}, seed {seed}" for name in names], measured)
+    for name, outcome in zip(names, outcomes, strict=True):
+        found.setdefault(name, []).append(outcome)
+        print(f"{name}: {outcome.accuracy:.1f} % right", file=sys.stderr, flush=True)
 
 
 def _astar(means: dict[str, Outcome], report: Report) -> list[Figure]:
