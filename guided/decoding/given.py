@@ -11,8 +11,11 @@ from guided.controls.pipeline import States
 from guided.decoding.branch import Branch
 from guided.errors import InputError
 
+#: The raw log-probability of a token, and the states of the controls that have seen its law.
+Seen = tuple[float, States]
 
-def look_up(branches: Sequence[Branch], tokens: Sequence[int]) -> list[tuple[float, States]]:
+
+def look_up(branches: Sequence[Branch], tokens: Sequence[int]) -> list[Seen]:
     """The raw log-probability of a token after each branch, and the states that have seen it.
 
     Forks of one branch are looked at once.
