@@ -6,6 +6,7 @@ Bit `t % 32` of word `t // 32` of a mask stands for token `t`. All sums are in f
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,23 +122,24 @@ def _measure_rows(logits, masks, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _mass_row(x, mask, log_total):  # type: ignore[no-untyped-def]
-    """log(sum of exp(x - log_total)) over what the mask allows."""
+def _mass_row(x, mask, without, log_total):  # type: ignore[no-untyped-def]
+    """log(sum of exp(x - log_total)) over what the mask allows and `without` does not name."""
+    words = mask.copy()
+    for token in without:
+        words[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
     top = -np.inf
-    for word in range(len(mask)):
-        bits = mask[word]
-        if bits != 0:
+    for word in range(len(words)):
+        if words[word] != 0:
             for i in range(word * 32, min(word * 32 + 32, len(x))):
-                if (bits >> np.int32(i - word * 32)) & np.int32(1) != 0:
+                if (words[word] >> np.int32(i - word * 32)) & np.int32(1) != 0:
                     top = max(top, np.float64(x[i]))
     if top == -np.inf:
         return top
     total = 0.0
-    for word in range(len(mask)):
-        bits = mask[word]
-        if bits != 0:
+    for word in range(len(words)):
+        if words[word] != 0:
             for i in range(word * 32, min(word * 32 + 32, len(x))):
-                if (bits >> np.int32(i - word * 32)) & np.int32(1) != 0:
+                if (words[word] >> np.int32(i - word * 32)) & np.int32(1) != 0:
                     total += math.exp(np.float64(x[i]) - top)
     return top + math.log(total) - log_total
 
@@ -152,14 +154,21 @@ def measure(logits: Tensor, masks: Masks) -> Measures:
     return Measures(*out.tolist())
 
 
-def log_mass_of(logits: Tensor, mask: NDArray[np.int32], log_total: float) -> float:
+def log_mass_of(
+    logits: Tensor, mask: NDArray[np.int32], log_total: float, without: Iterable[int] = ()
+) -> float:
     """log of the sum of exp(logits `[V]` - log_total) over what `mask [ceil(V / 32)]` allows.
 
     The sum is relative to its greatest term, so that it is precise however small it is.
+
+    Args:
+        without: tokens that do not count.
     """
+    left_out = np.fromiter(without, np.int64)
     if implementation(logits.device) is Implementation.NUMBA and logits.dtype in _CPU_TYPES:
         array: NDArray[Any] = logits.detach().contiguous().numpy()
-        return float(_mass_row(array, np.require(mask, np.int32, ["C", "W"]), log_total))
+        return float(_mass_row(array, np.require(mask, np.int32, ["C", "W"]), left_out, log_total))
     allowed = unpack_masks(masks_on(logits.device, mask[None]), len(logits))[0]
+    allowed[torch.from_numpy(left_out).to(logits.device)] = False
     law = logits.double().masked_fill(~allowed, -torch.inf)
     return float(law.logsumexp(-1)) - log_total

@@ -111,14 +111,22 @@ class Problem:
         return self.decoder.cut(self.root.branch, branch, length, states, self._row())
 
     def fork_branches(
-        self, branch: Branch, count: int, decoder: Decoder | None = None
+        self,
+        branch: Branch,
+        count: int,
+        decoder: Decoder | None = None,
+        *,
+        keep_stream: bool = False,
     ) -> list[Branch]:
         """Branches that go on from `branch` and stay out of the tree, like rollouts.
 
         Args:
             decoder: that of the branch, where it is not the search's own.
+            keep_stream: the first one goes on with the stream of `branch`; see `fork`.
         """
         rows = [self._row() for _ in range(count)]
+        if keep_stream and rows:
+            rows[0] = branch.row
         return (decoder or self.decoder).fork(branch, count, rows=rows)
 
     def adopt(self, branch: Branch, parent: Node) -> Node:

@@ -1,0 +1,97 @@
+"""What aligned samplers can say for certain about their draws.
+
+The target is Q(w) = P(w) / Z on the language: P is the model's law of whole texts, stop token
+included, after penalties, temperature and truncation, and Z the probability that a text of the
+model is in the language.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the texts drawn so far prove.
+
+    Attributes:
+        log_bound: log ub of the empty prefix; Z is at most its exponential.
+        distance: the total variation between the law of a draw that goes by these bounds and the
+            target is at most this.
+    """
+
+    log_bound: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ASApCertificate:
+    """What ASAp's prefix trie proves, without knowing Z.
+
+    With D the distinct texts drawn, P(D) <= Z <= ub, and a draw's law is within 1 - P(D) / ub of
+    the target in total variation. The bounds are those of the model's law as it was computed:
+    rounding in forward passes of another shape is not part of them.
+
+    Attributes:
+        log_bound: log ub of the empty prefix after the last draw.
+        log_drawn: log P(D), of all draws that the trie has seen.
+        distance: the bound for the law of a further draw.
+        distances: the bound for the law that each candidate was drawn from, in their order.
+        proofs: what was known after every draw of this call, dead ends included.
+        log_z: the logarithm of an unbiased estimate of Z, the mean of P(w) / q(w) over this
+            call's draws w from laws q; None before the first.
+    """
+
+    log_bound: float
+    log_drawn: float
+    distance: float
+    distances: tuple[float, ...] = ()
+    proofs: tuple[Proof, ...] = field(default=(), repr=False)
+    log_z: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionCertificate:
+    """What rejection knows: accepted texts are independent draws from the target itself.
+
+    That holds for every attempt, whatever was learnt from those before it. Where a limit has
+    `cut` the search off, texts that are short or likely to be accepted soon are favoured.
+
+    Attributes:
+        attempts: draws that were accepted or rejected.
+        accepted: among them.
+        log_bound: log of the probability of what may still be proposed: Z is at most its
+            exponential, and Z / exp(log_bound) of further attempts are accepted.
+        log_drawn: log of the probability of the distinct texts accepted, a lower bound of Z; -inf
+            where no trie is kept.
+        z: the unbiased estimate of Z, the mean of 1{accepted} times the bound before the attempt;
+            NaN before the first attempt.
+        z_error: its standard error; NaN before the second attempt.
+        passes: forward passes of the model.
+        cut: whether a limit ended the search.
+    """
+
+    attempts: int
+    accepted: int
+    log_bound: float
+    log_drawn: float
+    z: float
+    z_error: float
+    passes: int
+    cut: bool
+
+    @property
+    def acceptance(self) -> float:
+        """The share of the attempts that was accepted; NaN before the first."""
+        return self.accepted / self.attempts if self.attempts else math.nan
+
+    @property
+    def log_z(self) -> float:
+        """log of the estimate of Z; -inf where nothing was accepted."""
+        return math.log(self.z) if self.z > 0 else -math.inf
+
+    @property
+    def passes_per_text(self) -> float:
+        """Forward passes for each accepted text; infinite where there is none."""
+        return self.passes / self.accepted if self.accepted else math.inf
