@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from guided.controls import Anchored as Anchored
     from guided.generation import generate as generate
     from guided.generation import run as run
     from guided.grammars.json_schema import explain as explain
@@ -24,6 +25,7 @@ _PARTS = frozenset(
 
 #: Public names and where they live; nothing heavy is imported before it is asked for.
 _HOMES = {
+    "Anchored": "guided.controls",
     "Budget": "guided.search.budget",
     "GuidedGeneration": "guided.hf",
     "GuidedLogitsProcessor": "guided.hf",
@@ -37,6 +39,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Anchored",
     "Budget",
     "GuidedGeneration",
     "GuidedLogitsProcessor",

@@ -13,6 +13,7 @@ from guided.controls.pipeline import apply_all
 from guided.controls.token_index import token_index
 from guided.decoding import Branch, Decoder
 from guided.decoding.network import Network
+from guided.decoding.reading import fitted
 
 #: Logits that are held at once.
 _MOST_LOGITS = 1 << 24
@@ -90,7 +91,8 @@ def _read(decoder: Decoder, branches: Sequence[Branch], top: int) -> list[list[T
         for at in range(logits[""].shape[1]):
             going = [i for i, branch in enumerate(branches) if len(branch.tokens) >= -column]
             raw = logits[""][going, at].double()
-            aux = {name: logits[name][going, at].to(raw.device) for name in models}
+            width = decoder.network.width
+            aux = {name: fitted(logits[name][going, at], width).to(raw) for name in models}
             pipelines = [branches[i].pipeline for i in going]
             law, after = apply_all(pipelines, raw.clone(), [states[i] for i in going], aux)
             for i, p, q, state in zip(

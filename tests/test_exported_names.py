@@ -11,6 +11,7 @@ import pytest
 import guided
 
 PUBLIC = [
+    "Anchored",
     "Budget",
     "GuidedGeneration",
     "GuidedLogitsProcessor",

@@ -1,5 +1,6 @@
 """Controls: maps from the law at a node to another law, and their pipeline."""
 
+from guided.controls.anchored import Anchored
 from guided.controls.bans import BanTokens
 from guided.controls.from_processor import FromProcessor, check_pure
 from guided.controls.grammar_mask import GrammarMask
@@ -12,6 +13,7 @@ from guided.controls.stop_strings import StopStrings
 from guided.controls.truncation import MinP, TopK, TopP
 
 __all__ = [
+    "Anchored",
     "BanTokens",
     "Context",
     "Control",

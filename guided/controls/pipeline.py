@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from guided.controls.grammar_mask import GrammarMask
@@ -184,7 +185,9 @@ def apply_all(
         chosen, new = pipelines[rows[0]].apply(
             logits[rows], [states[row] for row in rows], {k: v[rows] for k, v in aux.items()}
         )
-        result[rows] = chosen
+        # A law in double precision stays what it is; the others lose nothing by it.
+        result = result.to(torch.promote_types(result.dtype, chosen.dtype))
+        result[rows] = chosen.to(result.dtype)
         for row, state in zip(rows, new, strict=True):
             after[row] = state
     return result, after

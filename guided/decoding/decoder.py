@@ -11,8 +11,9 @@ import torch
 
 from guided.controls.pipeline import Pipeline, States
 from guided.controls.protocol import Context, Control
+from guided.controls.second_model import check_vocabulary
 from guided.decoding.branch import Branch, Segment
-from guided.decoding.given import look_up
+from guided.decoding.given import Seen, look_up
 from guided.decoding.loop import Loop
 from guided.decoding.network import Network
 from guided.decoding.rig import Rig
@@ -198,6 +199,7 @@ class Decoder:
         branches: Sequence[Branch],
         tokens: Sequence[int],
         log_q: Sequence[float] | None = None,
+        seen: Sequence[Seen] | None = None,
     ) -> None:
         """Adds a given token to every branch; the next growth of the branch reads it.
 
@@ -206,6 +208,8 @@ class Decoder:
 
         Args:
             log_q: the log-probabilities with which the tokens were chosen; 0 if not given.
+            seen: what `look_up` would find; of whoever has looked at the law already, and has
+                chosen tokens that it allows.
 
         Raises:
             InputError: a branch that is finished or has an unread token, a token that its
@@ -218,7 +222,7 @@ class Decoder:
         _each(tokens, len(branches), "tokens")
         _each(chances, len(branches), "log_q")
         for branch, token, chance, (log_p, states) in zip(
-            branches, tokens, chances, look_up(branches, tokens), strict=True
+            branches, tokens, chances, seen or look_up(branches, tokens), strict=True
         ):
             branch.states = states
             self.usage.tokens += 1
@@ -267,11 +271,7 @@ class Decoder:
             raise ModelError(
                 f"auxiliary model {name!r} is a {type(model).__name__}, no guided.Model"
             )
-        if network.width != self.vocabulary.size:
-            raise ModelError(
-                f"auxiliary model {name!r} has {network.width} logits, the model "
-                f"{self.vocabulary.size}; they need the same vocabulary"
-            )
+        check_vocabulary(model.vocabulary, self.vocabulary, name)
         return network
 
 

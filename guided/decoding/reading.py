@@ -29,6 +29,16 @@ class Reading(NamedTuple):
     log_p: list[list[float]] | None = None
 
 
+def fitted(logits: Tensor, width: int) -> Tensor:
+    """Logits `[..., V]` with so many columns: further ones stand for nothing and are cut off,
+    missing ones are impossible.
+    """
+    missing = width - logits.shape[-1]
+    if missing <= 0:
+        return logits[..., :width]
+    return torch.nn.functional.pad(logits, (0, missing), value=-torch.inf)
+
+
 def token_log_p(logits: Tensor, rows: Sequence[Sequence[int]]) -> list[list[float]]:
     """Log-probabilities of the tokens of rows after the first, from logits `[n, q, V]`.
 

@@ -12,7 +12,7 @@ from guided.decoding.branch import Branch
 from guided.decoding.masks import Feed
 from guided.decoding.network import Network
 from guided.decoding.padded import PaddedStage
-from guided.decoding.reading import Reading
+from guided.decoding.reading import Reading, fitted
 from guided.decoding.stage import Stage
 from guided.decoding.trunks import Ledger, Place, Trunk
 from guided.decoding.usage import Usage
@@ -45,6 +45,7 @@ class Rig:
             make_stage(other, self._auxiliary_usage, ledger) for other in auxiliary.values()
         ]
         self.device = network.device
+        self.width = network.width
 
     @property
     def drafts(self) -> str:
@@ -84,7 +85,7 @@ class Rig:
         users: dict[tuple[int, ...], list[Branch]] = {}
         for branch in branches:
             branch.places = places[branch.text]
-            branch.logits = [each.logits[index[branch.text]] for each in read]
+            branch.logits = [fitted(each.logits[index[branch.text]], self.width) for each in read]
             branch.was_read(len(branch.text))
             users.setdefault(branch.text, []).append(branch)
         for some in users.values():
@@ -149,7 +150,8 @@ class Rig:
         first, *others = [stage.forward(feeds) for stage in self.stages]
         self._count()
         return first, {
-            name: logits.to(first.device) for name, logits in zip(self.names, others, strict=True)
+            name: fitted(logits.to(first.device), self.width)
+            for name, logits in zip(self.names, others, strict=True)
         }
 
     def named(self, logits: Sequence[Sequence[Tensor]]) -> dict[str, Tensor]:
