@@ -95,3 +95,77 @@ class RejectionCertificate:
     def passes_per_text(self) -> float:
         """Forward passes for each accepted text; infinite where there is none."""
         return self.passes / self.accepted if self.accepted else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class ParticleCertificate:
+    """What weighted particles know: an unbiased estimate of Z, and how even their weights are.
+
+    The mean of the weights is right about the target for any number of particles; that a particle
+    drawn by weight has the target's law holds as they become many. With a reward, Z is the sum of
+    P(w) on the language times what its potential says of w.
+
+    Attributes:
+        particles: how many there were; `dead`: that ended outside of the language, with weight 0.
+        ess: the effective sample size of the weights at the end; 0 where all are dead.
+        families: first ancestors that the particles with weight descend from.
+        resamplings: how often they were resampled.
+        log_z: the logarithm of the estimate of Z, -inf where all are dead; None where the weights
+            are not proper ("improper").
+        z_error: the standard error of the estimate, relative to it: that of the weights' mean, and
+            after multinomial resampling that of Lee and Whiteley (2018); None where it is not
+            known: a single particle, other schemes.
+        tokens: tokens drawn; `checks`: single tokens that the grammar was asked about; `masks`:
+            whole masks that it made.
+    """
+
+    particles: int
+    dead: int
+    ess: float
+    families: int
+    resamplings: int
+    log_z: float | None
+    z_error: float | None
+    tokens: int
+    checks: int
+    masks: int
+
+    @property
+    def checks_per_token(self) -> float:
+        """Tokens that were checked for each one drawn; NaN before the first."""
+        return self.checks / self.tokens if self.tokens else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class MCMCCertificate:
+    """What is certain about the ends of Markov chains.
+
+    A move leads from every text to the text w with a chance of at least pos(0) P(w), with pos(0)
+    the chance to keep nothing of a text. So the law of a chain's end is within
+    (1 - pos(0) Z) ** steps of the target in total variation, and P(D) <= Z for the distinct texts
+    D that were seen. The bound is coarse: chains are usually much nearer.
+
+    Attributes:
+        variant: what moves keep of a text.
+        chains: draws.
+        steps: moves that every chain has made at least.
+        moves: of all chains; `accepted`: those that led to a new text, or to the same one again.
+        log_drawn: log P(D), a lower bound of log Z; -inf before the first text.
+        distance: the bound on the total variation, 1 where nothing is known.
+        log_z: log of an unbiased estimate of Z, the mean of the masses that the mask has let stand
+            along independent masked draws; None where no such draw was legal.
+    """
+
+    variant: str
+    chains: int
+    steps: int
+    moves: int
+    accepted: int
+    log_drawn: float
+    distance: float
+    log_z: float | None
+
+    @property
+    def acceptance(self) -> float:
+        """The share of the moves that was accepted; NaN before the first."""
+        return self.accepted / self.moves if self.moves else math.nan

@@ -168,7 +168,7 @@ class Population:
     def reweigh(self, after: Sequence[Particle]) -> None:
         """Takes the particles as they are now; weights change by what has changed about them."""
         self.log_weights = self.log_weights + [
-            new.log_ratio - old.log_ratio for new, old in zip(after, self.particles, strict=True)
+            _change(new, old) for new, old in zip(after, self.particles, strict=True)
         ]
         self.particles = list(after)
 
@@ -351,6 +351,11 @@ def _children(problem: Problem, slots: Sequence[Particle]) -> list[Particle]:
             for index, node in zip(indices, nodes, strict=True):
                 ready[index] = parent.going_on(node)
     return ready
+
+
+def _change(new: Particle, old: Particle) -> float:
+    """By what a log-weight changes; weight that was lost does not come back."""
+    return 0.0 if old.log_ratio == -math.inf else new.log_ratio - old.log_ratio
 
 
 def _reward(node: Node) -> float:
