@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from guided.byte_laws import AnchoredBytes as AnchoredBytes
+    from guided.byte_laws import ByteLaw as ByteLaw
     from guided.controls import Anchored as Anchored
     from guided.generation import generate as generate
     from guided.generation import run as run
@@ -20,13 +22,25 @@ if TYPE_CHECKING:
 
 #: Parts that are there as attributes without an import of their own.
 _PARTS = frozenset(
-    {"controls", "copying", "decoding", "errors", "grammars", "rewards", "search", "testing"}
+    {
+        "byte_laws",
+        "controls",
+        "copying",
+        "decoding",
+        "errors",
+        "grammars",
+        "rewards",
+        "search",
+        "testing",
+    }
 )
 
 #: Public names and where they live; nothing heavy is imported before it is asked for.
 _HOMES = {
     "Anchored": "guided.controls",
+    "AnchoredBytes": "guided.byte_laws",
     "Budget": "guided.search.budget",
+    "ByteLaw": "guided.byte_laws",
     "GuidedGeneration": "guided.hf",
     "GuidedLogitsProcessor": "guided.hf",
     "Model": "guided.model",
@@ -40,7 +54,9 @@ _HOMES = {
 
 __all__ = [
     "Anchored",
+    "AnchoredBytes",
     "Budget",
+    "ByteLaw",
     "GuidedGeneration",
     "GuidedLogitsProcessor",
     "Model",

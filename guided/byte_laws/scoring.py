@@ -1,0 +1,116 @@
+"""How likely given bytes are, one by one, in a few passes for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from guided.byte_laws.canon import Canon
+from guided.byte_laws.cover import Cover, Head
+from guided.byte_laws.spelling import Range
+from guided.byte_laws.weighing import Normalize, Weighing, log_sum, mixed
+from guided.decoding.masks import Feed
+from guided.decoding.stage import Stage
+from guided.errors import InputError
+
+#: Heads that one pass reads, about.
+_CHUNK = 256
+
+
+class _Moment(NamedTuple):
+    """What covers the bytes before one of them."""
+
+    byte: int
+    heads: list[tuple[Head, Range]]
+
+
+class Scorer:
+    """Reads a text's heads as a tree: one pass for some hundred bytes.
+
+    Args:
+        stage: on which nothing stands.
+        tokens: what stands before the text.
+        cover: at the beginning of the text.
+    """
+
+    def __init__(
+        self,
+        canon: Canon,
+        stage: Stage,
+        tokens: Sequence[int],
+        cover: Cover,
+        stop_ids: list[int],
+        normalize: Normalize,
+    ) -> None:
+        self.canon, self.stage, self.cover = canon, stage, cover
+        self.stop_ids, self.normalize = stop_ids, normalize
+        (self.base,) = cover.heads
+        self._order: dict[Head, int] = {}
+        reading = stage.read([tuple(tokens)])
+        # A row whose place nobody holds would be given up.
+        self.places = reading.places
+        self.weighed = {self.base: self._weighing(self.base, reading.logits[0], 0.0)}
+
+    def score(self, data: bytes) -> Iterator[float]:
+        """The log-probability of every byte, given those before."""
+        at = 0
+        while at < len(data):
+            moments: list[_Moment] = []
+            new: list[Head] = []
+            while at < len(data) and (len(new) < _CHUNK or not moments):
+                heads = [(head, head.range) for head in self.cover]
+                moments.append(_Moment(data[at], heads))
+                new += self.cover.push(data[at])
+                at += 1
+                if not self.cover.heads:
+                    raise InputError(f"no text of this tokenizer begins with {data[:at]!r}")
+            self._read(new)
+            yield from map(self._log_p, moments)
+            self._settle()
+
+    def _alive(self) -> list[Head]:
+        """What the heads go back to, up to what the stage holds; parents first."""
+        found: dict[Head, None] = {}
+        for head in self.cover:
+            path = head.path()
+            found.update(dict.fromkeys(path[path.index(self.base) + 1 :]))
+        return list(found)
+
+    def _read(self, new: Sequence[Head]) -> None:
+        """Weighs new heads by one pass over them and what they go back to."""
+        again = [head for head in self.weighed if head is not self.base]
+        self._order = {head: at for at, head in enumerate([*again, *new])}
+        if not self._order:
+            return
+        parents = [
+            self._order.get(head.parent, -1) if head.parent is not None else -1
+            for head in self._order
+        ]
+        logits = self.stage.forward([Feed([head.token for head in self._order], parents)])[0]
+        for head in new:
+            if head.parent is None:
+                raise ValueError("only the base has no parent")
+            parent = self.weighed[head.parent]
+            weight = parent.log_weight + parent.log_p_of(self.canon, head.token)
+            self.weighed[head] = self._weighing(head, logits[self._order[head]], weight)
+
+    def _weighing(self, head: Head, logits: Tensor, weight: float) -> Weighing:
+        return Weighing(self.canon, head, logits, weight, self.stop_ids, self.normalize)
+
+    def _log_p(self, moment: _Moment) -> float:
+        law = mixed(self.canon, ((some, self.weighed[head]) for head, some in moment.heads))
+        total = log_sum(law)
+        return float(law[moment.byte] - total) if total > -np.inf else -np.inf
+
+    def _settle(self) -> None:
+        """Keeps what is certain on the stage, and forgets all heads that have gone."""
+        trunk = self.cover.trunk()
+        path = trunk.path()
+        certain = path[path.index(self.base) + 1 :]
+        self.stage.commit(0, [self._order[head] for head in certain])
+        self.base = trunk
+        alive = {trunk, *self._alive()}
+        self.weighed = {head: one for head, one in self.weighed.items() if head in alive}

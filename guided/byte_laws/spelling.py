@@ -1,0 +1,87 @@
+"""Tokens in the order of their bytes: those with a common beginning stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The number of symbols that a next-byte law is over: the bytes, and the end.
+N_SYMBOLS = 257
+END = 256
+
+
+class Range(NamedTuple):
+    """The tokens that begin with some `depth` bytes: those from `low` up to `high`."""
+
+    low: int
+    high: int
+    depth: int
+
+
+class Spelling:
+    """Some tokens, sorted by their bytes.
+
+    Attributes:
+        ids: int64 `[n]`.
+        matrix: uint8 `[n, longest]`, zeros after the end of each.
+        lengths: `[n]`.
+        is_foreign: bool `[n]`, tokens that stand for a byte of a character without token.
+    """
+
+    def __init__(self, tokens: Mapping[int, bytes], foreign: frozenset[int] = frozenset()) -> None:
+        order = sorted(tokens, key=lambda token: (tokens[token], token))
+        self.ids = np.array(order, np.int64)
+        self.lengths = np.array([len(tokens[token]) for token in order], np.int64)
+        self.matrix = np.zeros((len(order), int(self.lengths.max(initial=1))), np.uint8)
+        columns = np.arange(self.matrix.shape[1])
+        self.matrix[columns < self.lengths[:, None]] = np.frombuffer(
+            b"".join(tokens[token] for token in order), np.uint8
+        )
+        self.is_foreign = np.isin(self.ids, list(foreign))
+        self.bytes = tokens
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def all(self) -> Range:
+        """The range of all tokens."""
+        return Range(0, len(self), 0)
+
+    def narrowed(self, some: Range, byte: int) -> Range:
+        """Those of a range that go on with `byte`."""
+        column = self.matrix[:, some.depth] if some.depth < self.matrix.shape[1] else None
+        low = self.longer(some)
+        if column is None or low >= some.high:
+            return Range(some.high, some.high, some.depth + 1)
+        inside = column[low : some.high]
+        begin, end = np.searchsorted(inside, [byte, byte + 1])
+        return Range(low + int(begin), low + int(end), some.depth + 1)
+
+    def longer(self, some: Range) -> int:
+        """Where the tokens of a range begin that are longer than what they have in common."""
+        at = some.low
+        while at < some.high and self.lengths[at] == some.depth:
+            at += 1
+        return at
+
+    def next_bytes(self, some: Range, log_p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log of the mass `[257]` of a range by its tokens' next byte.
+
+        Args:
+            log_p: `[n]`, of all tokens in their order.
+        """
+        found = np.full(N_SYMBOLS, -np.inf)
+        low = self.longer(some)
+        most = log_p[low : some.high].max(initial=-np.inf)
+        if most == -np.inf:
+            return found
+        column = self.matrix[low : some.high, some.depth]
+        starts = np.flatnonzero(np.r_[True, column[1:] != column[:-1]])
+        sums = np.add.reduceat(np.exp(log_p[low : some.high] - most), starts)
+        with np.errstate(divide="ignore"):
+            found[column[starts]] = np.log(sums) + most
+        return found
