@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from guided.certificates import MCMCCertificate
 from guided.controls.pipeline import States
 from guided.decoding import Branch
 from guided.decoding.rng import Purpose
 from guided.search.aligned.courses import course_of
-from guided.search.aligned.metropolis import Course, Variant, choose_cut, log_acceptance
+from guided.search.aligned.metropolis import (
+    Course,
+    Variant,
+    choose_cut,
+    distance_bound,
+    log_acceptance,
+    log_least_cut,
+)
 from guided.search.finishing import show_partial
 from guided.search.node import ENDS, Node
 from guided.search.problem import Problem
-from guided.search.resampling import log_mean
+from guided.search.resampling import log_mean, log_sum
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +68,7 @@ class Walk:
         masses: P of every legal text so far.
         log_ratios: log of the product of the masses m along every independent masked draw, whose
             mean is an unbiased estimate of Z.
+        first_entropy: of P at the very beginning; None: not seen.
     """
 
     problem: Problem
@@ -68,6 +77,7 @@ class Walk:
     chains: list[Chain] = field(init=False)
     masses: dict[tuple[int, ...], float] = field(default_factory=dict)
     log_ratios: list[float] = field(default_factory=list)
+    first_entropy: float | None = None
 
     def __post_init__(self) -> None:
         self.chains = [Chain(number) for number in range(self.count)]
@@ -89,6 +99,7 @@ class Walk:
         if new.branch.finish_reason in ENDS:
             new.course = course_of(new.branch)
             self.masses[new.course.tokens] = float(new.course.log_p.sum())
+            self.first_entropy = float(new.course.entropies[0])
         if chain.text is None:
             self._count_fresh(new)
             self._go_on(chain, new)
@@ -115,14 +126,13 @@ class Walk:
         chain.node = self.problem.adopt(text.branch, self.problem.root)
 
     def _count_fresh(self, text: Text) -> None:
-        inside = text.course is not None
-        self.log_ratios.append(float(text.course.log_m.sum()) if inside else -math.inf)
-        self.problem.log_z = log_mean(self.log_ratios)
+        course = text.course
+        self.log_ratios.append(-math.inf if course is None else float(course.log_m.sum()))
 
     def end(self) -> list[Node]:
         """The draws in the order of their chains, offered.
 
-        Where all chains have left the language, or none has a whole text, a part is shown.
+        Where no chain has a whole text, the empty beginning is shown.
         """
         for chain in self.chains:
             if chain.end is None and chain.node is not None and chain.node.is_complete:
@@ -131,4 +141,31 @@ class Walk:
                 chain.end.facts.update(moves=chain.moves, accepted=chain.accepted)
                 self.problem.offer(chain.end, 0.0)
         show_partial(self.problem, self.problem.root)
+        log_z = log_mean(self.log_ratios) if self.log_ratios else -math.inf
+        self.problem.log_z = log_z if log_z > -math.inf else None
+        self.problem.certificate = self.certificate()
         return [chain.end for chain in self.chains if chain.end is not None]
+
+    def certificate(self) -> MCMCCertificate:
+        """What is certain by now."""
+        ended = [chain for chain in self.chains if chain.end is not None]
+        steps = min((chain.moves for chain in ended), default=0)
+        log_drawn = log_sum(list(self.masses.values()))
+        return MCMCCertificate(
+            self.variant,
+            len(ended),
+            steps,
+            sum(chain.moves for chain in self.chains),
+            sum(chain.accepted for chain in self.chains),
+            log_drawn,
+            distance_bound(self._log_least(), log_drawn, steps),
+            self.problem.log_z,
+        )
+
+    def _log_least(self) -> float:
+        """A lower bound on the logarithm of the chance that a move keeps nothing."""
+        limit = self.problem.root.branch.limit
+        if self.variant != "restart" and (limit is None or self.first_entropy is None):
+            return -math.inf
+        width = self.problem.decoder.vocabulary.size
+        return log_least_cut(self.variant, limit or 1, width, self.first_entropy or 0.0)

@@ -13,7 +13,7 @@ Language Models Should Be Easy: An MCMC Perspective" (arXiv 2506.05754).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -149,9 +149,3 @@ def distance_bound(log_least: float, log_mass: float, steps: int) -> float:
     """
     chance = min(1.0, math.exp(log_least + log_mass))
     return float((1.0 - chance) ** steps)
-
-
-def union_mass(courses: Sequence[Course]) -> float:
-    """The logarithm of P of the different texts among these."""
-    different = {course.tokens: float(course.log_p.sum()) for course in courses}
-    return log_sum(list(different.values()))
