@@ -9,7 +9,7 @@ from torch import Tensor
 
 from guided.errors import InputError, ModelError
 
-_DRAFTS = "drafting is guided's own: draft= of GuidedGeneration"
+_DRAFTS = "drafting is guided's own; its draft= says where guesses come from"
 _PROCESSOR = "use guided.GuidedLogitsProcessor with plain generate"
 _OUTPUT = "it is not kept"
 #: Entries of the generation config: values that ask for nothing, and what to do instead.
@@ -50,7 +50,7 @@ def check_config(config: Any) -> None:
     for name, (neutral, advice) in _CONFIG.items():
         value = getattr(config, name, None)
         if value is not None and value not in neutral:
-            raise InputError(f"{name}={value!r} cannot be honoured by GuidedGeneration: {advice}")
+            raise InputError(f"{name}={value!r} cannot be honoured by guided's decoding: {advice}")
 
 
 def check_model_arguments(given: Mapping[str, Any]) -> None:
@@ -62,14 +62,14 @@ def check_model_arguments(given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if name not in _KNOWN and value is not None:
             raise InputError(
-                f"{name} cannot be honoured by GuidedGeneration, which decodes token ids; "
+                f"{name} cannot be honoured by guided's decoding, which decodes token ids; "
                 f"{_PROCESSOR}"
             )
     for name in ("cache", "past_key_values"):
         cache = given.get(name)
         if cache is not None and (_length(cache) or getattr(cache, "_is_user_defined", False)):
             raise InputError(
-                f"{name} of the caller cannot be honoured by GuidedGeneration, which keeps keys "
+                f"{name} of the caller cannot be honoured by guided's decoding, which keeps keys "
                 "and values in caches of its own; leave it out and give the whole text"
             )
 
@@ -100,6 +100,6 @@ def check_positions(given: Any, paddings: Tensor, width: int) -> None:
     for row, padding in zip(positions, paddings.tolist(), strict=True):
         if row.shape[0] != width or row[padding:].tolist() != list(range(width - padding)):
             raise InputError(
-                "position_ids other than 0, 1, 2, … cannot be honoured by GuidedGeneration; "
+                "position_ids other than 0, 1, 2, … cannot be honoured by guided's decoding; "
                 "leave them out"
             )
