@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from guided.controls import MinP, RepetitionPenalty, Temperature, TopK, TopP
@@ -79,6 +80,12 @@ def _value(
         return explicit
     value: float | None = getattr(config, name, None)
     return value
+
+
+def without_truncation(config: Any) -> Any:
+    """The parts of a generation config that shape the law without cutting anything off."""
+    names = ("do_sample", "temperature", "repetition_penalty")
+    return SimpleNamespace(**{name: getattr(config, name, None) for name in names})
 
 
 def token_limit(

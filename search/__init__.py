@@ -7,6 +7,12 @@ Every search runs the same way::
 
 from guided.search.adadec import AdaDec
 from guided.search.adadec_threshold import learn_threshold
+from guided.search.aligned.asap import ASAp
+from guided.search.aligned.awrs import AWRS
+from guided.search.aligned.cars import ARS, CARS
+from guided.search.aligned.mcmc import MCMC
+from guided.search.aligned.rejection import Rejection
+from guided.search.aligned.tries import Tries
 from guided.search.args import ARGS
 from guided.search.astar import AStar
 from guided.search.beam import Beam
@@ -31,9 +37,14 @@ from guided.search.voting import Majority, WeightedMajority, final_answer, pass_
 
 __all__ = [
     "ARGS",
+    "ARS",
+    "AWRS",
+    "CARS",
     "CNTP",
     "DVTS",
+    "MCMC",
     "SMC",
+    "ASAp",
     "AStar",
     "AdaDec",
     "Beam",
@@ -51,11 +62,13 @@ __all__ = [
     "Pool",
     "PowerSMC",
     "Punctuation",
+    "Rejection",
     "Search",
     "SearchResult",
     "Segmenter",
     "Tokens",
     "TransferQ",
+    "Tries",
     "WeightedMajority",
     "final_answer",
     "learn_threshold",

@@ -63,6 +63,9 @@ class Search(ABC):
     default_segmenter: ClassVar[Segmenter | None] = None
     #: Whether greedy proposals would make it pointless.
     needs_draws: ClassVar[bool] = True
+    #: Whether what it finds are draws from the model's law conditioned on the grammar: then the
+    #: model's own defaults of truncation are left out, and `align=` of `generate` takes it.
+    aligns: ClassVar[bool] = False
 
     @abstractmethod
     def plan(self, problem: Problem) -> Plan[None]:

@@ -18,6 +18,7 @@ from guided.options import Options, Settings
 from guided.result import Result
 from guided.rewards.scorer import Scorer
 from guided.rows import Row, make_rows
+from guided.sampling import without_truncation
 from guided.search.budget import Budget, Ledger
 from guided.search.driver import Driver, Task
 from guided.search.effects import Plan, Round
@@ -34,6 +35,7 @@ class Method(Protocol):
     default_temperature: ClassVar[Any]
     default_segmenter: ClassVar[Any]
     needs_draws: ClassVar[Any]
+    aligns: ClassVar[Any]
     finishes: ClassVar[Any]
 
     def plan(self, problem: Problem) -> Plan[None]: ...
@@ -81,7 +83,10 @@ class Session:
         settings = _settings(method, options)
         prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]
         outputs = settings.outputs(len(prompts), is_many(prompt))
-        sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
+        config = model.generation_config
+        if method.aligns:
+            config = without_truncation(config)
+        sampler, controls = settings.sampling.choose(config, settings.controls)
         check_sampler(method, sampler, "give a temperature above 0")
         read = [method.adapt(each) for each in prompts]
         rows = make_rows(model, read, outputs, settings, [*settings.controls, *controls])

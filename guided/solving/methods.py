@@ -16,7 +16,7 @@ from guided.errors import InputError
 from guided.search.search import Search
 
 #: Names whose parts are no words.
-_WHOLE = {"AStar": "astar", "AdaDec": "adadec", "DeAL": "deal"}
+_WHOLE = {"ASAp": "asap", "AStar": "astar", "AdaDec": "adadec", "DeAL": "deal"}
 #: Names that the literature uses besides those of the classes.
 _ALSO = {"bon": "BestOfN", "self-consistency": "Majority", "particles": "ParticleFilter"}
 

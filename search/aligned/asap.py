@@ -50,6 +50,7 @@ class ASAp(Search):
     tries: Tries | None = field(default=None, kw_only=True)
     max_attempts: int | None = field(default=None, kw_only=True)
 
+    aligns: ClassVar[bool] = True
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 

@@ -79,7 +79,7 @@ class AWRS(Search):
     estimator: Estimator = field(default="auto", kw_only=True)
     accepts: int = field(default=2, kw_only=True)
     max_rejects: int | None = field(default=None, kw_only=True)
-    mask_after: int | None = field(default=64, kw_only=True)
+    mask_after: int | None = field(default=16, kw_only=True)
     form: Form = field(default="exp", kw_only=True)
     strength: float = field(default=4.0, kw_only=True)
     twist: bool = field(default=True, kw_only=True)
@@ -89,6 +89,7 @@ class AWRS(Search):
     select: Rule = field(default="sample", kw_only=True)
     answer: Answer | None = field(default=None, kw_only=True)
 
+    aligns: ClassVar[bool] = True
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 

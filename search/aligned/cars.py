@@ -47,6 +47,7 @@ class ARS(Search):
     masks_first: bool = field(default=True, kw_only=True)
     max_attempts: int = field(default=10_000, kw_only=True)
 
+    aligns: ClassVar[bool] = True
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 
@@ -91,6 +92,7 @@ class CARS(Search):
     tries: Tries | None = field(default=None, kw_only=True)
     max_attempts: int = field(default=10_000, kw_only=True)
 
+    aligns: ClassVar[bool] = True
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 

@@ -47,6 +47,7 @@ class MCMC(Search):
     variant: Variant = "restart"
     batch: int = field(default=64, kw_only=True)
 
+    aligns: ClassVar[bool] = True
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 

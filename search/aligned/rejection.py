@@ -45,6 +45,7 @@ class Rejection(Search):
     masks_first: bool = field(default=False, kw_only=True)
     max_attempts: int = field(default=10_000, kw_only=True)
 
+    aligns: ClassVar[bool] = True
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 
