@@ -113,7 +113,10 @@ class Decoder:
         Raises:
             DeadEndError: the controls leave no token; carries the position.
             LogitsError: NaN in the model's logits.
+            ControlError: greedy growth under a control whose law tokens must be drawn from.
         """
+        for branch in branches:
+            self._check_random(branch.pipeline)
         lengths = [len(branch.tokens) for branch in branches]
         growing = [branch for branch in branches if branch.finish_reason is None]
         for rig, some in self._by_rig(growing):
@@ -242,13 +245,16 @@ class Decoder:
     ) -> Branch:
         if not prompt:
             raise InputError("the prompt has no tokens; a model needs at least one to go on from")
-        if not self.sampler.is_random:
-            _check_draws(pipeline, "greedy decoding is no draw; give a temperature above 0")
+        self._check_random(pipeline)
         context = Context(prompt, self.vocabulary, limit, row, seed)
         states = pipeline.begin(context)
         branch = Branch(prompt, pipeline, states, row, seed, limit, first=states)
         branch.settle()
         return branch
+
+    def _check_random(self, pipeline: Pipeline) -> None:
+        if not self.sampler.is_random:
+            _check_draws(pipeline, "greedy decoding is no draw; give a temperature above 0")
 
     def _by_rig(self, branches: Sequence[Branch]) -> list[tuple[Rig, list[Branch]]]:
         groups: dict[int, tuple[Rig, list[Branch]]] = {}

@@ -55,7 +55,7 @@ def following_log_p(logits: Tensor, tokens: Sequence[int]) -> list[float]:
     step = max(1, _PIECE // logits.shape[-1])
     found: list[float] = []
     for at in range(0, len(tokens), step):
-        some = logits[at : at + step]
+        some = logits[at : min(at + step, len(tokens))]
         ids = torch.tensor(tokens[at : at + step], device=logits.device)[:, None]
         chosen = some.gather(1, ids)[:, 0].double()
         found += (chosen - masked_sampling.log_totals(some).to(chosen.device)).tolist()

@@ -43,12 +43,14 @@ class GuidedGenerationOutput(ModelOutput):
         log_p: of every new token under the raw model `[rows, new]`; 0 in the padding.
         log_q: of every new token under the law that it was drawn from (0 for greedy choices).
         finish_reasons: "stop", "complete", "budget", "length", "criteria" or "memory", by row.
+        certificates: what a control says about how each row was drawn (see `guided.Result`).
     """
 
     sequences: Tensor | None = None
     log_p: Tensor | None = None
     log_q: Tensor | None = None
     finish_reasons: tuple[str, ...] | None = None
+    certificates: tuple[Any, ...] | None = None
 
 
 class GuidedGeneration:
@@ -211,7 +213,8 @@ class _Call:
         width, device = sequences.shape[1] - self.input_ids.shape[1], sequences.device
         log_p = padded_numbers([branch.log_p for branch in self.branches], width, device)
         log_q = padded_numbers([branch.log_q for branch in self.branches], width, device)
-        return GuidedGenerationOutput(sequences, log_p, log_q, tuple(self.reasons))
+        found = tuple(each.pipeline.certificate(each.states) for each in self.branches)
+        return GuidedGenerationOutput(sequences, log_p, log_q, tuple(self.reasons), found)
 
 
 class _Feed:

@@ -64,23 +64,33 @@ def enumerate_sequences(
     """The exact probability of every sequence that sampling under `controls` can end with.
 
     Sequences hold the stop token where one was drawn. Works on any model with a small vocabulary;
-    every prefix is run through it without a cache.
+    every prefix is run through it, and through models that controls bring, without a cache.
     """
-    pipeline = Pipeline(controls)
-    context = Context(tuple(prompt), model.vocabulary, max_new_tokens)
-    level: dict[Prefix, tuple[float, States]] = {(): (1.0, pipeline.begin(context))}
-    done: dict[tuple[int, ...], float] = {}
+    found = enumerate_states(model, prompt, Pipeline(controls), max_new_tokens)
+    return {tokens: weight for tokens, (weight, _) in found.items()}
+
+
+def enumerate_states(
+    model: Model, prompt: Sequence[int], pipeline: Pipeline, max_new_tokens: int = 4
+) -> dict[tuple[int, ...], tuple[float, States]]:
+    """The same, with the last states of the controls."""
+    states = pipeline.begin(Context(tuple(prompt), model.vocabulary, max_new_tokens))
+    if pipeline.reads_prompt:
+        networks = {"": model, **pipeline.models}
+        states = pipeline.read(states, {n: _prompt_log_p(m, prompt) for n, m in networks.items()})
+    level: dict[Prefix, tuple[float, States]] = {(): (1.0, states)}
+    done: dict[tuple[int, ...], tuple[float, States]] = {}
     while level:
         grown: dict[Prefix, tuple[float, States]] = {}
         for tokens, (weight, states) in level.items():
             if len(tokens) == max_new_tokens or pipeline.finish(states) is not None:
-                done[tokens] = weight
+                done[tokens] = weight, states
                 continue
             law, states = _law(model, pipeline, (*prompt, *tokens), states)
             for token in torch.nonzero(law).flatten().tolist():
                 longer, probability = (*tokens, token), weight * float(law[token])
                 if token in model.vocabulary.stop_ids:
-                    done[longer] = probability
+                    done[longer] = probability, pipeline.stop(states, token)
                 else:
                     grown[longer] = (probability, pipeline.step(states, token))
         level = grown
@@ -90,6 +100,20 @@ def enumerate_sequences(
 def _law(
     model: Model, pipeline: Pipeline, prefix: Sequence[int], states: States
 ) -> tuple[Tensor, States]:
-    raw = model.network.forward(torch.tensor([list(prefix)]), None, None, None).logits[:, -1]
-    logits, after = pipeline.apply(raw.double().clone(), [states])
+    aux = {name: _raw(other, prefix) for name, other in pipeline.models.items()}
+    logits, after = pipeline.apply(_raw(model, prefix), [states], aux)
     return logits[0].softmax(-1), after[0]
+
+
+def _raw(model: Model, prefix: Sequence[int]) -> Tensor:
+    """The raw logits `[1, V]` after a prefix."""
+    ids = torch.tensor([list(prefix)])
+    return model.network.forward(ids, None, None, None).logits[:, -1].double().clone()
+
+
+def _prompt_log_p(model: Model, prompt: Sequence[int]) -> list[float]:
+    """The log-probabilities of a prompt's tokens after the first."""
+    return [
+        float(_raw(model, prompt[:at]).log_softmax(-1)[0, prompt[at]])
+        for at in range(1, len(prompt))
+    ]
