@@ -156,7 +156,9 @@ class Drawing:
     def _keep(self, walk: Walk, distance: float) -> None:
         problem = self.problem
         node = problem.adopt(walk.branch, problem.root)
-        problem.offer(node, *([-math.inf] if problem.scorer is not None else []))
+        problem.offer(node, -math.inf)
+        if problem.scorer is None and not self.texts:
+            problem.choose(node)
         self.texts.append(node)
         if self.learns:
             self.own_weights.append(walk.log_weight)
@@ -221,8 +223,8 @@ class Drawing:
         if not abs(known - log_mass) <= _DRIFT and known != log_mass:
             raise InputError(
                 "the prefix trie of this prompt was learnt from another law: "
-                f"{math.exp(known):.6g} of it was legal at the first token, now {math.exp(log_mass):.6g} "
-                "is; give new tries: Tries()"
+                f"{math.exp(known):.6g} of it was legal at the first token, and now "
+                f"{math.exp(log_mass):.6g} is; give new tries: Tries()"
             )
 
 

@@ -117,7 +117,10 @@ class Proposal(MeasuredMask):
 
     def begin(self, context: Context) -> ProposalState:
         plain = super().begin(context)
-        return ProposalState(plain.grammar, plain.stop_mask, plain.left, plain.thinking)
+        state = ProposalState(plain.grammar, plain.stop_mask, plain.left, plain.thinking)
+        if self.trie is not None:
+            state.node, state.records = self.trie.root, True
+        return state
 
     def attach(self, trie: PrefixTrie, states: Sequence[Any]) -> None:
         """Makes `trie` what a sequence at its start, with these states, goes by."""
