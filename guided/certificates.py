@@ -41,6 +41,8 @@ class ASApCertificate:
         proofs: what was known after every draw of this call, dead ends included.
         log_z: the logarithm of an unbiased estimate of Z, the mean of P(w) / q(w) over this
             call's draws w from laws q; None before the first.
+        weights: under `align=`, the normalised weights of the draws: averages with these tend to
+            those of the target for any number of draws. Draws without weights tend to it, too.
     """
 
     log_bound: float
@@ -49,6 +51,7 @@ class ASApCertificate:
     distances: tuple[float, ...] = ()
     proofs: tuple[Proof, ...] = field(default=(), repr=False)
     log_z: float | None = None
+    weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,9 @@ class ParticleCertificate:
             known: a single particle, other schemes.
         tokens: tokens drawn; `checks`: single tokens that the grammar was asked about; `masks`:
             whole masks that it made.
+        weights: under `align=`, the normalised weights of the particles with a complete text.
+        draws: the particle, by its place among `weights`, that each result is; drawn in proportion
+            to the weights by systematic resampling, in random order.
     """
 
     particles: int
@@ -129,6 +135,8 @@ class ParticleCertificate:
     tokens: int
     checks: int
     masks: int
+    weights: tuple[float, ...] = ()
+    draws: tuple[int, ...] = ()
 
     @property
     def checks_per_token(self) -> float:

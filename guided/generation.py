@@ -8,10 +8,11 @@ from guided.decoding import Decoder, Sampler
 from guided.drafting import speculation
 from guided.errors import InputError, OutOfMemoryError
 from guided.model import Message, Model, Prompt, is_many
-from guided.options import Options, Settings
+from guided.options import Align, Options, Settings
 from guided.result import Result
 from guided.row_decoder import RowDecoder
 from guided.rows import make_rows
+from guided.trace import Trace
 
 T = TypeVar("T")
 One = str | list[Message]
@@ -23,6 +24,8 @@ class BatchOptions(Options, total=False):
 
     retries: int
     batch_size: int
+    align: Align
+    trace: Trace | None
 
 
 @overload
@@ -131,7 +134,8 @@ def generate(
         >>> guided.generate(model, "Count: ", schema=list[int])
         [1, 2, 3]
     """
-    results = _results(model, prompt, Settings(schema=schema, n=n, **options))
+    settings = Settings(schema=schema, n=n, **options)
+    results = _results(model, prompt, settings)
     if any(result.finish_reason == "interrupt" for result in results):
         raise KeyboardInterrupt
     if any(result.finish_reason == "memory" for result in results):
@@ -139,6 +143,10 @@ def generate(
             "memory ran out while decoding; `run` returns what there is. Lower batch_size or "
             "max_new_tokens, or set kv_limit"
         )
+    if _is_aligned(settings):
+        from guided.alignment import check_whole
+
+        check_whole(results)
     return _shaped([result.value for result in results], n, is_many(prompt))
 
 
@@ -234,6 +242,11 @@ def run(
 def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Result[Any]]:
     prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]  # type: ignore[arg-type,list-item]
     outputs = settings.outputs(len(prompts), is_many(prompt))
+    if _is_aligned(settings):
+        # The searches are loaded where they are needed.
+        from guided.alignment import aligned_results
+
+        return aligned_results(model, prompts, outputs, settings)
     sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
     _check_draws(sampler, settings)
     rows = make_rows(model, prompts, outputs, settings, [*settings.controls, *controls])
@@ -245,6 +258,16 @@ def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Resul
         kv_limit=settings.kv_limit,
     )
     return RowDecoder(decoder, rows, settings).run()
+
+
+def _is_aligned(settings: Settings) -> bool:
+    if settings.align == "none":
+        if settings.trace is not None:
+            raise InputError("trace= records the draws of align=; searches take it in their run")
+        return False
+    from guided.alignment import is_aligned
+
+    return is_aligned(settings.align)
 
 
 def _check_draws(sampler: Sampler, settings: Settings) -> None:

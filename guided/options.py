@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, ClassVar, Literal, Protocol, TypedDict
 
 from guided.controls.protocol import Control
 from guided.drafting import Draft
@@ -13,6 +13,19 @@ from guided.grammars.grammar import Grammar
 from guided.outputs import FREE_TEXT, JsonForm, Output, output_of
 from guided.prompts import Describe
 from guided.sampling import SamplingOptions
+from guided.trace import Trace
+
+#: How an aligned sampler gives its draws; see `guided.search.Search.aligns`.
+Aligns = Literal["", "draws", "particles"]
+
+
+class Aligned(Protocol):
+    """A sampler for `align=`: `guided.search.ASAp` and its like."""
+
+    aligns: ClassVar[Aligns]
+
+
+Align = Literal["none", "asap", "cars", "ars", "rejection", "awrs", "smc", "mcmc"] | Aligned
 
 
 class Options(TypedDict, total=False):
@@ -88,6 +101,12 @@ class Settings:
         heal: whether the last token of a text prompt may grow into a longer one.
         retries: how often to decode again where a validator refuses the value (needs sampling).
         batch_size: most sequences decoded at a time.
+        align: "none", or how to draw from the model's own law conditioned on the output type,
+            which a mask alone distorts: "asap", "cars", "ars", "rejection", "mcmc", "awrs", "smc",
+            or one of `guided.search` with its settings, like ASAp(tries=...). The temperature is
+            1 then where neither it nor a config that samples gives another, and truncation is
+            what the call itself asks for. Results carry a certificate.
+        trace: where the draws are recorded, with align.
     """
 
     schema: Any = None
@@ -116,6 +135,8 @@ class Settings:
     kv_limit: int | None = None
     retries: int = 0
     batch_size: int = 32
+    align: Align = "none"
+    trace: Trace | None = None
     stops: tuple[str, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from guided.controls.stop_strings import held_back
 from guided.controls.token_index import token_index
 from guided.decoding import Branch, Decoder
 from guided.drafting import speculation
+from guided.errors import InputError
 from guided.generation import One
 from guided.model import Model
 from guided.options import Options, Settings
@@ -52,6 +53,11 @@ def stream(
         >>> last.result.value
         {'name': 'Mira'}
     """
+    if options.get("align", "none") != "none":
+        raise InputError(
+            "stream shows a text while it grows, and an aligned draw may be given up, or changed, "
+            "before it is done; use run(..., align=...)"
+        )
     if unknown := set(options) - set(Options.__annotations__):
         raise TypeError(f"stream() got an unexpected keyword argument {min(unknown)!r}")
     settings = Settings(schema=schema, **options)

@@ -10,7 +10,7 @@ from guided.controls.protocol import Control
 from guided.drafting import Draft
 from guided.errors import InputError
 from guided.model import Message, Model, Prompt, is_many
-from guided.options import Options
+from guided.options import Aligns, Options
 from guided.rewards.scorer import Scorer
 from guided.rows import Row
 from guided.search.budget import Budget
@@ -63,9 +63,10 @@ class Search(ABC):
     default_segmenter: ClassVar[Segmenter | None] = None
     #: Whether greedy proposals would make it pointless.
     needs_draws: ClassVar[bool] = True
-    #: Whether what it finds are draws from the model's law conditioned on the grammar: then the
-    #: model's own defaults of truncation are left out, and `align=` of `generate` takes it.
-    aligns: ClassVar[bool] = False
+    #: Whether it draws from the model's law conditioned on the grammar, for `align=` of `generate`:
+    #: "draws", its candidates are that; "particles", they are weighted; "": it does not. If it
+    #: does, the model's own defaults of truncation are left out.
+    aligns: ClassVar[Aligns] = ""
 
     @abstractmethod
     def plan(self, problem: Problem) -> Plan[None]:

@@ -46,7 +46,11 @@ class Method(Protocol):
 
 @dataclass(eq=False)
 class Session:
-    """Everything that the prompts of one call share."""
+    """Everything that the prompts of one call share.
+
+    Attributes:
+        attempt: tells repetitions apart, which draw by other random numbers.
+    """
 
     method: Method
     prompts: list[Prompt]
@@ -58,6 +62,7 @@ class Session:
     budget: Budget
     trace: Trace | None
     at_once: int
+    attempt: int = 0
 
     @classmethod
     def of(
@@ -130,7 +135,7 @@ class Session:
             [self.method.controls(row) for row in rows],
             seed,
             max_new_tokens=[row.limit for row in rows],
-            rows=[row.stream(seed, 0) for row in rows],
+            rows=[row.stream(seed, self.attempt) for row in rows],
         )
         problems = [
             self._problem(number, row, branch)

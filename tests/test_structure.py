@@ -22,6 +22,7 @@ FLOORS = {
     "guided": 3,
     "guided.rewards": 4,
     "guided.search": 6,
+    "guided.alignment": 6,
     "guided.generation": 6,
     "guided.streaming": 6,
     "guided.hf": 6,

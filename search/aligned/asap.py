@@ -12,6 +12,7 @@ from guided.certificates import ASApCertificate
 from guided.controls.measured_mask import measuring
 from guided.controls.protocol import Control
 from guided.errors import InputError
+from guided.options import Aligns
 from guided.rows import Row
 from guided.search.aligned.drawing import Drawing
 from guided.search.aligned.prefix_trie import log_sum
@@ -50,7 +51,7 @@ class ASAp(Search):
     tries: Tries | None = field(default=None, kw_only=True)
     max_attempts: int | None = field(default=None, kw_only=True)
 
-    aligns: ClassVar[bool] = True
+    aligns: ClassVar[Aligns] = "draws"
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 

@@ -11,6 +11,7 @@ from guided.controls.measured_mask import MeasuredMask, measuring
 from guided.controls.protocol import Control
 from guided.errors import InputError
 from guided.model import Model
+from guided.options import Aligns
 from guided.rewards.scorer import Scorer
 from guided.rows import Row
 from guided.search.aligned.growth import CheckedGrowth, Growth, MaskedGrowth
@@ -89,7 +90,7 @@ class AWRS(Search):
     select: Rule = field(default="sample", kw_only=True)
     answer: Answer | None = field(default=None, kw_only=True)
 
-    aligns: ClassVar[bool] = True
+    aligns: ClassVar[Aligns] = "particles"
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from guided.controls.measured_mask import measuring
 from guided.controls.protocol import Control
+from guided.options import Aligns
 from guided.rows import Row
 from guided.search.aligned.asap import check_counts
 from guided.search.aligned.drawing import Drawing
@@ -47,7 +48,7 @@ class ARS(Search):
     masks_first: bool = field(default=True, kw_only=True)
     max_attempts: int = field(default=10_000, kw_only=True)
 
-    aligns: ClassVar[bool] = True
+    aligns: ClassVar[Aligns] = "draws"
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 
@@ -92,7 +93,7 @@ class CARS(Search):
     tries: Tries | None = field(default=None, kw_only=True)
     max_attempts: int = field(default=10_000, kw_only=True)
 
-    aligns: ClassVar[bool] = True
+    aligns: ClassVar[Aligns] = "draws"
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 

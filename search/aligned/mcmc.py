@@ -9,6 +9,7 @@ from typing import ClassVar
 from guided.controls.measured_mask import measuring
 from guided.controls.protocol import Control
 from guided.errors import InputError
+from guided.options import Aligns
 from guided.rows import Row
 from guided.search.aligned.chains import Chain, Text, Walk
 from guided.search.aligned.metropolis import Variant, check_variant
@@ -47,7 +48,7 @@ class MCMC(Search):
     variant: Variant = "restart"
     batch: int = field(default=64, kw_only=True)
 
-    aligns: ClassVar[bool] = True
+    aligns: ClassVar[Aligns] = "draws"
     needs_reward: ClassVar[bool] = False
     default_temperature: ClassVar[float] = 1.0
 
