@@ -190,9 +190,7 @@ class Boundaries:
 
 def _is_free(place: _Place) -> bool:
     """Whether nothing is wanted any more: every text will do."""
-    return place.before == Wanted.EITHER and not any(
-        one != Wanted.EITHER for one in place.wanted
-    )
+    return place.before == Wanted.EITHER and not any(one != Wanted.EITHER for one in place.wanted)
 
 
 def _agreed(cuts: Cuts, wanted: tuple[int, ...]) -> tuple[int, ...] | None:
