@@ -29,6 +29,12 @@ def _noise(bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def uniform(key, index):  # type: ignore[no-untyped-def]
+    """The number in [0, 1) that makes the noise of token `index`, for other uses of a key."""
+    return _bits(key, index) * 2.0**-52
+
+
+@njit(cache=True, nogil=True)
 def noise(key, out):  # type: ignore[no-untyped-def]
     """Fills `out` with the noise of tokens 0, 1, …"""
     for token in range(len(out)):

@@ -13,12 +13,26 @@ from guided.kernels.exponential import exp
 from guided.kernels.sampling_cpu import BLOCK, greatest
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def _block_sum(x, top):  # type: ignore[no-untyped-def]
-    total = 0.0
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _weigh(x, top, weights):  # type: ignore[no-untyped-def]
+    """Fills `weights` with exp(x - top)."""
     for i in range(len(x)):
-        total += exp(x[i] - top)
+        weights[i] = exp(x[i] - top)
+
+
+# Apart from the exponential, whose rounding must not be reordered.
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _total(weights):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(len(weights)):
+        total += weights[i]
     return total
+
+
+@njit(cache=True, nogil=True)
+def _block_sum(x, top, weights):  # type: ignore[no-untyped-def]
+    _weigh(x, top, weights)
+    return _total(weights[: len(x)])
 
 
 @njit(cache=True, nogil=True)
@@ -30,8 +44,9 @@ def fill(x, sums):  # type: ignore[no-untyped-def]
     top = greatest(x)
     if not (top < np.inf and top > -np.inf):
         return top, np.nan
+    weights = np.empty(BLOCK)
     for k in range(len(sums)):
-        sums[k] = _block_sum(x[k * BLOCK : (k + 1) * BLOCK], top)
+        sums[k] = _block_sum(x[k * BLOCK : (k + 1) * BLOCK], top, weights)
     return top, added(sums)
 
 
@@ -57,16 +72,17 @@ def draw(x, top, sums, number):  # type: ignore[no-untyped-def]
     while before + sums[k] <= at:
         before += sums[k]
         k += 1
-    token = -1
-    weight = 0.0
-    for i in range(k * BLOCK, min((k + 1) * BLOCK, len(x))):
-        mass = exp(x[i] - top)
-        if mass > 0:
-            token, weight = i, mass
-            before += mass
+    block = x[k * BLOCK : (k + 1) * BLOCK]
+    weights = np.empty(BLOCK)
+    _weigh(block, top, weights)
+    last = 0
+    for i in range(len(block)):
+        if weights[i] > 0:
+            last = i
+            before += weights[i]
             if before > at:
                 break
-    return token, weight
+    return k * BLOCK + last, weights[last]
 
 
 @njit(cache=True, nogil=True)
@@ -74,7 +90,7 @@ def remove(x, top, sums, token):  # type: ignore[no-untyped-def]
     """Takes a token out: its logit becomes -inf. Returns the total of what is left."""
     x[token] = -np.inf
     k = token // BLOCK
-    sums[k] = _block_sum(x[k * BLOCK : (k + 1) * BLOCK], top)
+    sums[k] = _block_sum(x[k * BLOCK : (k + 1) * BLOCK], top, np.empty(BLOCK))
     return added(sums)
 
 

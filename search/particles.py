@@ -256,7 +256,9 @@ class ParticleSystem:
             nodes = population.nodes
             slots = None if is_last else self._resampled(problem, population, stage)
             ids = [] if slots is None else [slot.node.id for slot in slots]
-            yield from problem.round(nodes, ess=even, log_z=log_z, resampled=ids, sweep=sweep)
+            yield from problem.round(
+                nodes, ess=even, log_z=max(log_z, _LEAST), resampled=ids, sweep=sweep
+            )
             if is_last:
                 return population
             if slots is not None and self.moves is not None:

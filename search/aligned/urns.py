@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.decoding.rng import fold, uniform
+from guided.decoding.rng import fold
 from guided.decoding.sampling import Stream
 from guided.kernels import urn_cpu
+from guided.kernels.gumbel_cpu import uniform
 from guided.search.resampling import Floats
 
 Mask = NDArray[np.int32]
@@ -19,12 +20,12 @@ class Numbers:
     """Random numbers in [0, 1), the first, second, … of a stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._key = fold(stream)
+        self._key = np.uint64(fold(stream))
         self._count = 0
 
     def __call__(self) -> float:
         self._count += 1
-        return uniform(self._key, self._count, 0)
+        return float(uniform(self._key, self._count))
 
 
 class LogitUrn:
