@@ -127,7 +127,18 @@ def aligned_results(
     rows = _rows(model, prompts, outputs, settings)
     for row in rows:
         method.controls(row)
-    return _Draws(method, rows, list(prompts), settings).run()
+    return draw_rows(method, rows, prompts, settings)
+
+
+def draw_rows(
+    method: Search, rows: Sequence[Row], prompts: Sequence[Prompt], settings: Settings
+) -> list[Result[Any]]:
+    """`settings.n` draws of every row, in order; see `aligned_results`.
+
+    Raises:
+        ValidationFailedError: a validator has refused a value once more than `retries`.
+    """
+    return _Draws(method, list(rows), list(prompts), settings).run()
 
 
 def check_whole(results: Sequence[Result[Any]]) -> None:

@@ -30,7 +30,7 @@ from guided.hf.call import (
     sequences_of,
     with_stop,
 )
-from guided.hf.custom_generate import GuidedGenerationOutput
+from guided.hf.output import GuidedGenerationOutput
 from guided.hf.stopping import Stopping, read_criteria
 from guided.model import Model, Prompt
 from guided.options import Settings

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.utils.generic import ModelOutput
 
 from guided.controls.protocol import Control
 from guided.decoding import Branch, Decoder, Greedy, Plain
@@ -30,27 +28,10 @@ from guided.hf.call import (
     sequences_of,
     with_stop,
 )
+from guided.hf.output import GuidedGenerationOutput
 from guided.hf.stopping import Stopping, read_criteria
 from guided.model import Model
-
-
-@dataclass
-class GuidedGenerationOutput(ModelOutput):
-    """What `generate` returns with `return_dict_in_generate=True`.
-
-    Attributes:
-        sequences: prompts and new tokens `[rows, columns]`, padded on the right.
-        log_p: of every new token under the raw model `[rows, new]`; 0 in the padding.
-        log_q: of every new token under the law that it was drawn from (0 for greedy choices).
-        finish_reasons: "stop", "complete", "budget", "length", "criteria" or "memory", by row.
-        certificates: what a control says about how each row was drawn (see `guided.Result`).
-    """
-
-    sequences: Tensor | None = None
-    log_p: Tensor | None = None
-    log_q: Tensor | None = None
-    finish_reasons: tuple[str, ...] | None = None
-    certificates: tuple[Any, ...] | None = None
+from guided.options import Align, Settings
 
 
 class GuidedGeneration:
@@ -69,6 +50,10 @@ class GuidedGeneration:
         draft: as in `guided.generate`: "auto", None, a small model, drafters.
         streamer: gets the prompt and every new token of a call with one row. `generate` keeps the
             `streamer=` that it is given to itself.
+        align: how to draw from the model's own law conditioned on the grammar, as in
+            `guided.generate`. The law is that of the call, with `do_sample=True`: its temperature,
+            penalties, processors, and its top_k, which `generate` sets to 50 unless it is given as
+            0. The draws of a prompt are its `num_return_sequences`.
 
     Keyword arguments of `generate` that are read besides its own: `seed`, which names all random
     numbers (drawn from torch's generator if it is None), and `text_streamer`, a streamer for that
@@ -85,13 +70,20 @@ class GuidedGeneration:
         *,
         draft: Draft = "auto",
         streamer: Any = None,
+        align: Align = "none",
     ) -> None:
         if vocabulary is None:
             raise InputError("GuidedGeneration needs the tokenizer: GuidedGeneration(schema, tok)")
+        if align != "none":
+            # The searches are loaded where they are needed.
+            from guided.alignment import is_aligned
+
+            is_aligned(align)
         self.entries = entries_of(controls)
         self.owner = Owner(vocabulary)
         self.draft = draft
         self.streamer = streamer
+        self.align = align
 
     def __call__(
         self,
@@ -115,6 +107,20 @@ class GuidedGeneration:
         paddings = checked_paddings(model, input_ids, generation_config, model_kwargs)
         stopping = read_criteria(stopping_criteria, input_ids.shape[1])
         owner = self.owner.of(model, stopping.stop_ids)
+        streamer = text_streamer if text_streamer is not None else self.streamer
+        controls = controls_of_rows(self.entries, list(logits_processor), input_ids, paddings)
+        number = seed_of(seed)
+        if self.align != "none":
+            if streamer is not None:
+                raise InputError(
+                    "a streamer shows a text as it grows; draws of align= may not stay"
+                )
+            from guided.hf.aligned import aligned_output
+
+            settings = Settings(align=self.align, seed=number, draft=self.draft)
+            return aligned_output(
+                owner, input_ids, paddings, controls, stopping, generation_config, settings
+            )
         pad_id = pad_id_of(generation_config, stopping)
         call = _Call(owner, input_ids, paddings, stopping, pad_id)
         sampler = Plain() if generation_config.do_sample else Greedy()
@@ -124,9 +130,6 @@ class GuidedGeneration:
             sampler,
             speculation=speculation(owner, self.draft),
         )
-        streamer = text_streamer if text_streamer is not None else self.streamer
-        controls = controls_of_rows(self.entries, list(logits_processor), input_ids, paddings)
-        number = seed_of(seed)
         call.decode(decoder, controls, number, streamer)
         return call.output(generation_config)
 
