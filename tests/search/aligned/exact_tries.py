@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
@@ -53,6 +54,10 @@ class Toy:
 
     def law(self) -> dict[Tokens, float]:
         """P(w) of every text of the language, stop token included."""
+        return dict(self._law)
+
+    @cached_property
+    def _law(self) -> dict[Tokens, float]:
         whole = enumerate_sequences(self.model, self.prompt, self.controls, self.limit)
         return {
             w: p
