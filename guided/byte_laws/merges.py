@@ -26,8 +26,8 @@ class Merges:
     and `r` the encoder works by itself until it merges across. What touches the boundary is
     first the last symbol of `l`, then ever longer ends of it, each made at the rank of its rule;
     likewise the beginnings of `r`. So `l`, `r` stay apart unless some end x and some beginning y
-    have a rule whose rank comes before the rules that make x and y parts of longer ones. Of equal
-    ranks the left one is applied first.
+    stand there at the same time, and have a rule whose rank comes before those of the rules that
+    make x and y parts of longer ones. Of equal ranks the left one is applied first.
 
     Args:
         size: number of token ids.
@@ -35,39 +35,38 @@ class Merges:
         rules: in the order of their ranks.
 
     Raises:
-        VocabularyError: a rule comes before one that makes its parts.
+        VocabularyError: a token that is made by a rule which comes before those that make its
+            parts. (There may be such rules: converted tokenizers list all ways to cut a token.)
     """
 
     def __init__(self, size: int, symbols: Iterable[int], rules: Sequence[Rule]) -> None:
         self.size = size
         self._rank = {(left, right): rank for rank, (left, right, _) in enumerate(rules)}
-        self._check_order(rules)
         self.reachable: NDArray[np.bool_] = np.zeros(size, np.bool_)
         self.reachable[list(symbols)] = True
         #: How a token was made: its parts (-1: it is a symbol) and the rank.
-        self._left, self._right, self._birth = [-1] * size, [-1] * size, [_NEVER] * size
+        self._left, self._right, self._born = [-1] * size, [-1] * size, [-1] * size
+        late: list[tuple[int, Rule]] = []
         for rank, (left, right, made) in enumerate(rules):
-            if (
-                not self.reachable[made]
-                and self.reachable[left]
-                and self.reachable[right]
-                and self._meet(left, right)
-            ):
+            if self.reachable[made]:
+                continue
+            if not (self.reachable[left] and self.reachable[right]):
+                late.append((rank, (left, right, made)))
+            elif self._meet(left, right):
                 self.reachable[made] = True
-                self._left[made], self._right[made], self._birth[made] = left, right, rank
-        self._by_left = _grouped(rules, size)
+                self._left[made], self._right[made], self._born[made] = left, right, rank
+        self._check_late(late)
+        self._by_left = _grouped(rules)
         self._begins = self._beginnings()
         self.following = lru_cache(4096)(self._following)
 
-    def _check_order(self, rules: Sequence[Rule]) -> None:
-        last: dict[int, int] = {}
-        for rank, (_, _, made) in enumerate(rules):
-            last[made] = rank
-        for rank, (left, right, _) in enumerate(rules):
-            if max(last.get(left, -1), last.get(right, -1)) >= rank:
+    def _check_late(self, late: Iterable[tuple[int, Rule]]) -> None:
+        for rank, (left, right, made) in late:
+            reachable = self.reachable[left] and self.reachable[right]
+            if not self.reachable[made] and reachable and self._meet(left, right):
                 raise VocabularyError(
-                    f"merge {rank} of the tokenizer joins tokens {left} and {right}, one of which "
-                    "only a later merge makes; byte laws need merges in the order of training"
+                    f"merge {rank} of the tokenizer makes token {made} of {left} and {right}, one "
+                    "of which only a later merge makes; byte laws need the order of training"
                 )
 
     def adjacent(self, left: int, right: int) -> bool:
@@ -81,36 +80,46 @@ class Merges:
             y, y_grows = right, _NEVER
             while y >= 0:
                 rank = self._rank.get((x, y), _NEVER)
-                if rank < x_grows and rank <= y_grows and (x != left or y != right):
+                if (
+                    rank < x_grows
+                    and rank <= y_grows
+                    and self._born[y] < x_grows
+                    and self._born[x] <= y_grows
+                    and (x != left or y != right)
+                ):
                     return False
-                y, y_grows = self._left[y], self._birth[y]
-            x, x_grows = self._right[x], self._birth[x]
+                y, y_grows = self._left[y], self._born[y]
+            x, x_grows = self._right[x], self._born[x]
         return True
 
-    def _beginnings(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-        """(beginning, its token, rank at which it grows) for all beginnings of reachable tokens."""
-        found: list[tuple[int, int, int]] = []
+    def _beginnings(self) -> NDArray[np.int32]:
+        """Of all beginnings of reachable tokens: itself, the token, when born, when it grows."""
+        found: list[tuple[int, int, int, int]] = []
         for token in np.flatnonzero(self.reachable).tolist():
             part, grows = token, _NEVER
             while part >= 0:
-                found.append((part, token, grows))
-                part, grows = self._left[part], self._birth[part]
-        table = np.array(found, np.int32).reshape(-1, 3)
-        return table[:, 0].copy(), table[:, 1].copy(), table[:, 2].copy()
+                found.append((part, token, self._born[part], grows))
+                part, grows = self._left[part], self._born[part]
+        return np.array(found, np.int32).reshape(-1, 4).T.copy()
 
     def _following(self, left: int) -> NDArray[np.bool_]:
         """Bool `[size]`: the reachable tokens r with `adjacent(left, r)`; read-only, kept."""
-        best = np.full(self.size, _NEVER, np.int32)
+        parts, tokens, born, grows = self._begins
+        mask = self.reachable.copy()
         x, x_grows = left, _NEVER
         while x >= 0:
             rights, ranks = self._by_left.get(x, _NO_RULES)
             live = ranks < x_grows
-            np.minimum.at(best, rights[live], ranks[live])
-            x, x_grows = self._right[x], self._birth[x]
-        parts, tokens, grows = self._begins
-        mask = self.reachable.copy()
-        merging = (best[parts] <= grows) & (best[parts] < _NEVER)
-        mask[tokens[merging]] = False
+            rank_of = np.full(self.size, _NEVER, np.int32)
+            rank_of[rights[live]] = ranks[live]
+            some = np.flatnonzero(rank_of[parts] < _NEVER)
+            merging = (
+                (rank_of[parts[some]] <= grows[some])
+                & (born[some] < x_grows)
+                & (self._born[x] <= grows[some])
+            )
+            mask[tokens[some[merging]]] = False
+            x, x_grows = self._right[x], self._born[x]
         mask.flags.writeable = False
         return mask
 
@@ -119,7 +128,7 @@ _NO_RULES = (np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 def _grouped(
-    rules: Sequence[Rule], size: int
+    rules: Sequence[Rule],
 ) -> dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """(right parts, ranks) of the rules with each left part."""
     if not rules:
