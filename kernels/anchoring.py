@@ -164,10 +164,12 @@ class _Rows:
         found = torch.zeros(len(self.budget), dtype=torch.int8, device=self.safe.device)
         wanted = self.budget > 0
         found[wanted & ~self.common.any(-1)] = Status.DISJOINT
-        for logits, offset in ((self.risky, 1), (self.safe, 0)):
+        # Where nothing may be spent the risky law does not matter.
+        everywhere = torch.ones_like(wanted)
+        for logits, offset, rows in ((self.risky, 1, wanted), (self.safe, 0, everywhere)):
             top = logits.amax(-1)
-            found[top == -torch.inf] = Status.SAFE_EMPTY + offset
-            found[~(top < torch.inf)] = Status.SAFE_NOT_NUMBERS + offset
+            found[rows & (top == -torch.inf)] = Status.SAFE_EMPTY + offset
+            found[rows & ~(top < torch.inf)] = Status.SAFE_NOT_NUMBERS + offset
         return found
 
     def blend(self, theta: Tensor) -> Tensor:

@@ -66,6 +66,13 @@ def _survey_block(safe, risky, safe_weights, risky_weights, sums):  # type: igno
 
 
 @njit(cache=True, nogil=True)
+def _safe_status(top):  # type: ignore[no-untyped-def]
+    if not top < np.inf:
+        return SAFE_NOT_NUMBERS
+    return SAFE_EMPTY if top == -np.inf else OK
+
+
+@njit(cache=True, nogil=True)
 def _survey(safe, risky, tops, first, second, sums):  # type: ignore[no-untyped-def]
     """Fills `tops` and `sums`; returns the status."""
     tops[0] = greatest(safe)
@@ -187,12 +194,12 @@ def _project(safe, risky, budget, tops, log_s, low, high, law, weights, sums):  
 @njit(cache=True, nogil=True)
 def _anchor_row(safe, risky, budget, law, first, second, sums, tops):  # type: ignore[no-untyped-def]
     """(theta, cost, status) of one row; fills `law`."""
+    if not budget > 0:
+        _copy(safe, law)
+        return 0.0, 0.0, _safe_status(greatest(safe))
     status = _survey(safe, risky, tops, first, second, sums)
     if status != OK:
         return np.nan, np.nan, status
-    if not budget > 0:
-        _copy(safe, law)
-        return 0.0, 0.0, OK
     if sums[5] == 0:
         return np.nan, np.nan, DISJOINT
     log_s = tops[0] + math.log(sums[0])
@@ -268,7 +275,8 @@ def _sum_lower(safe, risky, safe_shift, risky_shift, law, is_free, weights, sums
 @njit(cache=True, nogil=True)
 def _cap_row(safe, risky, budget, law, first, second, sums, tops):  # type: ignore[no-untyped-def]
     """(share, log total of the law, log total of the safe logits, status); fills `law`."""
-    status = _survey(safe, risky, tops, first, second, sums)
+    # Where nothing may be spent the risky law does not matter.
+    status = _survey(safe, risky if budget > 0 else safe, tops, first, second, sums)
     if status != OK:
         return np.nan, np.nan, np.nan, status
     log_s = tops[0] + math.log(sums[0])

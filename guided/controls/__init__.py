@@ -3,9 +3,11 @@
 from guided.controls.anchored import Anchored
 from guided.controls.bans import BanTokens
 from guided.controls.from_processor import FromProcessor, check_pure
+from guided.controls.fusion import CPDelta, CPFuse
 from guided.controls.grammar_mask import GrammarMask
 from guided.controls.law import LogitBias, RepetitionPenalty, Temperature
 from guided.controls.measured_mask import MeasuredMask
+from guided.controls.memfree import MemFree
 from guided.controls.pipeline import Pipeline
 from guided.controls.prefix_mask import PrefixMask
 from guided.controls.protocol import Context, Control, Stage
@@ -15,12 +17,15 @@ from guided.controls.truncation import MinP, TopK, TopP
 __all__ = [
     "Anchored",
     "BanTokens",
+    "CPDelta",
+    "CPFuse",
     "Context",
     "Control",
     "FromProcessor",
     "GrammarMask",
     "LogitBias",
     "MeasuredMask",
+    "MemFree",
     "MinP",
     "Pipeline",
     "PrefixMask",
