@@ -40,7 +40,7 @@ class ASApCertificate:
         distances: the bound for the law that each candidate was drawn from, in their order.
         proofs: what was known after every draw of this call, dead ends included.
         log_z: the logarithm of an unbiased estimate of Z, the mean of P(w) / q(w) over this
-            call's draws w from laws q; None before the first.
+            call's draws w from laws q, dead ends counting 0; None before the first.
         weights: under `align=`, the normalised weights of the draws: averages with these tend to
             those of the target for any number of draws. Draws without weights tend to it, too.
     """
@@ -51,7 +51,13 @@ class ASApCertificate:
     distances: tuple[float, ...] = ()
     proofs: tuple[Proof, ...] = field(default=(), repr=False)
     log_z: float | None = None
-    weights: tuple[float, ...] = ()
+    weights: tuple[float, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        return (
+            f"ASAp: a further draw is within {self.distance:.2g} of the target (total variation, "
+            f"proven); {math.exp(self.log_drawn):.3g} <= Z <= {math.exp(self.log_bound):.3g}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,9 @@ class RejectionCertificate:
             exponential, and Z / exp(log_bound) of further attempts are accepted.
         log_drawn: log of the probability of the distinct texts accepted, a lower bound of Z; -inf
             where no trie is kept.
-        z: the unbiased estimate of Z, the mean of 1{accepted} times the bound before the attempt;
-            NaN before the first attempt.
+        z: an estimate of Z, the mean of 1{accepted} times the bound before the attempt, over all
+            attempts that the trie has seen; NaN before the first. Each of these is unbiased; that
+            attempts end with the n-th accepted text raises their mean by about 1 / n of it.
         z_error: its standard error; NaN before the second attempt.
         passes: forward passes of the model.
         cut: whether a limit ended the search.
@@ -98,6 +105,13 @@ class RejectionCertificate:
     def passes_per_text(self) -> float:
         """Forward passes for each accepted text; infinite where there is none."""
         return self.passes / self.accepted if self.accepted else math.inf
+
+    def __str__(self) -> str:
+        draws = "draws up to a limit, which favours short texts" if self.cut else "exact draws"
+        return (
+            f"rejection: {draws}; {self.accepted} of {self.attempts} attempts accepted; "
+            f"Z = {self.z:.3g}, standard error {self.z_error:.1g}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +149,21 @@ class ParticleCertificate:
     tokens: int
     checks: int
     masks: int
-    weights: tuple[float, ...] = ()
-    draws: tuple[int, ...] = ()
+    weights: tuple[float, ...] = field(default=(), repr=False)
+    draws: tuple[int, ...] = field(default=(), repr=False)
 
     @property
     def checks_per_token(self) -> float:
         """Tokens that were checked for each one drawn; NaN before the first."""
         return self.checks / self.tokens if self.tokens else math.nan
+
+    def __str__(self) -> str:
+        z = "Z is not estimated" if self.log_z is None else f"Z = {math.exp(self.log_z):.3g}"
+        error = "" if self.z_error is None else f", standard error {self.z_error:.0%} of it"
+        return (
+            f"particles: {self.particles}, of which {self.dead} are dead, worth {self.ess:.3g} "
+            f"independent ones; {z}{error} (estimates, nothing is proven)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,3 +199,11 @@ class MCMCCertificate:
     def acceptance(self) -> float:
         """The share of the moves that was accepted; NaN before the first."""
         return self.accepted / self.moves if self.moves else math.nan
+
+    def __str__(self) -> str:
+        z = "" if self.log_z is None else f"; Z = {math.exp(self.log_z):.3g} by estimate"
+        return (
+            f"MCMC: ends of {self.chains} chains after {self.steps} moves ({self.variant}), within "
+            f"{self.distance:.2g} of the target (total variation, proven); {self.accepted} of "
+            f"{self.moves} moves accepted{z}"
+        )
