@@ -1,0 +1,110 @@
+"""Anchored decoding on the embedded pair: its cost, its ledgers, what is copied and what is known.
+
+    python benchmarks/anchored.py [--only PART …] [--quick] [--json OUT]
+
+The risky model has learned passages by heart, and facts that the safe model does not know; both
+are small and made for this (`examples/models/tiny-risky`). Everything is drawn at temperature 1.
+Copying is measured on the first 50 words of a continuation; the normalised copying reduction (NCR)
+is the mean over six measures of how much of the gap between the two models is closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from harness import models
+from harness.anchoring import cost, curve, ledgers
+from harness.anchoring.cost import Work
+from harness.anchoring.pair import pair
+from harness.figures import Report
+from harness.speculating.timing import Plan
+
+import guided
+
+Options = argparse.Namespace
+BUDGETS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+QUICK_BUDGETS = (0.1, 0.3, 1.0)
+LEDGER_BUDGETS = (0.05, 0.2, 0.5, 1.0, 3.0)
+#: Hidden size and layers of two networks with random weights, a large one and a small one.
+RANDOM = ((768, 8), (256, 4))
+
+
+def measure_cost(options: Options, report: Report) -> None:
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    plan = Plan(options.rounds, options.batch, warms_up=not options.quick, clock=clock)
+    own = pair()
+    towns = [town.prompt for town in own.towns]
+    cost.measure(Work("tiny pair", own.risky, own.safe, towns, 80), plan, report)
+    if not options.quick:
+        cost.measure(random_pair(), plan, report)
+
+
+def random_pair() -> Work:
+    """Two networks of the size that the cost of a pass hides that of everything else."""
+    tokenizer = models.small_tokenizer(4096)
+    large, small = (
+        guided.Model(models.random_llama(tokenizer, *shape, seed=seed), tokenizer)
+        for seed, shape in enumerate(RANDOM)
+    )
+    prompts = [f'{{"type": "object", "number": {number}' for number in range(32)]
+    return Work("random pair", large, small, prompts, 32)
+
+
+def measure_ledgers(options: Options, report: Report) -> None:
+    ledgers.measure(pair(), LEDGER_BUDGETS, options.trajectories, report)
+
+
+def measure_curve(options: Options, report: Report) -> None:
+    own = pair(options.count)
+    others = {
+        "k = 0.3, no debt": guided.Anchored(own.safe, k=0.3, debt=None),
+        "k = 0.3 static": guided.Anchored(own.safe, k=0.3, schedule="static"),
+        "k = 0.3 global": guided.Anchored(own.safe, k=0.3, schedule="global"),
+        "k = 0.3 pathwise": guided.Anchored(own.safe, k=0.3, form="pathwise"),
+    }
+    budgets = QUICK_BUDGETS if options.quick else BUDGETS
+    curve.measure(own, budgets, {} if options.quick else others, options.samples, report)
+
+
+PARTS: dict[str, Callable[[Options, Report], None]] = {
+    "cost": measure_cost,
+    "ledgers": measure_ledgers,
+    "curve": measure_curve,
+}
+
+
+def run(options: Options) -> Report:
+    """Measures the parts that were asked for."""
+    parts = "" if options.only == list(PARTS) else "_" + "_".join(options.only)
+    report = Report("anchored" + parts, "Anchored decoding: cost, ledgers, copying and knowledge")
+    for name in options.only:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        PARTS[name](options, report)
+    return report
+
+
+def main(given: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
+    parser.add_argument("--trajectories", type=int, default=10_000)
+    parser.add_argument("--samples", type=int, default=8, help="of every prompt, for the curve")
+    parser.add_argument("--count", type=int, help="of passages and towns, for the curve; all")
+    parser.add_argument("--quick", action="store_true", help="little of everything")
+    parser.add_argument("--json", help="write figures and tables to this file")
+    options = parser.parse_args(given)
+    if options.quick:
+        options.rounds, options.batch, options.trajectories = 3, [1], 250
+        options.samples, options.count = 1, 8
+    torch.set_num_threads(1)
+    run(options).finish(options.json)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Anchored decoding on the embedded pair: cost, ledgers, copying and usefulness."""
