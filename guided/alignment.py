@@ -41,11 +41,14 @@ _METHODS: Mapping[str, Callable[[int, int], Search]] = {
     "awrs": lambda n, width: AWRS(max(_PARTICLES, 2 * n)),
     "smc": lambda n, width: AWRS(max(_PARTICLES, 2 * n), proposal="mask"),
 }
+#: Why draws may be missing, by the finish reason of those that stand for them.
 _WHY = {
     "attempts": "too many draws were rejected; raise the limit, or use another method",
     "no_mass": "the model gives no chance to anything that is allowed",
     "memory": "memory ran out",
+    "cut": "they have not come to a text that is allowed",
 }
+_MISSING = frozenset({*_WHY, "interrupt"})
 
 
 def is_aligned(align: Align | None) -> bool:
@@ -141,13 +144,18 @@ def draw_rows(
     return _Draws(method, list(rows), list(prompts), settings).run()
 
 
+def is_missing(result: Result[Any]) -> bool:
+    """Whether a result stands for a draw that was not made."""
+    return result.finish_reason in _MISSING
+
+
 def check_whole(results: Sequence[Result[Any]]) -> None:
     """Refuses results with draws missing.
 
     Raises:
         DecodingError: says why they are; `run` returns the others.
     """
-    missing = [result for result in results if result.finish_reason in _WHY]
+    missing = [each for each in results if each.finish_reason in _WHY]
     if missing:
         reason = missing[0].finish_reason
         raise DecodingError(
@@ -224,19 +232,16 @@ class _Draws:
         open_ones, n = list(range(len(self.rows))), self.settings.n
         for attempt in range(self.settings.retries + 1):
             refused = self._attempt(open_ones, attempt)
-            open_ones = [i for i in open_ones if self._lacks(i) and not self.found[i].stopped]
+            open_ones = [i for i in open_ones if i in refused and not self.found[i].stopped]
             if not open_ones:
                 break
-            if attempt == self.settings.retries:
-                raise refused[open_ones[0]]
             if any(each.stopped == "interrupt" for each in self.found):
                 for number in open_ones:
                     self.found[number].stopped = "interrupt"
                 break
+            if attempt == self.settings.retries:
+                raise refused[open_ones[0]]
         return [result for each in self.found for result in _filled(each, n)]
-
-    def _lacks(self, number: int) -> bool:
-        return len(self.found[number].results) < self.settings.n
 
     def _attempt(self, numbers: Sequence[int], attempt: int) -> dict[int, ValidationFailedError]:
         """Draws what is missing for some prompts; the last error of each where one was refused."""

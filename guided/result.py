@@ -44,13 +44,15 @@ class Result(Generic[T]):
         finish_reason: "stop" (a stop token), "complete" (the grammar can only stop), "budget"
             (closed to fit into max_new_tokens), "stop_string", "length" (free text at
             max_new_tokens), "interrupt" (Ctrl-C), "memory" (it ran out), "cut" (a search ended
-            before the text did).
+            before the text did). With `align=` a draw that is missing has "attempts" (too many
+            were rejected) or "no_mass" (the model says nothing that is allowed), and no tokens.
         usage: what this sequence has cost; `seconds` is the wall time of the whole call.
         thinking: the free text before the structure, trigger not included.
         token_ends: for every token, the offset in UTF-8 bytes of `text` where it ends.
         body: the offset in bytes of `text` where the structured part begins.
-        certificate: what a control says about how the sequence was drawn (`guided.Anchored`: its
-            ledger); None where no control says anything.
+        certificate: what is known about how the sequence was drawn: of `guided.Anchored` its
+            ledger, of `align=` what the draws of the prompt prove (`guided.certificates`); else
+            None.
     """
 
     text: str

@@ -71,6 +71,8 @@ class MCMC(Search):
             raise
         finally:
             walk.end()
+        if len(walk.end()) < self.n:
+            problem.gave_up = "attempts"
         yield from scored(problem, walk.end())
 
     def _run(self, walk: Walk, chains: Sequence[Chain]) -> Plan[None]:

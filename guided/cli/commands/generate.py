@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guided.cli.reading import SCHEMA, parsed, read, read_json
 from guided.errors import InputError
+
+#: Names that `align=` takes; `guided.options` has them too, but is slow to import.
+ALIGN = ("none", "asap", "cars", "ars", "rejection", "awrs", "smc", "mcmc")
 
 
 def add(commands: Any) -> None:
@@ -31,6 +37,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--min-p", type=float)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-new-tokens", type=int)
+    parser.add_argument("--align", choices=ALIGN, default="none", metavar="METHOD",
+                        help="draw from the model's own law conditioned on the schema or grammar: "
+                        + ", ".join(ALIGN[1:]))  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the full result, a line each")
     parser.set_defaults(command=_generate)
 
@@ -64,18 +73,45 @@ def _generate(options: argparse.Namespace) -> int:
         min_p=options.min_p,
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,
+        align=options.align,
     )
+    if options.align != "none":
+        return _print_draws(results if options.n > 1 else [results], options, kinds)
     for result in results if options.n > 1 else [results]:
         print(_shown(result, as_json=options.json, is_json=kinds["schema"] is not None))
     return 0
 
 
+def _print_draws(
+    results: Sequence[Any], options: argparse.Namespace, kinds: Mapping[str, Any]
+) -> int:
+    """Prints those draws that there are, and on stderr what is certain about them."""
+    from guided.alignment import check_whole, is_missing
+
+    for result in results:
+        if not is_missing(result):
+            print(_shown(result, as_json=options.json, is_json=kinds["schema"] is not None))
+    if results[0].certificate is not None:
+        print(results[0].certificate, file=sys.stderr)
+    check_whole(results)
+    return 130 if any(result.finish_reason == "interrupt" for result in results) else 0
+
+
 def _shown(result: Any, *, as_json: bool, is_json: bool) -> str:
     if as_json:
-        fields = dataclasses.asdict(result)
+        fields = _finite(dataclasses.asdict(result))
         fields["fields"] = {at: dataclasses.asdict(s) for at, s in result.fields.items()}
         return json.dumps(fields, ensure_ascii=False)
     return json.dumps(result.value, ensure_ascii=False) if is_json else str(result.text)
+
+
+def _finite(value: Any) -> Any:
+    """A document without numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _choices(text: str) -> list[str]:
