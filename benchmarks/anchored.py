@@ -19,16 +19,20 @@ import torch
 from harness import models
 from harness.anchoring import cost, curve, ledgers
 from harness.anchoring.cost import Work
-from harness.anchoring.pair import pair
+from harness.anchoring.pair import Pair, pair
 from harness.figures import Report
 from harness.speculating.timing import Plan
 
 import guided
+from guided.controls import CPDelta, CPFuse, MemFree
+from guided.controls.protocol import Control
 
 Options = argparse.Namespace
 BUDGETS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 QUICK_BUDGETS = (0.1, 0.3, 1.0)
 LEDGER_BUDGETS = (0.05, 0.2, 0.5, 1.0, 3.0)
+#: Budget of the variants, large enough that something is copied.
+OTHERS_K = 1.0
 #: Hidden size and layers of two networks with random weights, a large one and a small one.
 RANDOM = ((768, 8), (256, 4))
 
@@ -60,14 +64,29 @@ def measure_ledgers(options: Options, report: Report) -> None:
 
 def measure_curve(options: Options, report: Report) -> None:
     own = pair(options.count)
-    others = {
-        "k = 0.3, no debt": guided.Anchored(own.safe, k=0.3, debt=None),
-        "k = 0.3 static": guided.Anchored(own.safe, k=0.3, schedule="static"),
-        "k = 0.3 global": guided.Anchored(own.safe, k=0.3, schedule="global"),
-        "k = 0.3 pathwise": guided.Anchored(own.safe, k=0.3, form="pathwise"),
-    }
     budgets = QUICK_BUDGETS if options.quick else BUDGETS
-    curve.measure(own, budgets, {} if options.quick else others, options.samples, report)
+    curve.measure(own, budgets, {} if options.quick else others(own), options.samples, report)
+    report.notes += [
+        "CP-Fuse and CP-Delta are made for two models with protected texts of their own; here the "
+        "second one is the safe model, which has none.",
+        "MemFree knows the protected passages; the others do not.",
+    ]
+
+
+def others(own: Pair) -> dict[str, Control]:
+    """Anchored decoding without one of its parts, its pathwise form, and other methods."""
+    texts = [passage.prompt + passage.continuation for passage in own.passages]
+    return {
+        f"anchored, k = {OTHERS_K:g}, no debt": guided.Anchored(own.safe, k=OTHERS_K, debt=None),
+        f"static, k = {OTHERS_K:g}": guided.Anchored(own.safe, k=OTHERS_K, schedule="static"),
+        f"global, k = {OTHERS_K:g}": guided.Anchored(own.safe, k=OTHERS_K, schedule="global"),
+        f"pathwise, k = {OTHERS_K:g}": guided.Anchored(own.safe, k=OTHERS_K, form="pathwise"),
+        "CP-Fuse": CPFuse(own.safe),
+        "CP-Delta, kl": CPDelta(own.safe, "kl"),
+        "CP-Delta, max": CPDelta(own.safe, "max"),
+        "MemFree, n = 10": MemFree.of_texts(texts, own.risky, n=10, prompt=True),
+        "MemFree, n = 4": MemFree.of_texts(texts, own.risky, n=4, prompt=True),
+    }
 
 
 PARTS: dict[str, Callable[[Options, Report], None]] = {
@@ -94,7 +113,7 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
     parser.add_argument("--trajectories", type=int, default=10_000)
-    parser.add_argument("--samples", type=int, default=8, help="of every prompt, for the curve")
+    parser.add_argument("--samples", type=int, default=4, help="of every prompt, for the curve")
     parser.add_argument("--count", type=int, help="of passages and towns, for the curve; all")
     parser.add_argument("--quick", action="store_true", help="little of everything")
     parser.add_argument("--json", help="write figures and tables to this file")

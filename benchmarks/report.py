@@ -26,6 +26,7 @@ ORDER = (
     "end_to_end",
     "speculative",
     "search",
+    "anchored",
     "cold_start",
 )
 HEAD = """# Results
