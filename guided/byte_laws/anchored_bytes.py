@@ -237,8 +237,8 @@ class _Run:
             law, theta, cost = found.law[at], float(found.theta[at]), float(found.cost[at])
             if found.status[at] != Status.OK:
                 self._refuse(int(found.status[at]), text)
-                law, theta, cost = safe[row], 0.0, 0.0
-            law = law.log_softmax(-1)
+                theta, cost = 0.0, 0.0
+            law = safe[row] if theta == 0 else law.log_softmax(-1)
             symbol = drawn(law, uniform(self.seed, text.row, len(text.log_p)))
             text.account = text.account.charged(Charge(float(budgets[row]), theta, cost))
             text.log_p.append(
