@@ -12,6 +12,7 @@ from guided.controls.measured_mask import REJECTED, measured_state
 from guided.controls.pipeline import States
 from guided.decoding import Branch
 from guided.decoding.draws import check_row
+from guided.errors import LogitsError
 from guided.kernels.masked_sampling import log_totals
 from guided.search.aligned.single_checks import TokenChecks
 from guided.search.aligned.token_draws import TokenSampler
@@ -41,9 +42,7 @@ class Growth(Protocol):
 
     tally: Tally
 
-    def grow(
-        self, problem: Problem, branches: Sequence[Branch], until: Until
-    ) -> Plan[list[float]]:
+    def grow(self, problem: Problem, branches: Sequence[Branch], until: Until) -> Plan[list[float]]:
         """The logarithm of each branch's weight; -inf where it has ended outside of the grammar."""
         ...
 
@@ -54,7 +53,7 @@ class Law(NamedTuple):
     Attributes:
         logits: of the law P that is aligned to, `[V]` in float64, not normalised.
         log_total: of the sum of exponentials of the model's raw logits.
-        raw: those logits, on their own device.
+        raw: those logits, on the host.
         states: of the controls, which have seen the law.
     """
 
@@ -71,14 +70,17 @@ class CheckedGrowth:
     sampler: TokenSampler
     tally: Tally = field(default_factory=Tally)
 
-    def grow(
-        self, problem: Problem, branches: Sequence[Branch], until: Until
-    ) -> Plan[list[float]]:
+    def grow(self, problem: Problem, branches: Sequence[Branch], until: Until) -> Plan[list[float]]:
         weights = {id(branch): 0.0 for branch in branches}
         growing = list(branches)
         while growing:
             yield from read([branch for branch in growing if branch.logits is None])
-            for branch, log_weight in zip(growing, self._step(problem, growing), strict=True):
+            try:
+                logs = self._step(problem, growing)
+            except KeyboardInterrupt:
+                yield from _interrupted(growing)
+                raise
+            for branch, log_weight in zip(growing, logs, strict=True):
                 weights[id(branch)] += log_weight
             growing = [b for b in growing if b.finish_reason is None and not until(b)]
         return list(weights.values())
@@ -110,12 +112,21 @@ class CheckedGrowth:
         urn = LogitUrn(law.logits, Numbers(branch.stream))
         if not urn.total > 0:
             check_row(branch, law.log_total, float(law.logits.max()))
+            raise LogitsError(f"a control gave +inf as a logit at position {len(branch.tokens)}")
         checks = TokenChecks(measured_state(branch.pipeline.controls, law.states))
         token, log_weight = self.sampler.draw(urn, checks)
         self.tally.checks += checks.count
         self.tally.masks += checks.masks
         self.tally.tokens += 1
         return token, float(law.logits[token]) - urn.log_total, log_weight
+
+
+def _interrupted(branches: Sequence[Branch]) -> Plan[None]:
+    """Ends branches as an interrupted pass does, and lets the search see it."""
+    for branch in branches:
+        if branch.finish_reason is None:
+            branch.finish("interrupt")
+    yield from grow_branches(branches)
 
 
 def laws(branches: Sequence[Branch]) -> list[Law]:
@@ -139,10 +150,13 @@ def laws(branches: Sequence[Branch]) -> list[Law]:
     edited, states = pipeline.apply(
         raw.to(torch.float64, copy=True), [branch.states for branch in each], aux
     )
-    rows = edited.cpu().numpy()
+    # One transfer for all.
+    rows, on_host = edited.cpu().numpy(), raw.cpu()
     found = {
-        place: Law(row, total, logits[0], state)
-        for place, row, total, logits, state in zip(first, rows, totals, every, states, strict=True)
+        place: Law(row, total, logits, state)
+        for place, row, total, logits, state in zip(
+            first, rows, totals, on_host, states, strict=True
+        )
     }
     return [found[place] for place in places]
 
@@ -153,9 +167,7 @@ class MaskedGrowth:
 
     tally: Tally = field(default_factory=Tally)
 
-    def grow(
-        self, problem: Problem, branches: Sequence[Branch], until: Until
-    ) -> Plan[list[float]]:
+    def grow(self, problem: Problem, branches: Sequence[Branch], until: Until) -> Plan[list[float]]:
         starts = [len(branch.tokens) for branch in branches]
         yield from grow_branches(branches, until)
         weights = []

@@ -14,6 +14,8 @@ from guided.kernels.gumbel_cpu import uniform
 from guided.search.resampling import Floats
 
 Mask = NDArray[np.int32]
+#: Redraws that are counted, where hardly any mass is left.
+_MOST = 1e18
 
 
 class Numbers:
@@ -65,8 +67,8 @@ class LogitUrn:
         chance = min(1.0, self.left / self.total)
         if chance == 1:
             return 0
-        count = math.floor(math.log(1 - self._numbers()) / math.log1p(-chance))
-        return count if most is None else min(count, most)
+        count = min(math.log(1 - self._numbers()) / math.log1p(-chance), _MOST)
+        return math.floor(count if most is None else min(count, most))
 
     def restricted(self, mask: Mask) -> tuple[int, float] | None:
         """A token that a packed mask allows, by its mass, and the logarithm of the mass of them all.

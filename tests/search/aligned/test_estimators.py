@@ -181,9 +181,7 @@ def test_and_where_they_are_not_as_far_as_redraws_are_counted() -> None:
 @pytest.mark.parametrize("accepts", [2, 3, 4])
 @pytest.mark.parametrize("most", [2, 5, None])
 @pytest.mark.parametrize("mass", [Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)])
-def test_the_share_of_accepted_draws_has_the_accepted_mass_as_its_mean(
-    accepts, most, mass
-) -> None:
+def test_the_share_of_accepted_draws_has_the_accepted_mass_as_its_mean(accepts, most, mass) -> None:
     # Until A are accepted: r rejections come in any order before the last accepted draw.
     mean = Fraction(0)
     for r in range(most if most is not None else 700):
@@ -241,9 +239,7 @@ def test_the_improper_one_draws_from_the_masked_law(patience) -> None:
     for accepted in subsets(len(law)):
         mass = sum(law[a] for a in accepted)
         found = expected(estimator, law, accepted)
-        assert found == {
-            a: law[a] / mass if a in accepted else 0 for a in range(len(law))
-        }
+        assert found == {a: law[a] / mass if a in accepted else 0 for a in range(len(law))}
 
 
 def test_the_improper_one_gives_up_after_so_many_rejections() -> None:
