@@ -71,9 +71,9 @@ class LogitUrn:
         return math.floor(count if most is None else min(count, most))
 
     def restricted(self, mask: Mask) -> tuple[int, float] | None:
-        """A token that a packed mask allows, by its mass, and the logarithm of the mass of them all.
+        """A token that a packed mask allows, by its mass; the logarithm of the mass of all these.
 
-        The mass is relative to the total. Tokens that were taken out count as well. None where no
+        That is relative to the total. Tokens that were taken out count as well. None where no
         token is left.
         """
         logits = np.array(self._given, np.float64)

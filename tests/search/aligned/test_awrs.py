@@ -166,31 +166,28 @@ def test_one_improper_particle_is_masked_decoding(monkeypatch, mask_after) -> No
     "settings",
     [
         {"n": 2},
-        {"n": 2, "mask_after": None},
-        {"n": 4, "kappa": 1.0, "resampling": "systematic"},
+        {"n": 3, "kappa": 1.0, "resampling": "systematic", "mask_after": None},
         {"n": 3, "estimator": "geometric", "accepts": 3},
         {"n": 3, "block": 2, "kappa": 0.9},
         {"n": 2, "proposal": "mask"},
-        {"n": 4, "kappa": 0.0},
     ],
     ids=lambda settings: ", ".join(f"{name}={value}" for name, value in settings.items()),
 )
 def test_particles_are_right_on_average(settings) -> None:
-    check_properly_weighted(runs(AWRS(**settings), 150), language(), sigmas=5)
+    check_properly_weighted(runs(AWRS(**settings), 80), language(), sigmas=5)
 
 
-@pytest.mark.parametrize("proposal", ["checks", "mask"])
-@pytest.mark.parametrize("twist", [True, False])
+@pytest.mark.parametrize(("proposal", "twist"), [("checks", True), ("mask", False)])
 def test_with_a_reward_the_target_is_the_law_times_its_potential(proposal, twist) -> None:
     search = AWRS(3, proposal=proposal, twist=twist, strength=3.0, kappa=0.9)
     target = {w: p * math.exp(3.0 * drawn("", MODEL.decode(w))) for w, p in language().items()}
-    check_properly_weighted(runs(search, 150, drawn), target, sigmas=5)
+    check_properly_weighted(runs(search, 80, drawn), target, sigmas=5)
 
 
 def test_temperature_and_truncation_are_part_of_the_target() -> None:
     target = language([Temperature(0.7), TopK(3)])
     assert target != pytest.approx(language())
-    found = runs(AWRS(3), 150, temperature=0.7, top_k=3)
+    found = runs(AWRS(3), 80, temperature=0.7, top_k=3)
     # A truncation may leave nothing that is legal: then the weight is 0.
     scales = [math.exp(result.log_z) for result in found]
     error = np.std(scales) / len(scales) ** 0.5
@@ -204,19 +201,19 @@ def test_the_result_is_a_draw_of_the_target_as_particles_become_many() -> None:
 
     def distance(search: AWRS) -> float:
         seen = dict.fromkeys(target, 0.0)
-        for result in runs(search, 150):
-            seen[result.best.tokens] += 1 / 150
+        for result in runs(search, 100):
+            seen[result.best.tokens] += 1 / 100
         return sum(abs(seen[w] - p / total) for w, p in target.items()) / 2
 
     masked = AWRS(1, estimator="improper")
-    assert distance(AWRS(24)) < 0.12 < 0.15 < distance(masked)
+    assert distance(AWRS(10)) < 0.13 < 0.15 < distance(masked)
 
 
 def test_the_standard_error_of_z_is_about_what_z_varies_by() -> None:
-    results = runs(AWRS(6, kappa=1.0), 300)
+    results = runs(AWRS(4, kappa=1.0), 150)
     scales = np.exp([result.log_z for result in results])
     told = np.array([result.certificate.z_error for result in results])
-    assert np.mean((told * scales) ** 2) == pytest.approx(np.var(scales), rel=0.35)
+    assert np.mean((told * scales) ** 2) == pytest.approx(np.var(scales), rel=0.5)
 
 
 # --- what it does and says
