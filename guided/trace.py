@@ -13,7 +13,7 @@ Every line has a `kind`; all but the first also `problem`, the number of the pro
 * `tokens`: `id`, `tokens`: for every token of the segment its `text`, `log_p`, `log_q`, the number
   of tokens that the controls `allowed`, and the likeliest `alternatives` [text, p, q] by the raw
   model and by the controlled law, whose q is null where the controls forbid the token
-* `result`: `best`, `stopped`, `spent`, `text`, `value`
+* `result`: `best`, `stopped`, `spent`, `text`, `value`, `certificate` (in words; null: none)
 
 Whoever reads a trace skips kinds and facts that it does not know.
 """

@@ -207,6 +207,7 @@ class Problem:
             spent=dict(result.spent),
             text=result.text,
             value=result.value,
+            certificate=None if result.certificate is None else str(result.certificate),
         )
 
     def record_score(self, node: Node) -> None:

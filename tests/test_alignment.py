@@ -205,6 +205,7 @@ def test_draws_are_recorded_in_a_trace() -> None:
     kinds = [record["kind"] for record in trace.records]
     assert kinds[:2] == ["run", "problem"]
     assert kinds[-1] == "result"
+    assert trace.records[-1]["certificate"].startswith("ASAp: a further draw is within")
     with pytest.raises(InputError, match="trace= records the draws of align="):
         guided.run(MODEL, "ab", trace=trace, **OPTIONS)
 

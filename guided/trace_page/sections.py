@@ -162,7 +162,8 @@ class _Sections:
 
     def _result(self, where: str, record: Record) -> None:
         self._known(where, record, "best")
-        told = {name: record.get(name) for name in ("best", "stopped", "spent", "text", "value")}
+        names = ("best", "stopped", "spent", "text", "value", "certificate")
+        told = {name: record.get(name) for name in names}
         self._problems[record["problem"]]["result"] = _plain(told)
 
 

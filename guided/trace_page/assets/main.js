@@ -56,6 +56,7 @@ function summarize({ run, result, nodes, best, rounds }) {
     ["tree", `${number(nodes.length)} nodes, ${number(rounds.length)} rounds`],
     ["result", result === null ? "none: the trace ends before it" : `node ${best.id}, score ${number(best.value)}${result.stopped ? `; stopped by ${result.stopped}` : ""}`],
     ["spent", spent || undefined],
+    ["certificate", result?.certificate ?? undefined],
   ]), result === null ? "" : element("pre", {}, result.text));
 }
 
