@@ -29,7 +29,7 @@ def check_vocabulary(other: Vocabulary, own: Vocabulary, name: str) -> None:
         raise ModelError(
             f"auxiliary model {name!r} has another vocabulary ({other.size} logits, the model "
             f"{own.size}): token {at} is {_spelled(other, at)} there and {_spelled(own, at)} here. "
-            "A model with another tokenizer can be compared byte by byte: guided.AnchoredByte"
+            "A model with another tokenizer can be compared byte by byte: guided.AnchoredBytes"
         )
 
 

@@ -327,7 +327,7 @@ def test_what_cannot_be_anchored_is_refused_before_any_pass() -> None:
     with pytest.raises(ModelError, match="safe_model is a str"):
         Anchored("gpt2")
     other = table_model(tokens=[b"a", b"x"])
-    with pytest.raises(ModelError, match=r"token 2 is b'x' there and b'b' here.*AnchoredByte"):
+    with pytest.raises(ModelError, match=r"token 2 is b'x' there and b'b' here.*AnchoredBytes"):
         guided.run(RISKY, "a", controls=[Anchored(other)], temperature=1)
     with pytest.raises(ControlError, match=r"greedy decoding is no draw.*no budget bounds"):
         guided.run(RISKY, "a", controls=[Anchored(SAFE)], temperature=0)
