@@ -12,7 +12,9 @@ import guided
 
 PUBLIC = [
     "Anchored",
+    "AnchoredBytes",
     "Budget",
+    "ByteLaw",
     "GuidedGeneration",
     "GuidedLogitsProcessor",
     "Model",

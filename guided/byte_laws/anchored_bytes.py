@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from guided.decoding.usage import Usage
 from guided.errors import DecodingError, InputError, ModelError
 from guided.kernels import anchoring
 from guided.kernels.anchoring import Status
-from guided.model import Model, Prompt, is_many
+from guided.model import Message, Model, Prompt, is_many
 
 DEFAULT_K = 1.0
 #: Bytes that a token of English text has, roughly: what makes debts comparable.
@@ -68,7 +68,7 @@ class AnchoredBytes:
     """Draws bytes from the risky model's law, as far as a budget allows to leave the safe one's.
 
     What `guided.Anchored` does for every token this does for every byte, so that the models need
-    not have the same vocabulary; the paper's AnchoredByte (arXiv 2602.07120). Both laws of the
+    not have the same vocabulary; the paper's AnchoredBytes (arXiv 2602.07120). Both laws of the
     next byte are exact, see `ByteLaw`. KL(law of outputs || the safe model's) is then at most k
     times the bytes, less the prompt's debt; the safe model's law of outputs is the one that its
     byte laws, at the same temperature, make.
@@ -128,9 +128,9 @@ class AnchoredBytes:
         self.safe = ByteLaw(safe, normalize=normalize)
 
     @overload
-    def run(
+    def run(  # type: ignore[overload-overlap]
         self,
-        prompt: str,
+        prompt: str | list[Message],
         *,
         max_new_bytes: int = ...,
         temperature: float = ...,
@@ -139,7 +139,7 @@ class AnchoredBytes:
     @overload
     def run(
         self,
-        prompt: Sequence[Prompt],
+        prompt: list[str] | list[list[Message]],
         *,
         max_new_bytes: int = ...,
         temperature: float = ...,
@@ -147,7 +147,7 @@ class AnchoredBytes:
     ) -> list[ByteResult]: ...
     def run(
         self,
-        prompt: Prompt | Sequence[Prompt],
+        prompt: str | list[Message] | list[str] | list[list[Message]],
         *,
         max_new_bytes: int = 256,
         temperature: float = 1.0,
@@ -171,7 +171,7 @@ class AnchoredBytes:
                 "so its divergence from the safe model is -log p of the text, which no budget "
                 "bounds"
             )
-        prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]  # type: ignore[arg-type,list-item]
+        prompts = cast(list[Prompt], prompt if is_many(prompt) else [prompt])
         before = self.risky.decoder.usage + self.safe.decoder.usage
         terms = Terms(self.k, max_new_bytes, "kl", self.schedule)
         run = _Run(self, prompts, terms, temperature, seed)
@@ -279,11 +279,11 @@ class _Run:
         for row, (text, symbol) in enumerate(zip(self.texts, symbols, strict=True)):
             if symbol is None:
                 continue
+            text.is_lost = text.is_lost or bool(risky[row, symbol] == -torch.inf)
             if symbol == END:
                 text.finish_reason = "stop"
             else:
                 text.data.append(symbol)
-                text.is_lost = text.is_lost or risky[row, symbol] == -torch.inf
         self.safe.push(symbols)
         self.risky.push(
             [None if t.is_lost else s for t, s in zip(self.texts, symbols, strict=True)]
@@ -305,7 +305,7 @@ def _debt(
     longest = min(len(risky.data), len(safe.data))
     while common < longest and risky.data[-1 - common] == safe.data[-1 - common]:
         common += 1
-    if common == longest:
+    if common == len(risky.data) == len(safe.data):
         common -= 1
     if common <= 0:
         return 0.0
@@ -314,12 +314,13 @@ def _debt(
 
 
 def _result(text: _Text, usage: Usage) -> ByteResult:
-    columns = tuple(zip(*text.log_p, strict=True)) or ((), (), ())
     data = bytes(text.data)
     return ByteResult(
-        whole_characters(data),
-        data,
-        *columns,
+        text=whole_characters(data),
+        data=data,
+        log_risky=tuple(risky for risky, _, _ in text.log_p),
+        log_safe=tuple(safe for _, safe, _ in text.log_p),
+        log_q=tuple(own for _, _, own in text.log_p),
         finish_reason=text.finish_reason or "length",
         certificate=text.account.ledger(),
         usage=replace(usage),

@@ -50,13 +50,14 @@ class Boundaries:
     """Reads bytes of tokens, with what is wanted of the cuts between them.
 
     No cut may lie inside of a token, and two neighbours that the encoder would merge need one
-    between them. A state is *possible* where some text goes on so that all is as wanted: exactly
-    then the tokens so far are the beginning of what the tokenizer makes of some text.
+    between them. A state is *possible* where some characters go on so that all cuts are as wanted;
+    else the tokens so far are no beginning of what the tokenizer makes of any text.
 
     States are small numbers, `start` at the beginning of a text.
 
     Args:
-        own: classes of characters that are no byte tokens; None: characters have no tokens.
+        own: classes of characters that have a token of their own, so that no byte tokens spell
+            them; None: all characters are spelled by bytes.
     """
 
     def __init__(self, splitter: Splitter, utf8: Utf8, own: frozenset[int] | None = None) -> None:

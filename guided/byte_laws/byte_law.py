@@ -42,9 +42,8 @@ class ByteLaw:
     next byte is the mass of all of these that go on with it, each weighed by the model; as in
     "Sampling from Your Language Model One Byte at a Time" (arXiv 2506.14123). Only *canonical*
     sequences count, those that the tokenizer makes of some text, since others are never seen in
-    training: which these are is told exactly, from the merges and from the pre-tokenizer's
-    pattern. A text ends where the model draws a stop token after a sequence that is canonical as
-    it stands.
+    training: which these are is told from the merges and the pre-tokenizer's pattern, see `Canon`.
+    A text ends where the model draws a stop token after a sequence that is canonical as it stands.
 
     What is computed, to the last digit, with P the model's law of the next token:
 
@@ -68,9 +67,9 @@ class ByteLaw:
     Example:
         >>> import guided
         >>> model = guided.load("examples/models/tiny-lm")
-        >>> streams = guided.ByteLaw(model).open(["My name is Mir"])
-        >>> chr(int(streams.law()[0].argmax()))
-        'a'
+        >>> prompt = 'Anna is 30.\\nFields: name (string)\\nJSON: {"na'
+        >>> chr(int(guided.ByteLaw(model).open([prompt]).law()[0].argmax()))
+        'm'
     """
 
     def __init__(self, model: Model, *, normalize: Normalize = "tokens") -> None:

@@ -31,11 +31,17 @@ _KEPT = 128
 class Canon:
     """Which token may follow which beginning of a canonical sequence.
 
-    A token sequence is canonical where encoding its text gives it back. A beginning of one is
-    told by two things: the `state` of the `boundaries` after it and its last token; the first
-    beginning is `(boundaries.start, NOTHING)`.
+    A token sequence is canonical where encoding its text gives it back. What goes on from a
+    beginning of one depends on two things: the `state` of the `boundaries` after it, and its last
+    token; the first beginning is `(boundaries.start, NOTHING)`.
 
-    Texts are what the tokenizer's normalizer leaves, and hold no special and no added tokens.
+    A sequence that is complete is told exactly (`is_complete`). A beginning is dropped as soon as
+    it is refuted: by neighbours that would have been merged, or by cuts that no further characters
+    can put right. Some beginnings that no text has are not refuted at once, where every token that
+    could go on would be merged; they lead nowhere.
+
+    Texts are what the tokenizer's normalizer leaves, and hold no special and no added tokens. With
+    `ignore_merges`, pieces that are tokens no merges lead to count in both forms.
 
     Attributes:
         spelling: the tokens that stand in canonical sequences.

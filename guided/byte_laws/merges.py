@@ -12,6 +12,8 @@ from guided.errors import VocabularyError
 
 #: A rule is (left part, right part, result).
 Rule = tuple[int, int, int]
+#: Most bytes of masks that are kept.
+_KEPT_BYTES = 1 << 26
 _NEVER = np.iinfo(np.int32).max
 
 
@@ -58,7 +60,7 @@ class Merges:
         self._check_late(late)
         self._by_left = _grouped(rules)
         self._begins = self._beginnings()
-        self.following = lru_cache(4096)(self._following)
+        self.following = lru_cache(max(64, _KEPT_BYTES // size))(self._following)
 
     def _check_late(self, late: Iterable[tuple[int, Rule]]) -> None:
         for rank, (left, right, made) in late:
