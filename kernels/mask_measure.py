@@ -122,25 +122,40 @@ def _measure_rows(logits, masks, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _kept(x, words, kept):  # type: ignore[no-untyped-def]
+    """Fills `kept` with the logits whose bits are set, -inf for the others; whether any is set."""
+    some = False
+    for word in range(len(words)):
+        bits = words[word]
+        some |= bits != 0
+        begin = word * 32
+        for i in range(begin, min(begin + 32, len(x))):
+            is_set = (bits >> np.int32(i - begin)) & np.int32(1) != 0
+            kept[i] = np.float64(x[i]) if is_set else -np.inf
+    return some
+
+
+@njit(cache=True, nogil=True)
 def _mass_row(x, mask, without, log_total):  # type: ignore[no-untyped-def]
     """log(sum of exp(x - log_total)) over what the mask allows and `without` does not name."""
     words = mask.copy()
     for token in without:
         words[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
+    kept = np.empty(BLOCK, np.float64)
     top = -np.inf
-    for word in range(len(words)):
-        if words[word] != 0:
-            for i in range(word * 32, min(word * 32 + 32, len(x))):
-                if (words[word] >> np.int32(i - word * 32)) & np.int32(1) != 0:
-                    top = max(top, np.float64(x[i]))
-    if top == -np.inf:
+    for begin in range(0, len(x), BLOCK):
+        block = x[begin : begin + BLOCK]
+        if _kept(block, words[begin // 32 : (begin + BLOCK) // 32], kept):
+            top = max(top, greatest(kept[: len(block)]))
+    if not top > -np.inf:
         return top
+    weights = np.empty(BLOCK, np.float64)
     total = 0.0
-    for word in range(len(words)):
-        if words[word] != 0:
-            for i in range(word * 32, min(word * 32 + 32, len(x))):
-                if (words[word] >> np.int32(i - word * 32)) & np.int32(1) != 0:
-                    total += math.exp(np.float64(x[i]) - top)
+    for begin in range(0, len(x), BLOCK):
+        block = x[begin : begin + BLOCK]
+        if _kept(block, words[begin // 32 : (begin + BLOCK) // 32], kept):
+            _weigh(kept[: len(block)], top, weights)
+            total += _total(weights[: len(block)])
     return top + math.log(total) - log_total
 
 

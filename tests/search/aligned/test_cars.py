@@ -172,6 +172,20 @@ def test_what_is_accepted_has_the_targets_law(search) -> None:
     assert variation(SPELLED.proposed(SPELLED.proposal()), aim) > 0.4
 
 
+@pytest.mark.parametrize("search", [CARS(6, batch=3), ARS(6, batch=3)], ids=repr)
+def test_an_attempt_counts_with_the_bound_before_it(search) -> None:
+    opening = Opening.NEW if isinstance(search, CARS) else Opening.EVERYWHERE
+    bound, accepted, estimates = begun(SPELLED, opening, True).trie.log_bound, 0, 0.0
+    *rounds, result = search.iterate(SPELLED.model, "ab", **SPELLED.run_options)
+    for event in rounds:
+        estimates += (event.info["accepted"] - accepted) * math.exp(bound)
+        accepted, bound = event.info["accepted"], event.info["log_bound"]
+    assert len(rounds) > 1
+    assert bound < -0.1
+    attempts = rounds[-1].info["attempts"]
+    assert result.certificate.z == pytest.approx(estimates / attempts, rel=1e-9)
+
+
 def test_learning_spares_attempts() -> None:
     spent = {
         type(search).__name__: run(BITS, with_n(search, 20)).certificate.attempts

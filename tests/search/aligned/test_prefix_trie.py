@@ -133,6 +133,9 @@ def test_capped_bounds_are_bounds_and_the_certificate_holds(room: int) -> None:
         for node, truth in futures(law, trie):
             assert truth <= math.exp(node.log_bound) * (1 + 1e-12)
         assert variation(law_now, target) <= trie.distance + 1e-9
+        counted = [(*prefix_of(node), end) for node in trie.nodes() for end in node.ends]
+        shares = sum(law_now[each] for each in counted)
+        assert shares == pytest.approx(1 - trie.distance, abs=1e-12)
         assert math.exp(trie.log_drawn) <= total * (1 + 1e-12)
     assert trie.distance < 1
 
