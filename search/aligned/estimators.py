@@ -23,23 +23,24 @@ from typing import Generic, Protocol, TypeVar
 
 #: Masses are floating-point numbers, or rational ones.
 N = TypeVar("N", float, Fraction)
+N_co = TypeVar("N_co", float, Fraction, covariant=True)
 Accept = Callable[[int], bool]
 
 
-class Urn(Protocol[N]):
+class Urn(Protocol[N_co]):
     """Tokens with masses, from which one is drawn in proportion to these."""
 
     @property
-    def total(self) -> N:
+    def total(self) -> N_co:
         """The mass of all tokens that were ever in it."""
         ...
 
     @property
-    def left(self) -> N:
+    def left(self) -> N_co:
         """The mass of those that are still in it; 0 exactly where there are none."""
         ...
 
-    def draw(self) -> tuple[int, N]:
+    def draw(self) -> tuple[int, N_co]:
         """A token, which stays in the urn, and its mass, which is positive."""
         ...
 

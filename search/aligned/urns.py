@@ -11,6 +11,7 @@ from guided.decoding.rng import fold
 from guided.decoding.sampling import Stream
 from guided.kernels import urn_cpu
 from guided.kernels.gumbel_cpu import uniform
+from guided.kernels.sampling_cpu import BLOCK
 from guided.search.resampling import Floats
 
 Mask = NDArray[np.int32]
@@ -41,7 +42,7 @@ class LogitUrn:
     def __init__(self, logits: Floats, numbers: Numbers) -> None:
         self._given = logits
         self._logits = np.array(logits, np.float64)
-        self._sums = np.empty(-(-len(logits) // urn_cpu.BLOCK))
+        self._sums = np.empty(-(-len(logits) // BLOCK))
         self._top, self.total = urn_cpu.fill(self._logits, self._sums)
         self.left = self.total
         self._numbers = numbers
