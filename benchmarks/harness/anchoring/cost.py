@@ -14,17 +14,29 @@ from ..speculating.timing import Plan
 from .pair import run
 
 K = 0.5
+#: What a way's figure is called, and its target.
+ANCHORED = {
+    "anchored, draft=None": ("plain", "<= 1.1"),
+    "anchored, draft=auto": ("drafted", "<= 1"),
+    "anchored, draft=safe model": ("drafted_by_safe", ""),
+}
 
 
 @dataclass(frozen=True)
 class Work:
-    """Two models of one vocabulary and prompts for them."""
+    """Two models of one vocabulary and prompts for them.
+
+    Attributes:
+        budget: most tokens of an answer.
+        guessable: whether there is anything in the answers that a drafter could guess.
+    """
 
     name: str
     risky: guided.Model
     safe: guided.Model
     prompts: Sequence[str]
     budget: int
+    guessable: bool = True
 
 
 def measure(work: Work, plan: Plan, report: Report) -> None:
@@ -74,9 +86,8 @@ def _tell(work: Work, rows: int, times: dict[str, list[float]], report: Report) 
     for name, seconds in times.items():
         ratio = statistics.median(one / sum_ for one, sum_ in zip(seconds, both, strict=True))
         table.rows.append([name, number(1e3 * statistics.median(seconds)), f"{ratio:.2f}"])
-        if name == "anchored, draft=None":
-            report.figures.append(Figure(f"{label}_plain_to_sum", ratio, "x", "<= 1.1"))
-        elif name.startswith("anchored"):
-            way, target = ("drafted", "<= 1") if name.endswith("auto") else ("drafted_by_safe", "")
+        if name in ANCHORED:
+            way, target = ANCHORED[name]
+            target = target if way == "plain" or work.guessable else ""
             report.figures.append(Figure(f"{label}_{way}_to_sum", ratio, "x", target))
     report.tables.append(table)
