@@ -161,8 +161,9 @@ class ParticleCertificate:
         z = "Z is not estimated" if self.log_z is None else f"Z = {math.exp(self.log_z):.3g}"
         error = "" if self.z_error is None else f", standard error {self.z_error:.0%} of it"
         return (
-            f"particles: {self.particles}, of which {self.dead} are dead, worth {self.ess:.3g} "
-            f"independent ones; {z}{error} (estimates, nothing is proven)"
+            f"particles: {self.particles}, {self.dead} of them dead; {self.families} of the first "
+            f"have descendants after {self.resamplings} resamplings; effective sample size "
+            f"{self.ess:.3g}; {z}{error} (estimates, nothing is proven)"
         )
 
 
