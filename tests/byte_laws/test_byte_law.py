@@ -219,7 +219,7 @@ def test_laws_of_the_embedded_model_are_what_brute_force_by_encoding_gives() -> 
                 longer = spelled + text
                 if not (longer.startswith(data) or data.startswith(longer)):
                     continue
-                if token < 4 or mass * row[token] < 1e-9 or not is_begun((*tokens, token)):
+                if token < 4 or not is_begun((*tokens, token)):
                     continue
                 if len(longer) > len(data):
                     found[longer[len(data)]] += mass * row[token]
@@ -228,12 +228,12 @@ def test_laws_of_the_embedded_model_are_what_brute_force_by_encoding_gives() -> 
         return [one / sum(found) for one in found]
 
     assert tokenizer.token_to_id("<bos>") == 1
-    for data in (b"Mi", b'{"na', b"I like  ", b"34"):
+    for data in (b"Mi", b'{"na', b"34"):
         streams = law.open([[1]])
         streams.read([data])
         wanted = torch.tensor(next_masses(data), dtype=torch.float64)
-        # What was left out above, as too unlikely, is less than this.
-        assert float((streams.law()[0].exp() - wanted).abs().sum()) < 2e-4
+        # Brute force tries few futures, and byte laws keep beginnings that lead nowhere.
+        assert float((streams.law()[0].exp() - wanted).abs().sum()) < 1e-4
 
 
 def test_bytes_are_scored_in_a_few_passes_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
