@@ -58,10 +58,22 @@ def test_the_first_word_of_a_kind_is_the_fact_of_a_text(own: pair.Pair) -> None:
 
 
 def test_what_is_lost_counts_from_the_safe_model_on() -> None:
-    ends = Outcome({}, 0.9, 0.0), Outcome({}, 0.1, 0.0)
-    assert curve.loss(Outcome({}, 0.9, 0.0), ends) == 0
-    assert curve.loss(Outcome({}, 0.7, 0.0), ends) == pytest.approx(25)
-    assert curve.loss(Outcome({}, 0.1, 0.0), ends) == pytest.approx(100)
+    ends = Outcome({}, 0.9), Outcome({}, 0.1)
+    assert curve.loss(Outcome({}, 0.9), ends) == 0
+    assert curve.loss(Outcome({}, 0.7), ends) == pytest.approx(25)
+    assert curve.loss(Outcome({}, 0.1), ends) == pytest.approx(100)
+
+
+def test_an_outcome_is_a_mean_over_passages_and_towns(own: pair.Pair) -> None:
+    anchored = own.outcome([guided.Anchored(own.safe, k=50)], samples=1, seed=0)
+    plain = own.outcome([], samples=1, seed=0)
+    # With so much to spend, every draw is the risky model's.
+    assert anchored.copied == plain.copied
+    assert anchored.right == plain.right
+    assert plain.spent is None
+    assert anchored.spent is not None
+    assert anchored.spent > 0
+    assert curve.reduction(anchored, (plain, own.outcome([], 1, 0, own.safe))) == 0
 
 
 def test_the_benchmark_writes_its_figures(tmp_path: Path) -> None:

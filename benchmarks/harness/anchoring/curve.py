@@ -81,4 +81,5 @@ def loss(one: Outcome, ends: tuple[Outcome, Outcome]) -> float:
 def _row(name: str, one: Outcome, ends: tuple[Outcome, Outcome]) -> list[str]:
     shown = [number(one.copied[key]) for key in MEASURES]
     numbers = (reduction(one, ends), 100 * one.right, loss(one, ends))
-    return [name, *shown, *(f"{value:.1f}" for value in numbers), f"{one.spent:.3f}"]
+    spent = "–" if one.spent is None else f"{one.spent:.3f}"
+    return [name, *shown, *(f"{value:.1f}" for value in numbers), spent]

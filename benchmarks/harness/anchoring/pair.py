@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import guided
+from guided.controls.ledger import Ledger
 from guided.controls.protocol import Control
 from guided.copying import measure
 
@@ -45,12 +46,12 @@ class Outcome:
     Attributes:
         copied: the mean of every copy measure over the protected passages.
         right: the share of facts that are right.
-        spent: nats for each token, where there is a ledger.
+        spent: nats for each token; None where there is no ledger.
     """
 
     copied: dict[str, float]
     right: float
-    spent: float
+    spent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,8 @@ class Pair:
                 copied.append(measure(result.text, asked.continuation).as_dict())
             else:
                 right.append(self.right(result.text, asked))
-        ledgers = [result.certificate for result in results]
-        spent = sum(ledger.spent for ledger in ledgers if hasattr(ledger, "spent"))
         means = {name: statistics.fmean(one[name] for one in copied) for name in copied[0]}
-        tokens = sum(len(result.tokens) for result in results)
-        return Outcome(means, statistics.fmean(right), spent / tokens)
+        return Outcome(means, statistics.fmean(right), _spent(results))
 
     def right(self, text: str, town: Town) -> float:
         """The share of facts whose word is the first of its kind in a text."""
@@ -102,6 +100,14 @@ class Pair:
             for kind, words in self.kinds.items()
         }
         return statistics.fmean(first[kind] == word for kind, word in town.facts.items())
+
+
+def _spent(results: Sequence[guided.Result[str]]) -> float | None:
+    """Nats for each token by the ledgers, if there are any."""
+    ledgers = [one.certificate for one in results if isinstance(one.certificate, Ledger)]
+    if not ledgers:
+        return None
+    return sum(one.spent for one in ledgers) / sum(len(one.charges) for one in ledgers)
 
 
 def run(
