@@ -1,0 +1,85 @@
+"""Aligned sampling: distances to the exact conditional law, costs beside others, drafts.
+
+    python benchmarks/aligned.py [--only PART …] [--quick] [--plot SVG] [--json OUT]
+
+Languages are small enough that the model's law conditioned on them is known exactly. Times are CPU
+times of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from harness.aligning import distances, drafting, peers
+from harness.aligning.distances import Effort
+from harness.aligning.languages import explore
+from harness.aligning.plot import write_plot
+from harness.aligning.tasks import five_bits, tasks
+from harness.figures import Report
+from harness.speculating.timing import Plan
+
+Options = argparse.Namespace
+LITTLE = Effort(512, (1, 5, 20), 2, (1, 5), 200, 300)
+
+
+def measure_distances(options: Options, report: Report) -> None:
+    effort = LITTLE if options.quick else Effort()
+    found = distances.measure(tasks(options.quick), effort, report)
+    if options.plot:
+        write_plot(found, options.plot)
+
+
+def measure_genlm(options: Options, report: Report) -> None:
+    plan = Plan(1, clock=time.process_time)
+    few = 4 if options.quick else 8
+    peers.measure_steps(few, 1 if options.quick else 3, plan, report)
+    chosen = [task for task in tasks(options.quick) if task.is_shared]
+    known = [(task, explore(task, Effort().prefixes)) for task in chosen]
+    peers.measure_variance(known, 5, 10 if options.quick else 60, report)
+
+
+def measure_reference(options: Options, report: Report) -> None:
+    plan = Plan(1 if options.quick else 3, clock=time.process_time)
+    peers.measure_draws([five_bits()], 20 if options.quick else 100, plan, report)
+
+
+def measure_drafts(options: Options, report: Report) -> None:
+    drafting.measure(tasks(options.quick), 10 if options.quick else 50, report)
+
+
+PARTS: dict[str, Callable[[Options, Report], None]] = {
+    "distances": measure_distances,
+    "genlm": measure_genlm,
+    "reference": measure_reference,
+    "drafts": measure_drafts,
+}
+
+
+def run(options: Options) -> Report:
+    """Measures the parts that were asked for."""
+    parts = "" if options.only == list(PARTS) else "_" + "_".join(options.only)
+    what = "distances and costs" if not parts else ", ".join(options.only)
+    report = Report("aligned" + parts, f"Aligned sampling: {what}")
+    for name in options.only:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        PARTS[name](options, report)
+    return report
+
+
+def main(given: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--plot", help="write divergences against model calls to this SVG file")
+    parser.add_argument("--quick", action="store_true", help="few tasks, few draws")
+    parser.add_argument("--json", help="write figures and tables to this file")
+    options = parser.parse_args(given)
+    torch.set_num_threads(1)
+    run(options).finish(options.json)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Aligned sampling: exact laws of small languages, distances to them, costs beside others."""

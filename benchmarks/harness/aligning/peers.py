@@ -1,0 +1,202 @@
+"""Part 2: costs and variances beside genlm-control, and beside ASAp as it was published."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import guided
+from guided.search import AWRS, ASAp
+
+from ..figures import Figure, Report, Table, number
+from ..speculating.timing import Plan, watched
+from . import constraints, genlm, reference_asap
+from .languages import Language
+from .tasks import Task
+
+#: Times ours must be shorter.
+STEP_TARGET, DRAW_TARGET = 20, 10
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "regex": {"regex": constraints.PATTERN},
+    "json": {"schema": constraints.SCHEMA},
+}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of particles.
+
+    Attributes:
+        steps: tokens drawn by particles.
+        seconds: altogether, of which `inside` within the network.
+        log_zs: the estimates, one of each run.
+    """
+
+    steps: int
+    seconds: float
+    inside: float
+    log_zs: tuple[float, ...]
+
+    @property
+    def step(self) -> float:
+        """Milliseconds outside of the network for each particle-step."""
+        return 1e3 * (self.seconds - self.inside) / self.steps
+
+
+Sampler = Callable[[int], genlm.Population]
+
+
+def timed(model: guided.Model, sampler: Sampler, seeds: Sequence[int], plan: Plan) -> Runs:
+    """One run with every seed."""
+    with watched(model.hf_model, plan) as inside:
+        seconds, found = plan.take(lambda: [sampler(seed) for seed in seeds])
+    steps = sum(each.steps for each in found)
+    return Runs(steps, seconds, inside.seconds, tuple(each.log_z for each in found))
+
+
+def ours(
+    model: guided.Model, prompt: str, output: dict[str, Any], particles: int, longest: int
+) -> Sampler:
+    """AWRS with its defaults, which are genlm-control's where it has them too."""
+    search = AWRS(particles)
+
+    def sample(seed: int) -> genlm.Population:
+        found = search.run(
+            model, prompt, seed=seed, max_new_tokens=longest, heal=False, draft=None, **output
+        )
+        certificate = found.certificate
+        return genlm.Population(certificate.tokens, certificate.log_z)
+
+    return sample
+
+
+def measure_steps(particles: int, rounds: int, plan: Plan, report: Report) -> None:
+    """Time for a particle-step with a vocabulary of 32,000 tokens."""
+    table = Table(
+        ["constraint, sampler", "ms/particle-step", "of it in the network", "particle-steps"],
+        title=f"{particles} particles, 32,000 tokens, random weights; CPU time",
+    )
+    missing = genlm.reason_missing() or _reason_no_vocabulary()
+    if missing is not None:
+        report.notes.append(f"genlm-control: not run ({missing})")
+        names = [f"genlm_to_guided_step_{name}" for name in OUTPUTS]
+        report.figures += [Figure(name, None, "x", f">= {STEP_TARGET}") for name in names]
+        return
+    report.tables.append(table)
+    model = constraints.model()
+    for name, output in OUTPUTS.items():
+        own = ours(model, constraints.PROMPT, output, particles, constraints.LONGEST)
+        peer = genlm.GenLM(model, model.encode(constraints.PROMPT), output)
+        both: dict[str, Sampler] = {
+            "guided": own,
+            "genlm-control": lambda seed, peer=peer: peer.run(particles, constraints.LONGEST, seed),
+        }
+        own(0)
+        runs: dict[str, list[Runs]] = {each: [] for each in both}
+        for round_ in range(rounds):
+            print(f"{name}, round {round_ + 1} …", file=sys.stderr, flush=True)
+            for each, sampler in both.items():
+                runs[each].append(timed(model, sampler, [round_ + 1], plan))
+        for each, some in runs.items():
+            steps = sum(run.steps for run in some)
+            whole = 1e3 * sum(run.seconds for run in some) / steps
+            inside = 1e3 * sum(run.inside for run in some) / steps
+            table.rows.append([f"{name}, {each}", number(whole), number(inside), str(steps)])
+        pairs = zip(runs["genlm-control"], runs["guided"], strict=True)
+        ratio = statistics.median(a.step / b.step for a, b in pairs)
+        report.figures.append(
+            Figure(f"genlm_to_guided_step_{name}", ratio, "x", f">= {STEP_TARGET}")
+        )
+
+
+def _reason_no_vocabulary() -> str | None:
+    try:
+        constraints.tokenizer()
+    except ModuleNotFoundError as error:
+        return str(error)
+    return None
+
+
+def measure_variance(
+    tasks: Sequence[tuple[Task, Language]], particles: int, runs: int, report: Report
+) -> None:
+    """The mean squared relative error of the estimates of Z, which is known exactly."""
+    title = f"relative error of the estimate of Z; {runs} runs of {particles} particles"
+    table = Table(["task, sampler", "root mean square", "mean", "ms/particle-step"], title=title)
+    figure = "guided_to_genlm_variance_of_z"
+    missing = genlm.reason_missing()
+    if missing is not None:
+        report.figures.append(Figure(figure, None, "x", "<= 1"))
+        return
+    report.tables.append(table)
+    plan, ratios = Plan(1), []
+    for task, language in tasks:
+        print(f"variance, {task.name} …", file=sys.stderr, flush=True)
+        model, output = task.model, dict(task.output)
+        peer = genlm.GenLM(model, model.encode(task.prompt), output)
+        both: dict[str, Sampler] = {
+            "guided": ours(model, task.prompt, output, particles, task.limit),
+            "genlm-control": lambda seed, peer=peer, task=task: peer.run(
+                particles, task.limit, seed
+            ),
+        }
+        squares = {}
+        for name, sampler in both.items():
+            found = timed(model, sampler, range(runs), plan)
+            shares = np.exp(np.array(found.log_zs) - math.log(language.z))
+            squares[name] = float(((shares - 1) ** 2).mean())
+            cells = [math.sqrt(squares[name]), float(shares.mean()), found.step]
+            table.rows.append([f"{task.name}, {name}", *map(number, cells)])
+        ratios.append(squares["guided"] / squares["genlm-control"])
+    value = math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
+    report.figures.append(Figure(figure, value, "x", "<= 1"))
+
+
+def measure_draws(tasks: Sequence[Task], draws: int, plan: Plan, report: Report) -> None:
+    """Time for a draw of ASAp as it was published, and of ours, in turn."""
+    table = Table(
+        ["task, ASAp", "ms/draw", "of it in the network"],
+        title=f"{draws} draws from one trie; CPU time",
+    )
+    report.tables.append(table)
+    for task in tasks:
+        ways: dict[str, Callable[[int], Any]] = {
+            "as published, around generate": lambda seed, task=task: reference_asap.draw(
+                task, draws, seed
+            ),
+            "guided, batch 1": lambda seed, task=task: _asap(task, draws, 1, seed),
+            "guided": lambda seed, task=task: _asap(task, draws, 8, seed),
+        }
+        times = {name: _best(task, way, plan) for name, way in ways.items()}
+        for name, (seconds, inside) in times.items():
+            cells = [number(1e3 * seconds / draws), number(1e3 * inside / draws)]
+            table.rows.append([f"{task.name}, {name}", *cells])
+        ratio = times["as published, around generate"][0] / times["guided"][0]
+        label = task.name.replace(" ", "_")
+        report.figures.append(
+            Figure(f"published_asap_to_guided_draw_{label}", ratio, "x", f">= {DRAW_TARGET}")
+        )
+    report.notes.append(
+        "ASAp as published: the published algorithm written here, around generate, with the masks "
+        "of this package; its authors' package brings a slower grammar engine of its own"
+    )
+
+
+def _asap(task: Task, draws: int, batch: int, seed: int) -> Any:
+    return ASAp(draws, batch=batch).run(task.model, task.prompt, seed=seed, **task.options)
+
+
+def _best(task: Task, way: Callable[[int], Any], plan: Plan) -> tuple[float, float]:
+    """The least seconds of all rounds, and those within the network; a first round warms up."""
+    found = []
+    for round_ in range(plan.rounds + 1):
+        with watched(task.model.hf_model, plan) as inside:
+            seconds, _ = plan.take(lambda seed=round_: way(seed))
+        found.append((seconds, inside.seconds))
+    return min(found[1:])
