@@ -26,6 +26,7 @@ ORDER = (
     "end_to_end",
     "speculative",
     "search",
+    "aligned",
     "anchored",
     "cold_start",
 )

@@ -28,6 +28,7 @@ DISTRIBUTIONS = (
     "outlines",
     "guidance",
     "lm-format-enforcer",
+    "genlm-control",
     "jsonschema",
     "lark",
 )

@@ -127,7 +127,7 @@ def _visit(task: Task, processor, text: list[int]) -> None:
 def test_particles_come_near_the_target() -> None:
     task = TOYS["words"]
     language = explore(task, 500)
-    few, many = curves.particles(task, language, (1, 20), 400)
+    few, many = curves.particles(task, language, (1, 20), 200)
     masked = curves.divergence(language.g, language.q)
     # A single particle has the masked law; its weights are for nothing.
     assert few.kl == pytest.approx(masked, abs=5 * few.error)
