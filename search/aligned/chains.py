@@ -30,13 +30,11 @@ class Text:
 
     Attributes:
         states: of all controls before each of its tokens, where its end may be drawn anew.
-        is_fresh: whether all of it was drawn, nothing kept of another text.
         course: its laws once it is whole; None: it has left the language.
     """
 
     branch: Branch
     states: list[States]
-    is_fresh: bool = True
     course: Course | None = None
 
 
@@ -92,7 +90,7 @@ class Walk:
             (branch,) = problem.fork_branches(problem.root.branch, 1)
             return Text(branch, [branch.states])
         states = text.states[: cut + 1]
-        return Text(problem.cut(text.branch, cut, states[cut]), states, is_fresh=False)
+        return Text(problem.cut(text.branch, cut, states[cut]), states)
 
     def judge(self, chain: Chain, new: Text) -> None:
         """Lets a chain go on to a text that has grown, or stay."""
