@@ -128,7 +128,7 @@ class AnchoredBytes:
         self.safe = ByteLaw(safe, normalize=normalize)
 
     @overload
-    def run(  # type: ignore[overload-overlap]
+    def run(
         self,
         prompt: str | list[Message],
         *,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,7 @@ from guided.grammars.vocabulary import Vocabulary
 #: The token before the first one of a text.
 NOTHING = -1
 _KEPT = 128
+_CANONS: WeakValueDictionary[tuple[str, str], Canon] = WeakValueDictionary()
 
 
 class Canon:
@@ -82,12 +86,23 @@ class Canon:
     def of(cls, tokenizer: Any, vocabulary: Vocabulary) -> Canon:
         """The canon of a Hugging Face tokenizer; without one, of single bytes.
 
+        Equal tokenizers share one, and what it has found out, while it is in use.
+
         Raises:
             VocabularyError: what byte laws do not support, by name.
         """
         if tokenizer is None:
             return cls._of_bytes(vocabulary)
         description = description_of(tokenizer)
+        content = json.dumps(description, sort_keys=True).encode()
+        key = hashlib.blake2b(content).hexdigest(), vocabulary.key
+        found = _CANONS.get(key)
+        if found is None:
+            found = _CANONS[key] = cls._of_bpe(description, vocabulary)
+        return found
+
+    @classmethod
+    def _of_bpe(cls, description: dict[str, Any], vocabulary: Vocabulary) -> Canon:
         added = {int(item["id"]) for item in description.get("added_tokens") or ()}
         return cls(
             vocabulary,
