@@ -204,7 +204,7 @@ class MCMCCertificate:
     def __str__(self) -> str:
         z = "" if self.log_z is None else f"; Z = {math.exp(self.log_z):.3g} by estimate"
         return (
-            f"MCMC: {self.chains} ends of chains of {self.steps} moves ({self.variant}), each within "
-            f"{self.distance:.2g} of the target (total variation, proven); {self.accepted} of "
-            f"{self.moves} moves accepted{z}"
+            f"MCMC: {self.chains} ends of chains of {self.steps} moves ({self.variant}), each "
+            f"within {self.distance:.2g} of the target (total variation, proven); "
+            f"{self.accepted} of {self.moves} moves accepted{z}"
         )
