@@ -108,8 +108,8 @@ def _moments(safe, risky, weights, sums):  # type: ignore[no-untyped-def]
     first = 0.0
     second = 0.0
     for i in range(len(safe)):
-        r = np.float64(risky[i]) - np.float64(safe[i])
-        r = r if abs(r) < np.inf else 0.0
+        apart = np.float64(risky[i]) - np.float64(safe[i])
+        r = apart if abs(apart) < np.inf else 0.0
         weighed = weights[i] * r
         z += weights[i]
         first += weighed
