@@ -82,7 +82,8 @@ def first_accepted(toy, proposal, depth):
             after = copy.copy(proposal)
             after.trie = copy.deepcopy(proposal.trie)
             toy.learn(after, [word])
-            assert after.trie.log_bound <= proposal.trie.log_bound + 1e-13
+            # What was rejected is avoided from now on, at least.
+            assert math.exp(after.trie.log_bound) <= bound * (1 - p) * (1 + 1e-12)
             for later, chances in enumerate(first_accepted(toy, after, depth - 1), start=1):
                 for text, chance in chances.items():
                     found[later][text] = found[later].get(text, 0.0) + p * chance
