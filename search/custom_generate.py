@@ -293,5 +293,6 @@ def _output(
         padded_numbers([each.log_p for each in best], width, sequences.device),
         padded_numbers([each.log_q for each in best], width, sequences.device),
         tuple(each.finish_reason for each in best),
-        tuple(results),
+        certificates=tuple(result.certificate or result.best.certificate for result in results),
+        results=tuple(results),
     )
