@@ -47,7 +47,7 @@ def load(name: str) -> dict[str, NDArray[Any]] | None:
     return arrays
 
 
-def save(name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+def save(name: str, arrays: Mapping[str, Any]) -> None:
     """Keeps arrays under a name; does nothing where the folder cannot be written.
 
     Other processes find either all of them or none.
