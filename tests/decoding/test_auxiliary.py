@@ -127,7 +127,7 @@ def test_rows_with_and_without_a_second_model_grow_side_by_side() -> None:
 def test_what_is_no_model_with_the_same_vocabulary_is_refused() -> None:
     first = table_model(4)
     decoder = Decoder(first.network, first.vocabulary)
-    with pytest.raises(ModelError, match="'other' has another vocabulary .5 logits, the model 4"):
+    with pytest.raises(ModelError, match=r"'other' has another vocabulary .5 logits, the model 4"):
         decoder.open([[1]], [[Blend(table_model(5))]])
     with pytest.raises(ModelError, match="is a str, no"):
         decoder.open([[1]], [[Blend("gpt2")]])
