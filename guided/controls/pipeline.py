@@ -41,8 +41,9 @@ def _check(controls: Sequence[Control]) -> None:
     for name, count in names.items():
         if count > 1:
             raise ControlError(f"two controls bring a model under the name {name!r}")
-    if sum(control.stage == Stage.CORRECTION for control in controls) > 1:
-        raise ControlError("two corrections both want to come last; keep one")
+    last = [type(control).__name__ for control in controls if control.stage == Stage.CORRECTION]
+    if len(last) > 1:
+        raise ControlError(f"{' and '.join(last)} both want to come last; keep one")
 
 
 class Pipeline:
