@@ -33,6 +33,7 @@ QUICK_BUDGETS = (0.1, 0.3, 1.0)
 LEDGER_BUDGETS = (0.05, 0.2, 0.5, 1.0, 3.0)
 #: Budget of the variants, large enough that something is copied.
 OTHERS_K = 1.0
+PAIRS = ("tiny", "random")
 #: Hidden size and layers of two networks with random weights, a large one and a small one.
 RANDOM = ((768, 8), (256, 4))
 
@@ -40,10 +41,11 @@ RANDOM = ((768, 8), (256, 4))
 def measure_cost(options: Options, report: Report) -> None:
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     plan = Plan(options.rounds, options.batch, warms_up=not options.quick, clock=clock)
-    own = pair()
-    towns = [town.prompt for town in own.towns]
-    cost.measure(Work("tiny pair", own.risky, own.safe, towns, 80), plan, report)
-    if not options.quick:
+    if "tiny" in options.pairs:
+        own = pair()
+        towns = [town.prompt for town in own.towns]
+        cost.measure(Work("tiny pair", own.risky, own.safe, towns, 80), plan, report)
+    if "random" in options.pairs:
         cost.measure(random_pair(), plan, report)
         report.notes.append(
             "The random pair writes noise, in which nothing can be guessed: with drafts it shows "
@@ -116,6 +118,7 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=list(PAIRS), help="for times")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
     parser.add_argument("--trajectories", type=int, default=10_000)
     parser.add_argument("--samples", type=int, default=4, help="of every prompt, for the curve")
@@ -125,7 +128,7 @@ def main(given: Sequence[str]) -> None:
     options = parser.parse_args(given)
     if options.quick:
         options.rounds, options.batch, options.trajectories = 3, [1], 250
-        options.samples, options.count = 1, 8
+        options.samples, options.count, options.pairs = 1, 8, ["tiny"]
     torch.set_num_threads(1)
     run(options).finish(options.json)
 
