@@ -71,7 +71,10 @@ def measure_ledgers(options: Options, report: Report) -> None:
 def measure_curve(options: Options, report: Report) -> None:
     own = pair(options.count)
     budgets = QUICK_BUDGETS if options.quick else BUDGETS
-    curve.measure(own, budgets, {} if options.quick else others(own), options.samples, report)
+    beside = {} if options.quick else others(own)
+    curve.measure(own, budgets, beside, options.samples, report)
+    if not beside:
+        return
     report.notes += [
         "CP-Fuse and CP-Delta are made for two models with protected texts of their own; here the "
         "second one is the safe model, which has none.",
