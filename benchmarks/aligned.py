@@ -35,11 +35,10 @@ def measure_distances(options: Options, report: Report) -> None:
 
 def measure_genlm(options: Options, report: Report) -> None:
     plan = Plan(1, clock=time.process_time)
-    few = 4 if options.quick else 8
-    peers.measure_steps(few, 1 if options.quick else 3, plan, report)
+    peers.measure_steps(2 if options.quick else 4, 1 if options.quick else 3, plan, report)
     chosen = [task for task in tasks(options.quick) if task.is_shared]
     known = [(task, explore(task, Effort().prefixes)) for task in chosen]
-    peers.measure_variance(known, 5, 10 if options.quick else 60, report)
+    peers.measure_variance(known, 5, 6 if options.quick else 40, report)
 
 
 def measure_reference(options: Options, report: Report) -> None:
@@ -48,7 +47,7 @@ def measure_reference(options: Options, report: Report) -> None:
 
 
 def measure_drafts(options: Options, report: Report) -> None:
-    drafting.measure(tasks(options.quick), 10 if options.quick else 50, report)
+    drafting.measure(tasks(options.quick), 10 if options.quick else 30, report)
 
 
 PARTS: dict[str, Callable[[Options, Report], None]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -98,6 +98,9 @@ class MeasuredState(MaskState):
         return nodes[::-1]
 
 
+S = TypeVar("S", bound=MeasuredState)
+
+
 class MeasuredMask(GrammarMask):
     """A `GrammarMask` whose states measure the law before it is masked, for aligned sampling.
 
@@ -180,7 +183,7 @@ class MeasuredMask(GrammarMask):
         return state.advance(token)
 
 
-def measured(logits: Tensor, states: Sequence[MeasuredState]) -> list[MeasuredState]:
+def measured(logits: Tensor, states: Sequence[S]) -> list[S]:
     """The states of n nodes once their laws, logits `[n, V]`, have been measured."""
     found = measure(logits, np.stack([state.mask for state in states]))
     return [

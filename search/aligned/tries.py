@@ -75,7 +75,8 @@ class Tries:
         if self._is_leased(key):
             return PrefixTrie()
         self._holders[key] = weakref.ref(holder)
-        trie = self._tries[key] = self._tries.pop(key, None) or PrefixTrie()
+        known = self._tries.pop(key, None)
+        trie = self._tries[key] = PrefixTrie() if known is None else known
         return trie
 
     def release(self, key: TrieKey, holder: object) -> None:

@@ -31,12 +31,12 @@ class Effort:
         attempts: of CARS, at most.
     """
 
-    prefixes: int = 2048
-    draws: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
-    seeds: int = 5
-    particles: tuple[int, ...] = (1, 2, 5, 10, 20)
-    budget: int = 800
-    attempts: int = 500
+    prefixes: int = 1024
+    draws: tuple[int, ...] = (1, 5, 20, 50)
+    seeds: int = 3
+    particles: tuple[int, ...] = (2, 5, 20)
+    budget: int = 300
+    attempts: int = 300
 
 
 def measure(tasks: Sequence[Task], effort: Effort, report: Report) -> dict[str, list[Point]]:
@@ -57,7 +57,7 @@ def measure(tasks: Sequence[Task], effort: Effort, report: Report) -> dict[str, 
         rows = [_row(point) for point in points]
         rows += [
             [f"CARS, {rate:.0%} accepted", str(size), number(calls), "0", "0"]
-            for size, calls, rate in curves.cars(task, effort.draws, 2, effort.attempts)
+            for size, calls, rate in curves.cars(task, effort.draws, 1, effort.attempts)
         ]
         report.tables.append(Table(COLUMNS, rows, title=task.name))
     report.figures += [_reduction(found, steps, least) for steps, least in TARGETS.items()]
