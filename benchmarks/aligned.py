@@ -18,7 +18,7 @@ from harness.aligning import distances, drafting, peers
 from harness.aligning.distances import Effort
 from harness.aligning.languages import explore
 from harness.aligning.plot import write_plot
-from harness.aligning.tasks import five_bits, tasks
+from harness.aligning.tasks import embedded, five_bits, tasks
 from harness.figures import Report
 from harness.speculating.timing import Plan
 
@@ -42,8 +42,9 @@ def measure_genlm(options: Options, report: Report) -> None:
 
 
 def measure_reference(options: Options, report: Report) -> None:
-    plan = Plan(1 if options.quick else 3, clock=time.process_time)
-    peers.measure_draws([five_bits()], 20 if options.quick else 100, plan, report)
+    plan = Plan(1 if options.quick else 2, clock=time.process_time)
+    some = [five_bits(), *embedded()[: 0 if options.quick else 1]]
+    peers.measure_draws(some, 20 if options.quick else 100, plan, report)
 
 
 def measure_drafts(options: Options, report: Report) -> None:
