@@ -184,9 +184,9 @@ def measure_draws(tasks: Sequence[Task], draws: int, plan: Plan, report: Report)
             Figure(f"published_asap_to_guided_draw_{label}", ratio, "x", f">= {DRAW_TARGET}")
         )
     report.notes.append(
-        "ASAp as published: no package of it can be installed, so that the published algorithm was "
-        "written here, around generate, with the masks of this package instead of its authors' "
-        "grammar engine in Python; guided draws by the default batch of 8, where nothing else is said"
+        "ASAp as published: there is no package of it to install; the algorithm was written "
+        "here, around generate, with the masks of this package instead of its authors' grammar "
+        "engine in Python; guided draws by batches of 8 where nothing else is said"
     )
 
 
