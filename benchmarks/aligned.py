@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from harness.aligning import distances, drafting, peers
+from harness.aligning.constraints import LONGEST
 from harness.aligning.distances import Effort
 from harness.aligning.languages import explore
 from harness.aligning.plot import write_plot
@@ -35,7 +36,8 @@ def measure_distances(options: Options, report: Report) -> None:
 
 def measure_genlm(options: Options, report: Report) -> None:
     plan = Plan(1, clock=time.process_time)
-    peers.measure_steps(2 if options.quick else 4, 1 if options.quick else 3, plan, report)
+    few, longest = (1, 4) if options.quick else (4, LONGEST)
+    peers.measure_steps(few, longest, plan, report)
     chosen = [task for task in tasks(options.quick) if task.is_shared]
     known = [(task, explore(task, Effort().prefixes)) for task in chosen]
     peers.measure_variance(known, 5, 6 if options.quick else 40, report)
