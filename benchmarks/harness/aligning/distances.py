@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from ..figures import Figure, Report, Table, number
 from . import curves
-from .curves import Point
+from .curves import CHAINS, Point
 from .languages import Language, explore
 from .tasks import Task
 
 COLUMNS = ["method", "size", "model calls", "KL, nats", "TV"]
+#: Moves of a chain that tables show.
+SHOWN = (1, 2, 3, 5, 10)
 #: Where a law has all but become the target, the ratio of divergences only tells of rounding.
 MOST = 100.0
 #: Moves of a chain at which its divergence is compared with that of masking, and the least ratio.
@@ -54,7 +56,7 @@ def measure(tasks: Sequence[Task], effort: Effort, report: Report) -> dict[str, 
         language = explore(task, effort.prefixes)
         points = found[task.name] = _points(task, language, effort)
         languages.rows.append(_language_row(task, language, points[0]))
-        rows = [_row(point) for point in points]
+        rows = [_row(p) for p in points if p.method not in CHAINS or p.size in SHOWN]
         rows += [
             [f"CARS, {rate:.0%} accepted", str(size), number(calls), "0", "0"]
             for size, calls, rate in curves.cars(task, effort.draws, 1, effort.attempts)

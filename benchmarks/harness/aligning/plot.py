@@ -27,7 +27,8 @@ def svg(found: Mapping[str, Sequence[Point]]) -> str:
     methods = list(dict.fromkeys(point.method for points in found.values() for point in points))
     rows = -(-len(found) // _COLUMNS)
     lines = -(-len(methods) // 4)
-    width, height = _COLUMNS * _WIDTH, rows * _HEIGHT + 22 * lines + 14
+    # Room for the last label of the last axis.
+    width, height = _COLUMNS * _WIDTH + 16, rows * _HEIGHT + 22 * lines + 14
     title = "Divergence from the target against model calls"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
