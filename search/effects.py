@@ -97,8 +97,14 @@ def grow_branches(
 
 
 def finish(nodes: Sequence[Node]) -> Plan[None]:
-    """Grows nodes greedily to their end, on the tokens that the budget keeps back for that."""
-    yield Grow([node.branch for node in nodes], greedy=True, final=True)
+    """Grows nodes to their end, on the tokens that the budget keeps back for that.
+
+    Greedily, unless a control only holds for tokens that are drawn.
+    """
+    branches = [node.branch for node in nodes]
+    controls = [control for branch in branches for control in branch.pipeline.controls]
+    greedy = not any(control.needs_draws for control in controls)
+    yield Grow(branches, greedy=greedy, final=True)
 
 
 def weigh(texts: Sequence[Node | Branch], scorer: Scorer | None = None) -> Plan[list[Score]]:

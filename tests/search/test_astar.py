@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from guided import run
+from guided.controls import Anchored
 from guided.decoding.rng import fold
 from guided.errors import InputError
 from guided.rewards import Continuation
@@ -257,6 +258,18 @@ def test_the_best_partial_text_is_finished_when_the_budget_ends() -> None:
     few = AStar(max_expansions=2).run(model, PROMPT, drawn, **options)
     assert few.stopped is None
     assert len(few.text) == 9
+
+
+def test_a_control_that_needs_draws_gets_them_when_the_budget_ends() -> None:
+    model = table_model(4, seed=3, spread=0.5, horizon=14)
+    anchored = Anchored(table_model(4, seed=2, spread=0.5, horizon=14), k=0.3)
+    options: dict[str, Any] = {**OPTIONS, "regex": "[abc]{9}", "controls": [anchored]}
+    found = AStar().run(model, PROMPT, drawn, budget=Budget(tokens=30, reserve=12), **options)
+    assert found.stopped == "tokens"
+    assert len(found.text) == 9
+    ledger = found.best.certificate
+    assert len(ledger.charges) == len(found.best.tokens)
+    assert 0 < ledger.spent <= ledger.allowed + 1e-9
 
 
 def test_what_ends_at_the_limit_of_tokens_is_no_goal_but_better_than_nothing() -> None:
