@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,12 @@ def measure(tasks: Sequence[Task], draws: int, report: Report) -> None:
         label = name.lower()
         report.figures += [
             Figure(f"drafts_same_draws_{label}", float(same), "", "== 1"),
-            Figure(f"drafts_tokens_a_pass_to_plain_{label}", max(saved), "x", ">= 1"),
+            Figure(
+                f"drafts_tokens_a_pass_to_plain_{label}",
+                statistics.geometric_mean(saved),
+                "x",
+                ">= 1",
+            ),
         ]
 
 
