@@ -40,7 +40,7 @@ def measure_genlm(options: Options, report: Report) -> None:
     peers.measure_steps(few, longest, plan, report)
     chosen = [task for task in tasks(options.quick) if task.is_shared]
     known = [(task, explore(task, Effort().prefixes)) for task in chosen]
-    peers.measure_variance(known, 5, 6 if options.quick else 40, report)
+    peers.measure_variance(known, 5, 6 if options.quick else 250, report)
 
 
 def measure_reference(options: Options, report: Report) -> None:

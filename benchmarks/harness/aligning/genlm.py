@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import guided
 
 KAPPA = 0.5
@@ -20,10 +22,12 @@ class Population:
     Attributes:
         steps: tokens drawn, of particles that died too.
         log_z: the estimate of log Z.
+        weights: log-weights of the particles that have ended by the stop token, with their tokens.
     """
 
     steps: int
     log_z: float
+    weights: tuple[tuple[tuple[int, ...], float], ...] = ()
 
 
 def reason_missing() -> str | None:
@@ -48,6 +52,7 @@ class GenLM:
         from genlm.backend.llm import AsyncTransformer
         from genlm.control import BoolFSA, JsonSchema, PromptedLLM
 
+        (self.stop,) = model.vocabulary.stop_ids
         self.backend = AsyncTransformer(model.hf_model, model.tokenizer, timeout=0)
         self.language_model = PromptedLLM(self.backend, prompt_ids=list(prompt))
         found = (
@@ -57,9 +62,9 @@ class GenLM:
         )
         self.condition = found.coerce(self.language_model, f=b"".join)
 
-    def run(self, particles: int, longest: int, seed: int) -> Population:
-        """AWRS with its defaults, resampled below half of the particles."""
-        from genlm.control import AWRS, SMC
+    def run(self, particles: int, longest: int, seed: int, kappa: float = KAPPA) -> Population:
+        """AWRS with its defaults, resampled below `kappa` times the particles."""
+        from genlm.control import AWRS, EOS, SMC
 
         self.backend.clear_cache()
         sampler, steps = AWRS(self.language_model, self.condition, seed=seed), 0
@@ -71,6 +76,12 @@ class GenLM:
             return await draw(*arguments, **named)
 
         sampler.sample = counted
-        found = asyncio.run(SMC(sampler)(particles, KAPPA, longest))
+        with np.errstate(divide="ignore"):
+            found = asyncio.run(SMC(sampler)(particles, kappa, longest))
         log_z = float(found.log_ml)
-        return Population(steps, log_z if math.isfinite(log_z) else -math.inf)
+        ended = [
+            ((*(token.token_id for token in context[:-1]), self.stop), float(weight))
+            for context, weight in found
+            if context and context[-1] is EOS
+        ]
+        return Population(steps, log_z if math.isfinite(log_z) else -math.inf, tuple(ended))

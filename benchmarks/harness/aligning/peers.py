@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from guided.search import AWRS, ASAp
 from ..figures import Figure, Report, Table, number
 from ..speculating.timing import Plan, watched
 from . import constraints, genlm, reference_asap
-from .languages import Language
+from .languages import Floats, Language
 from .tasks import Task
 
 #: Times ours must be shorter.
@@ -35,13 +36,13 @@ class Runs:
     Attributes:
         steps: tokens drawn by particles.
         seconds: altogether, of which `inside` within the network.
-        log_zs: the estimates, one of each run.
+        found: one of each.
     """
 
     steps: int
     seconds: float
     inside: float
-    log_zs: tuple[float, ...]
+    found: tuple[genlm.Population, ...]
 
     @property
     def step(self) -> float:
@@ -57,21 +58,31 @@ def timed(model: guided.Model, sampler: Sampler, seeds: Sequence[int], plan: Pla
     with watched(model.hf_model, plan) as inside:
         seconds, found = plan.take(lambda: [sampler(seed) for seed in seeds])
     steps = sum(each.steps for each in found)
-    return Runs(steps, seconds, inside.seconds, tuple(each.log_z for each in found))
+    return Runs(steps, seconds, inside.seconds, tuple(found))
 
 
 def ours(
-    model: guided.Model, prompt: str, output: dict[str, Any], particles: int, longest: int
+    model: guided.Model,
+    prompt: str,
+    output: dict[str, Any],
+    particles: int,
+    longest: int,
+    kappa: float = genlm.KAPPA,
 ) -> Sampler:
     """AWRS with its defaults, which are genlm-control's where it has them too."""
-    search = AWRS(particles)
+    search = AWRS(particles, kappa=kappa)
 
     def sample(seed: int) -> genlm.Population:
         found = search.run(
             model, prompt, seed=seed, max_new_tokens=longest, heal=False, draft=None, **output
         )
-        certificate = found.certificate
-        return genlm.Population(certificate.tokens, certificate.log_z)
+        log_total = found.certificate.log_z + math.log(particles)
+        weights = tuple(
+            (each.result.tokens, log_total + math.log(each.weight))
+            for each in found.candidates
+            if each.weight
+        )
+        return genlm.Population(found.certificate.tokens, found.certificate.log_z, weights)
 
     return sample
 
@@ -136,37 +147,57 @@ def _reason_no_vocabulary() -> str | None:
 def measure_variance(
     tasks: Sequence[tuple[Task, Language]], particles: int, runs: int, report: Report
 ) -> None:
-    """The mean squared relative error of the estimates of Z, which is known exactly."""
-    title = f"relative error of the estimate of Z; {runs} runs of {particles} particles"
-    table = Table(["task, sampler", "root mean square", "mean", "ms/particle-step"], title=title)
-    figure = "guided_to_genlm_variance_of_z"
+    """How much estimating the masses adds to the weights of particles that are never resampled.
+
+    The texts have the masked law with both samplers, so that the weights of both differ from the
+    product of the exact masses by nothing but what their estimators add.
+    """
+    title = f"weight over product of the exact masses; {runs} runs of {particles} particles"
+    table = Table(
+        ["task, sampler", "mean", "root mean square of it - 1", "ms/particle-step"], title=title
+    )
+    figure = "guided_to_genlm_variance_added"
     missing = genlm.reason_missing()
     if missing is not None:
         report.figures.append(Figure(figure, None, "x", "<= 1"))
         return
     report.tables.append(table)
-    plan, ratios = Plan(1), []
+    plan, ratios = Plan(1, clock=time.process_time), []
     for task, language in tasks:
         print(f"variance, {task.name} …", file=sys.stderr, flush=True)
-        model, output = task.model, dict(task.output)
-        peer = genlm.GenLM(model, model.encode(task.prompt), output)
-        both: dict[str, Sampler] = {
-            "guided": ours(model, task.prompt, output, particles, task.limit),
-            "genlm-control": lambda seed, peer=peer, task=task: peer.run(
-                particles, task.limit, seed
-            ),
-        }
         squares = {}
-        for name, sampler in both.items():
+        for name, sampler in _unresampled(task, particles).items():
             sampler(runs)
-            found = timed(model, sampler, range(runs), plan)
-            shares = np.exp(np.array(found.log_zs) - math.log(language.z))
+            found = timed(task.model, sampler, range(runs), plan)
+            shares = _over_exact(found, language)
             squares[name] = float(((shares - 1) ** 2).mean())
-            cells = [math.sqrt(squares[name]), float(shares.mean()), found.step]
+            cells = [float(shares.mean()), math.sqrt(squares[name]), found.step]
             table.rows.append([f"{task.name}, {name}", *map(number, cells)])
         ratios.append(squares["guided"] / squares["genlm-control"])
-    value = math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
+    value = statistics.geometric_mean(ratios)
     report.figures.append(Figure(figure, value, "x", "<= 1"))
+
+
+def _unresampled(task: Task, particles: int) -> dict[str, Sampler]:
+    output, prompt = dict(task.output), task.model.encode(task.prompt)
+    peer = genlm.GenLM(task.model, prompt, output)
+    return {
+        "guided": ours(task.model, task.prompt, output, particles, task.limit, kappa=0),
+        # Zero is taken the logarithm of; far fewer than one particle is the same.
+        "genlm-control": lambda seed: peer.run(particles, task.limit, seed, kappa=1e-9),
+    }
+
+
+def _over_exact(runs: Runs, language: Language) -> Floats:
+    """The weight of every particle in the language, over the product of the masses along it."""
+    return np.array(
+        [
+            math.exp(log_weight - float(language.courses[language.number[text]].log_m.sum()))
+            for found in runs.found
+            for text, log_weight in found.weights
+            if text in language.number
+        ]
+    )
 
 
 def measure_draws(tasks: Sequence[Task], draws: int, plan: Plan, report: Report) -> None:
