@@ -25,8 +25,9 @@ class Kept:
         if path is not None and path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
                 record = json.loads(line)
-                if record.pop("setting") == setting:
-                    self.known[record.pop("name")] = Outcome(**record)
+                where, name = record.pop("setting"), record.pop("name")
+                if where == setting:
+                    self.known[name] = Outcome(**record)
 
     def get(self, names: Sequence[str], measure: Callable[[], Sequence[Outcome]]) -> list[Outcome]:
         """The outcomes of these names; measured, together, if one is missing."""
