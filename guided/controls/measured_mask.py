@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
 import numpy as np
 from torch import Tensor
 
-from guided.controls.grammar_mask import GrammarMask, Mask, MaskState
+from guided.controls.grammar_mask import GrammarMask, MaskState
 from guided.controls.pipeline import States
 from guided.controls.protocol import NO_AUXILIARY, Auxiliary, Context, Control, Stage
 from guided.controls.stop_strings import StopStrings
@@ -51,21 +51,11 @@ class MeasuredState(MaskState):
         is_outside: whether the tokens so far have left the language; the sequence has ended.
     """
 
-    def __init__(
-        self,
-        grammar: GrammarState,
-        stop_mask: Mask,
-        left: int | None,
-        thinking: int | None = None,
-        position: int = 0,
-        before: MaskState | None = None,
-    ) -> None:
-        super().__init__(grammar, stop_mask, left, thinking, position, before)
-        self.measure: Measure | None = None
-        self.above: Self | None = None
-        self.token = -1
-        self.is_open = False
-        self.is_outside = False
+    measure: Measure | None = None
+    above: Self | None = None
+    token: int = -1
+    is_open: bool = False
+    is_outside: bool = False
 
     def next(
         self, token: int, grammar: GrammarState, left: int | None, thinking: int | None

@@ -55,9 +55,7 @@ class Node:
         "token",
     )
 
-    def __init__(
-        self, parent: Node | None, token: int, log_p: float, log_cap: float = 0.0
-    ) -> None:
+    def __init__(self, parent: Node | None, token: int, log_p: float, log_cap: float = 0.0) -> None:
         self.parent = parent
         self.token = token
         self.log_p = log_p

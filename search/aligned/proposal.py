@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from guided.controls.grammar_mask import GrammarMask, Mask, MaskState
+from guided.controls.grammar_mask import GrammarMask, Mask
 from guided.controls.measured_mask import (
     Measure,
     MeasuredMask,
@@ -43,19 +43,9 @@ class ProposalState(MeasuredState):
         law: the proposal's logits `[V]` here, until that has been done.
     """
 
-    def __init__(
-        self,
-        grammar: GrammarState,
-        stop_mask: Mask,
-        left: int | None,
-        thinking: int | None = None,
-        position: int = 0,
-        before: MaskState | None = None,
-    ) -> None:
-        super().__init__(grammar, stop_mask, left, thinking, position, before)
-        self.node: Node | None = None
-        self.records = False
-        self.law: Tensor | None = None
+    node: Node | None = None
+    records: bool = False
+    law: Tensor | None = None
 
     def next(
         self, token: int, grammar: GrammarState, left: int | None, thinking: int | None
@@ -154,9 +144,7 @@ class Proposal(MeasuredMask):
 
     def counts_illegal(self, state: MeasuredState) -> bool:
         """Whether illegal tokens may be drawn at a node again and again: they count in rest(u)."""
-        return self.opening is Opening.EVERYWHERE and not (
-            self.masks_root and state.above is None
-        )
+        return self.opening is Opening.EVERYWHERE and not (self.masks_root and state.above is None)
 
     def counted(self, state: MeasuredState, measure: Measure) -> tuple[Mask, float]:
         """The tokens that rest(u) is about, packed, and the logarithm of their probability."""
