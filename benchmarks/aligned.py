@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from harness.aligning import distances, drafting, peers
@@ -21,6 +21,7 @@ from harness.aligning.languages import explore
 from harness.aligning.plot import write_plot
 from harness.aligning.tasks import embedded, five_bits, tasks
 from harness.figures import Report
+from harness.parts import Parts, measured, parser_of
 from harness.speculating.timing import Plan
 
 Options = argparse.Namespace
@@ -53,7 +54,7 @@ def measure_drafts(options: Options, report: Report) -> None:
     drafting.measure(tasks(options.quick), 10 if options.quick else 30, report)
 
 
-PARTS: dict[str, Callable[[Options, Report], None]] = {
+PARTS: Parts = {
     "distances": measure_distances,
     "genlm": measure_genlm,
     "reference": measure_reference,
@@ -63,21 +64,12 @@ PARTS: dict[str, Callable[[Options, Report], None]] = {
 
 def run(options: Options) -> Report:
     """Measures the parts that were asked for."""
-    parts = "" if options.only == list(PARTS) else "_" + "_".join(options.only)
-    what = "distances and costs" if not parts else ", ".join(options.only)
-    report = Report("aligned" + parts, f"Aligned sampling: {what}")
-    for name in options.only:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        PARTS[name](options, report)
-    return report
+    return measured(PARTS, options, "aligned", "Aligned sampling", "distances and costs")
 
 
 def main(given: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser = parser_of(__doc__, PARTS)
     parser.add_argument("--plot", help="write divergences against model calls to this SVG file")
-    parser.add_argument("--quick", action="store_true", help="few tasks, few draws")
-    parser.add_argument("--json", help="write figures and tables to this file")
     options = parser.parse_args(given)
     torch.set_num_threads(1)
     run(options).finish(options.json)

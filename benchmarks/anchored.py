@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from harness import models
@@ -21,6 +21,7 @@ from harness.anchoring import cost, curve, ledgers
 from harness.anchoring.cost import Work
 from harness.anchoring.pair import Pair, pair
 from harness.figures import Report
+from harness.parts import Parts, measured, parser_of
 from harness.speculating.timing import Plan
 
 import guided
@@ -98,7 +99,7 @@ def others(own: Pair) -> dict[str, Control]:
     }
 
 
-PARTS: dict[str, Callable[[Options, Report], None]] = {
+PARTS: Parts = {
     "cost": measure_cost,
     "ledgers": measure_ledgers,
     "curve": measure_curve,
@@ -107,18 +108,12 @@ PARTS: dict[str, Callable[[Options, Report], None]] = {
 
 def run(options: Options) -> Report:
     """Measures the parts that were asked for."""
-    parts = "" if options.only == list(PARTS) else "_" + "_".join(options.only)
-    what = "cost, ledgers, copying and knowledge" if not parts else ", ".join(options.only)
-    report = Report("anchored" + parts, f"Anchored decoding: {what}")
-    for name in options.only:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        PARTS[name](options, report)
-    return report
+    whole = "cost, ledgers, copying and knowledge"
+    return measured(PARTS, options, "anchored", "Anchored decoding", whole)
 
 
 def main(given: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser = parser_of(__doc__, PARTS)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=list(PAIRS), help="for times")
@@ -126,8 +121,6 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--trajectories", type=int, default=10_000)
     parser.add_argument("--samples", type=int, default=4, help="of every prompt, for the curve")
     parser.add_argument("--count", type=int, help="of passages and towns, for the curve; all")
-    parser.add_argument("--quick", action="store_true", help="little of everything")
-    parser.add_argument("--json", help="write figures and tables to this file")
     options = parser.parse_args(given)
     if options.quick:
         options.rounds, options.batch, options.trajectories = 3, [1], 250

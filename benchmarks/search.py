@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from harness.figures import Report
+from harness.parts import Parts, measured, parser_of
 from harness.searching import accuracy, constraints, drafting, plain_generate, sharpening
 from harness.searching.kept import Kept
 from harness.searching.setting import setting
@@ -45,7 +46,7 @@ def measure_constraints(options: Options, report: Report) -> None:
     constraints.measure(max(6, options.problems // 6), report)
 
 
-PARTS: dict[str, Callable[[Options, Report], None]] = {
+PARTS: Parts = {
     "accuracy": measure_accuracy,
     "sharpening": measure_sharpening,
     "drafting": measure_drafting,
@@ -56,18 +57,11 @@ PARTS: dict[str, Callable[[Options, Report], None]] = {
 
 def run(options: Options) -> Report:
     """Measures the parts that were asked for."""
-    parts = "" if options.only == list(PARTS) else "_" + "_".join(options.only)
-    what = "accuracy and cost" if not parts else ", ".join(options.only)
-    report = Report("search" + parts, f"Searches: {what}")
-    for name in options.only:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        PARTS[name](options, report)
-    return report
+    return measured(PARTS, options, "search", "Searches", "accuracy and cost")
 
 
 def main(given: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser = parser_of(__doc__, PARTS)
     parser.add_argument("--problems", type=int, default=300)
     parser.add_argument("--sizes", type=int, nargs="+", default=[4, 16, 64])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
@@ -78,8 +72,6 @@ def main(given: Sequence[str]) -> None:
         help="file with the outcomes of the accuracy part, for going on after an interruption; "
         "delete it when the code has changed",
     )
-    parser.add_argument("--quick", action="store_true", help="few problems, one seed")
-    parser.add_argument("--json", help="write figures and tables to this file")
     options = parser.parse_args(given)
     if options.quick:
         options.problems, options.sizes, options.seeds = 16, [4], [1]

@@ -16,10 +16,11 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from harness.figures import Report
+from harness.parts import Parts, measured, parser_of
 from harness.speculating import acceptance, branches, extraction, overhead, workloads, worst_case
 from harness.speculating.copying_model import SHAPES
 from harness.speculating.timing import Plan
@@ -72,7 +73,7 @@ def measure_worst_case(options: Options, report: Report) -> None:
         worst_case.measure(workload, plan(options, 1, 8), report)
 
 
-PARTS: dict[str, Callable[[Options, Report], None]] = {
+PARTS: Parts = {
     "extraction": measure_extraction,
     "constraints": measure_constraints,
     "overhead": measure_overhead,
@@ -84,15 +85,9 @@ PARTS: dict[str, Callable[[Options, Report], None]] = {
 
 def run(options: Options) -> Report:
     """Measures the parts that were asked for."""
-    # A run of some parts only is a section of its own.
-    named = [*options.only, *(["random"] if options.models == ["random"] else [])]
-    parts = "" if options.only == list(PARTS) else "_" + "_".join(named)
-    what = ", ".join(named).replace("_", " ") if parts else "time, memory, tokens for each pass"
-    title = f"Drafts: {what}"
-    report = Report("speculative" + parts, title)
-    for name in options.only:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        PARTS[name](options, report)
+    random = ["random"] if options.models == ["random"] else []
+    whole = "time, memory, tokens for each pass"
+    report = measured(PARTS, options, "speculative", "Drafts", whole, random)
     report.notes.append(
         f"medians of {options.rounds} rounds in turn, {options.clock} time, {options.threads} "
         f"torch thread(s), cores {_cores()}, on {options.device}; "
@@ -112,8 +107,7 @@ def _pin(cores: Sequence[int]) -> None:
 
 
 def main(given: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser = parser_of(__doc__, PARTS)
     parser.add_argument("--models", nargs="+", choices=["tiny", "random"], help="for JSON")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=3)
@@ -123,8 +117,6 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--shape", choices=list(SHAPES), default="60m")
-    parser.add_argument("--quick", action="store_true", help="one round, a small network")
-    parser.add_argument("--json", help="write figures and tables to this file")
     options = parser.parse_args(given)
     options.models = options.models or (["tiny"] if options.quick else ["tiny", "random"])
     if options.quick:
