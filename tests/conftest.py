@@ -10,14 +10,20 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One thread in every process where there are several, in those that they start too."""
-    if not hasattr(config, "workerinput"):
+    """In every process that runs tests: how many threads there are, and where Triton runs."""
+    if hasattr(config, "workerinput"):
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+            os.environ[name] = "1"
+    elif config.getoption("numprocesses", None):
         return
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
-        os.environ[name] = "1"
     import torch
 
-    torch.set_num_threads(1)
+    if hasattr(config, "workerinput"):
+        torch.set_num_threads(1)
+    if not torch.cuda.is_available():
+        # Without a GPU, Triton's kernels run in its interpreter. It reads this when it is imported,
+        # which other tests may do.
+        os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -12,9 +11,6 @@ import torch
 from guided.kernels.dispatch import Implementation, has_triton, using
 
 CUDA = torch.cuda.is_available()
-if not CUDA:
-    # Read when a kernel is defined: without a GPU, Triton's kernels run in its interpreter.
-    os.environ["TRITON_INTERPRET"] = "1"
 
 
 class Way(NamedTuple):
