@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from guided.certificates import Proof
 from guided.decoding import Branch
-from guided.errors import ControlError, InputError, LogitsError
+from guided.errors import InputError, LogitsError
 from guided.search.aligned.prefix_trie import PrefixTrie, log_sum
-from guided.search.aligned.proposal import Opening, Proposal, ProposalState
+from guided.search.aligned.proposal import Opening, ProposalState, proposal_of
 from guided.search.aligned.trie_key import TrieKey
 from guided.search.aligned.tries import MEMORY, Tries
 from guided.search.aligned.walks import Walk, Walks
@@ -24,14 +24,6 @@ from guided.search.samples import scored
 _CUT = frozenset({"interrupt", "memory", "closed", "cut"})
 #: How far the law of the first token may be off that which a trie was begun with (log mass).
 _DRIFT = 0.02
-
-
-def proposal_of(branch: Branch) -> tuple[int, Proposal]:
-    """The proposal among a branch's controls, and which of them it is."""
-    for index, control in enumerate(branch.pipeline.controls):
-        if isinstance(control, Proposal):
-            return index, control
-    raise ControlError("this sequence has no proposal")
 
 
 @dataclass(eq=False)

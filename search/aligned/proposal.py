@@ -20,6 +20,8 @@ from guided.controls.measured_mask import (
     measured,
 )
 from guided.controls.protocol import NO_AUXILIARY, Auxiliary, Context
+from guided.decoding import Branch
+from guided.errors import ControlError
 from guided.search.aligned.prefix_trie import Node, PrefixTrie
 
 if TYPE_CHECKING:
@@ -151,6 +153,14 @@ class Proposal(MeasuredMask):
         if self.counts_illegal(state):
             return np.full_like(state.mask, -1), 0.0
         return state.mask, measure.log_mass
+
+
+def proposal_of(branch: Branch) -> tuple[int, Proposal]:
+    """The proposal among a branch's controls, and which of them it is."""
+    for index, control in enumerate(branch.pipeline.controls):
+        if isinstance(control, Proposal):
+            return index, control
+    raise ControlError("this sequence has no proposal")
 
 
 def weighed(logits: Tensor, states: Sequence[ProposalState]) -> Tensor:

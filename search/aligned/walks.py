@@ -13,7 +13,7 @@ from guided.decoding import Branch
 from guided.errors import DecodingError
 from guided.kernels.mask_measure import log_mass_of
 from guided.search.aligned.prefix_trie import Node, PrefixTrie
-from guided.search.aligned.proposal import Proposal, ProposalState
+from guided.search.aligned.proposal import Proposal, ProposalState, proposal_of
 from guided.search.node import ENDS
 
 
@@ -80,7 +80,7 @@ class Walks:
     new child can only be summed while the law is at hand.
 
     Args:
-        proposal: that of all these branches.
+        proposal: that of all these branches, of which there is at least one.
     """
 
     def __init__(self, proposal: Proposal, trie: PrefixTrie, branches: Sequence[Branch]) -> None:
@@ -89,8 +89,7 @@ class Walks:
         root = Place(trie.root, 0.0)
         self.walks = [Walk(branch, [root]) for branch in branches]
         self._of = {id(walk.branch): walk for walk in self.walks}
-        controls = branches[0].pipeline.controls if branches else ()
-        self._index = next((i for i, c in enumerate(controls) if isinstance(c, Proposal)), 0)
+        self._index, _ = proposal_of(branches[0])
 
     def seen(self, branch: Branch) -> bool:
         """Records the last token of a branch; always False, as nothing is to stop for it."""
