@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from guided.certificates import ParticleCertificate
+from guided.certificates import ASApCertificate, ParticleCertificate
 from guided.controls.protocol import Control, Stage
 from guided.decoding import Decoder, Plain, Usage
 from guided.decoding.rng import Purpose, fold, uniform
@@ -298,7 +298,7 @@ class _Draws:
         candidates, certificate = list(found.candidates), found.certificate
         weights = tuple(each.weight or 0.0 for each in candidates)
         if self.method.aligns == "draws":
-            if _has(certificate, "weights"):
+            if isinstance(certificate, ASApCertificate):
                 certificate = replace(certificate, weights=weights)
             return candidates[:wanted], certificate
         if found.stopped is not None or not sum(weights):
@@ -344,7 +344,3 @@ def _filled(prompt: _Prompt, n: int) -> list[Result[Any]]:
         "", None, (), (), (), reason, Usage(), certificate=prompt.certificate
     )
     return prompt.results + [missing] * (n - len(prompt.results))
-
-
-def _has(certificate: Any, name: str) -> bool:
-    return is_dataclass(certificate) and any(each.name == name for each in fields(certificate))

@@ -39,8 +39,9 @@ class ASApCertificate:
         distance: the bound for the law of a further draw.
         distances: the bound for the law that each candidate was drawn from, in their order.
         proofs: what was known after every draw of this call, dead ends included.
-        log_z: the logarithm of an unbiased estimate of Z, the mean of P(w) / q(w) over this
-            call's draws w from laws q, dead ends counting 0; None before the first.
+        log_z: the logarithm of an estimate of Z, the mean of P(w) / q(w) over this call's draws w
+            from laws q, dead ends counting 0; None before the first. It is unbiased where there
+            are no dead ends: with them, that draws end with the n-th text raises it a little.
         weights: under `align=`, the normalised weights of the draws: averages with these tend to
             those of the target for any number of draws. Draws without weights tend to it, too.
     """
