@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from guided.errors import InputError
+from guided.svg import axis_name, check_ending, document, level, mark_below
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 400, 64, 20, 46, 60
 #: Distinct with every kind of colour vision (Okabe and Ito 2008); dashes differ, too.
@@ -30,8 +31,7 @@ def write_plot(
 
 def check_plot(path: str | Path) -> None:
     """Raises InputError unless a plot can be written to a file of this name."""
-    if Path(path).suffix.lower() != ".svg":
-        raise InputError(f"a plot ends with .svg, not {path}")
+    check_ending(path, ".svg")
 
 
 def svg(budgets: Sequence[float], lines: Mapping[str, Sequence[float]], title: str) -> str:
@@ -45,10 +45,6 @@ def svg(budgets: Sequence[float], lines: Mapping[str, Sequence[float]], title: s
     height = _HEIGHT + 22 * len(lines) + 10
     axes = _Axes.of(len(budgets), [value for line in lines.values() for value in line])
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
-        'font-family="system-ui, sans-serif" font-size="13">',
-        f"<title>{html.escape(title)}</title>",
-        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
         f'<text x="{_LEFT}" y="24" font-weight="600">{html.escape(title)}</text>',
         *_grid(axes, budgets),
     ]
@@ -59,7 +55,7 @@ def svg(budgets: Sequence[float], lines: Mapping[str, Sequence[float]], title: s
         at = _HEIGHT + 22 * number
         parts += _line(number, [(_LEFT, at), (_LEFT + 34, at)], [name, name])
         parts.append(f'<text x="{_LEFT + 46}" y="{at + 4}">{html.escape(name)}</text>')
-    return "\n".join([*parts, "</svg>\n"])
+    return document(_WIDTH, height, title, parts)
 
 
 @dataclass(frozen=True)
@@ -90,18 +86,10 @@ def _grid(axes: _Axes, budgets: Sequence[float]) -> list[str]:
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     parts = []
     for tick in range(axes.low, axes.high + 1, 20):
-        at = axes.y(tick)
-        parts.append(f'<path d="M{_LEFT} {at:.1f}H{right}" stroke="#ddd"/>')
-        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick} %</text>')
+        parts += level(axes.y(tick), _LEFT, right, f"{tick} %")
     for index, budget in enumerate(budgets):
-        at = axes.x(index)
-        parts.append(f'<path d="M{at:.1f} {bottom}v5" stroke="#555"/>')
-        parts.append(f'<text x="{at:.1f}" y="{bottom + 20}" text-anchor="middle">{budget:g}</text>')
-    middle = (_LEFT + right) / 2
-    parts.append(
-        f'<text x="{middle}" y="{bottom + 42}" text-anchor="middle">k, nats per token</text>'
-    )
-    return parts
+        parts += mark_below(axes.x(index), bottom, f"{budget:g}")
+    return [*parts, axis_name(_LEFT, right, bottom, "k, nats per token")]
 
 
 def _line(number: int, points: Sequence[tuple[float, float]], told: Sequence[str]) -> list[str]:

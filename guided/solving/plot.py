@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from guided.errors import InputError
 from guided.solving.comparison import Tally
+from guided.svg import axis_name, check_ending, document, level, mark_below
 
 Cost = Callable[[Tally], float]
 
@@ -41,21 +41,14 @@ def write_plot(tallies: Sequence[Tally], path: str | Path) -> None:
 
 def check_plot(path: str | Path) -> None:
     """Raises InputError unless a plot can be written to a file of this name."""
-    if Path(path).suffix.lower() not in (".svg", ".html"):
-        raise InputError(f"a plot ends with .svg or .html, not {path}")
+    check_ending(path, ".svg", ".html")
 
 
 def svg(tallies: Sequence[Tally]) -> str:
     """Two panels: accuracy with its 95 % interval against tokens and against reward passes."""
     families = list(dict.fromkeys(tally.name.split()[0] for tally in tallies))
     legend = 22 * len(families) + 20
-    width, height = 2 * _WIDTH, _HEIGHT + legend
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'font-family="system-ui, sans-serif" font-size="13">',
-        "<title>Accuracy against tokens and reward passes</title>",
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-    ]
+    parts = []
     for number, (title, cost) in enumerate(_PANELS):
         parts.append(f'<g transform="translate({number * _WIDTH} 0)">')
         parts += _panel(title, cost, tallies, families)
@@ -64,7 +57,8 @@ def svg(tallies: Sequence[Tally]) -> str:
         y = _HEIGHT + 22 * number
         parts.append(_mark(number, _LEFT + 8, y, 5))
         parts.append(f'<text x="{_LEFT + 22}" y="{y + 4}">{html.escape(family)}</text>')
-    return "\n".join([*parts, "</svg>\n"])
+    title = "Accuracy against tokens and reward passes"
+    return document(2 * _WIDTH, _HEIGHT + legend, title, parts)
 
 
 def _panel(title: str, cost: Cost, tallies: Sequence[Tally], families: Sequence[str]) -> list[str]:
@@ -80,19 +74,11 @@ def _panel(title: str, cost: Cost, tallies: Sequence[Tally], families: Sequence[
 
     parts = [f'<text x="{_LEFT}" y="24" font-weight="600">Accuracy against {title}</text>']
     for tick in range(0, 101, 20):
-        at = y(tick / 100)
-        parts.append(f'<path d="M{_LEFT} {at:.1f}H{right}" stroke="#ddd"/>')
-        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick} %</text>')
+        parts += level(y(tick / 100), _LEFT, right, f"{tick} %")
     for whole in _ticks(low, high):
         at = _LEFT + (math.log(whole) - low) / (high - low) * (right - _LEFT)
-        parts.append(f'<path d="M{at:.1f} {bottom}v5" stroke="#555"/>')
-        parts.append(
-            f'<text x="{at:.1f}" y="{bottom + 20}" text-anchor="middle">{whole:,.3g}</text>'
-        )
-    parts.append(
-        f'<text x="{(_LEFT + right) / 2}" y="{bottom + 42}" text-anchor="middle">{title}, '
-        "logarithmic</text>"
-    )
+        parts += mark_below(at, bottom, f"{whole:,.3g}")
+    parts.append(axis_name(_LEFT, right, bottom, f"{title}, logarithmic"))
     for number, family in enumerate(families):
         own = sorted((t for t in shown if t.name.split()[0] == family), key=cost)
         color = _COLORS[number % len(_COLORS)]
