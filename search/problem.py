@@ -82,12 +82,8 @@ class Problem:
         Every child draws by a stream of its own; with `keep_stream` the first one goes on with
         the node's, so that a path of such children is what plain sampling would have drawn.
         """
-        rows = [self._row() for _ in range(count)]
-        if keep_stream and rows:
-            rows[0] = node.branch.row
-        return [
-            self.adopt(branch, node) for branch in self.decoder.fork(node.branch, count, rows=rows)
-        ]
+        branches = self.fork_branches(node.branch, count, keep_stream=keep_stream)
+        return [self.adopt(branch, node) for branch in branches]
 
     def hand_over(self, node: Node, count: int = 1, *, keep_stream: bool = True) -> list[Node]:
         """Children of a node that take over its keys and values; one child costs nothing.
