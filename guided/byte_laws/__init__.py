@@ -1,4 +1,4 @@
-"""Exact next-byte laws of token models, and what a tokenizer's canonical sequences are."""
+"""Next-byte laws of token models, and what a tokenizer's canonical sequences are."""
 
 from guided.byte_laws.anchored_bytes import AnchoredBytes, ByteResult
 from guided.byte_laws.byte_law import ByteLaw, Opening

@@ -17,7 +17,7 @@ from guided.controls.ledger import Account, Charge, Ledger, Schedule, Terms
 from guided.controls.prompt_debt import Debt, check_debt, prefix_debt
 from guided.decoding.rng import stream, uniform
 from guided.decoding.usage import Usage
-from guided.errors import DecodingError, InputError, ModelError
+from guided.errors import ControlError, DecodingError, InputError, ModelError
 from guided.kernels import anchoring
 from guided.kernels.anchoring import Status
 from guided.model import Message, Model, Prompt, is_many
@@ -68,10 +68,10 @@ class AnchoredBytes:
     """Draws bytes from the risky model's law, as far as a budget allows to leave the safe one's.
 
     What `guided.Anchored` does for every token this does for every byte, so that the models need
-    not have the same vocabulary; the paper's AnchoredBytes (arXiv 2602.07120). Both laws of the
-    next byte are exact, see `ByteLaw`. KL(law of outputs || the safe model's) is then at most k
+    not have the same vocabulary; the paper's AnchoredBytes (arXiv 2602.07120). How exact both
+    laws of the next byte are: see `ByteLaw`. KL(law of outputs || the safe model's) is at most k
     times the bytes, less the prompt's debt; the safe model's law of outputs is the one that its
-    byte laws, at the same temperature, make.
+    byte laws, as computed, make at the same temperature.
 
     A byte that the risky model holds impossible can only be drawn from the safe model alone; from
     there on all comes from the safe model.
@@ -120,7 +120,7 @@ class AnchoredBytes:
         Terms(k, 1, "kl", schedule)
         check_debt(debt, n_debt)
         if disjoint not in ("error", "safe"):
-            raise InputError(f"disjoint must be 'error' or 'safe', not {disjoint!r}")
+            raise ControlError(f"disjoint must be 'error' or 'safe', not {disjoint!r}")
         self.k, self.debt, self.n_debt = k, debt, n_debt
         self.schedule: Schedule = schedule
         self.disjoint = disjoint
@@ -193,12 +193,16 @@ class _Run:
         seed: int,
     ) -> None:
         self.owner, self.temperature, self.seed = owner, temperature, seed
-        risky, safe = ([law.opening(p) for p in prompts] for law in (owner.risky, owner.safe))
+        laws = owner.risky, owner.safe
+        risky, safe = ([law.opening(prompt) for prompt in prompts] for law in laws)
         self.texts = [
             _Text(Account(terms, debt), stream(seed, [*a.tokens, *a.data], 0))
             for a, debt in zip(risky, self._debts(risky, safe), strict=True)
         ]
-        self.risky, self.safe = owner.risky.open(prompts), owner.safe.open(prompts)
+        self.risky, self.safe = (
+            law.start([law.advanced(opening) for opening in some], read=True)
+            for law, some in zip(laws, (risky, safe), strict=True)
+        )
 
     def _debts(self, risky: Sequence[Opening], safe: Sequence[Opening]) -> list[float]:
         owner = self.owner

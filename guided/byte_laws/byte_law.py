@@ -1,4 +1,4 @@
-"""Exact laws of the next byte under a token model."""
+"""Laws of the next byte under a token model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ByteLaw:
     training: which these are is told from the merges and the pre-tokenizer's pattern, see `Canon`.
     A text ends where the model draws a stop token after a sequence that is canonical as it stands.
 
-    What is computed, to the last digit, with P the model's law of the next token:
+    What is computed, with P the model's law of the next token:
 
     - `normalize="tokens"`: the marginal over bytes of the token process that draws by P restricted
       to what keeps the sequence canonical and renormalised at every token, like a mask does. The
@@ -54,7 +54,9 @@ class ByteLaw:
       is normalised over the bytes: the law under P, given the bytes so far and that the sequence
       is canonical as far as it covers them and the next byte.
 
-    Both agree for a model that only says canonical sequences, as far as they are trained.
+    Both agree for a model that only says canonical sequences, as far as they are trained. Both are
+    exact but for beginnings that no text has and that `Canon` does not refute at once: their mass
+    counts until they are dropped, and is shared out then.
 
     Args:
         model: with a byte-pair encoder as tokenizer (byte-level, or SentencePiece with byte
@@ -62,6 +64,7 @@ class ByteLaw:
         normalize: see above.
 
     Raises:
+        InputError: another word for `normalize`.
         VocabularyError: a tokenizer that is not supported, saying what of it is not.
 
     Example:
@@ -118,7 +121,7 @@ class ByteLaw:
         Raises:
             InputError: a prompt without tokens, or whose bytes no text begins with.
         """
-        return self.start([self._advanced(self.opening(prompt)) for prompt in prompts], read=True)
+        return self.start([self.advanced(self.opening(prompt)) for prompt in prompts], read=True)
 
     def start(self, openings: Sequence[Opening], *, read: bool = False) -> ByteStreams:
         """One stream for every opening, before the first byte of its text.
@@ -160,8 +163,12 @@ class ByteLaw:
         scorer = Scorer(self.canon, stage, opening.tokens, cover, self.stop_ids, self.normalize)
         return list(scorer.score(opening.data))
 
-    def _advanced(self, opening: Opening) -> Opening:
-        """The same text, opened behind all tokens that are certain."""
+    def advanced(self, opening: Opening) -> Opening:
+        """The same text, opened behind all tokens that are certain.
+
+        Raises:
+            InputError: bytes that no text begins with.
+        """
         cover = Cover(self.canon, opening.state, opening.token)
         for at, byte in enumerate(opening.data):
             cover.push(byte)

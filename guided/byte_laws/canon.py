@@ -65,12 +65,7 @@ class Canon:
     ) -> None:
         self.merges, self.boundaries = merges, boundaries
         self.has_whole_pieces = whole_pieces
-        out = {*without, *vocabulary.specials.values(), *vocabulary.stop_ids}
-        spelled = {
-            token: data
-            for token, data in enumerate(vocabulary.tokens)
-            if data is not None and token not in out
-        }
+        spelled = _spelled(vocabulary, without)
         kept = {t: data for t, data in spelled.items() if whole_pieces or merges.reachable[t]}
         self.spelling = Spelling(kept, foreign & kept.keys())
         self.excluded = frozenset(
@@ -115,13 +110,8 @@ class Canon:
 
     @classmethod
     def _of_bytes(cls, vocabulary: Vocabulary) -> Canon:
-        special = {*vocabulary.specials.values(), *vocabulary.stop_ids}
-        spelled = [
-            token
-            for token, data in enumerate(vocabulary.tokens)
-            if data is not None and token not in special
-        ]
-        if any(len(vocabulary.tokens[token] or b"") != 1 for token in spelled):
+        spelled = _spelled(vocabulary)
+        if any(len(data) != 1 for data in spelled.values()):
             raise VocabularyError(
                 "the model has no tokenizer, and tokens of more than one byte; byte laws need to "
                 "know which tokens a text is made of"
@@ -169,3 +159,13 @@ class Canon:
     def is_complete(self, state: int) -> bool:
         """Whether the sequence is canonical as it stands, so that the text may end."""
         return self.boundaries.may_end(state)
+
+
+def _spelled(vocabulary: Vocabulary, without: Iterable[int] = ()) -> dict[int, bytes]:
+    """The tokens that texts may be made of, and their bytes: not special ones, nor `without`."""
+    out = {*without, *vocabulary.specials.values(), *vocabulary.stop_ids}
+    return {
+        token: data
+        for token, data in enumerate(vocabulary.tokens)
+        if data is not None and token not in out
+    }

@@ -16,7 +16,6 @@ from guided.byte_laws.merges import Merges
 from guided.byte_laws.pattern import Alphabet, Program, compiled
 from guided.byte_laws.splitter import Cascade, PatternSplitter, Splitter, Whole
 from guided.errors import VocabularyError
-from guided.grammars.token_bytes import tokenizer_bytes
 
 #: The pattern of GPT-2, which byte-level pre-tokenizers use by themselves.
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -55,8 +54,7 @@ def merges_of(description: dict[str, Any], size: int) -> Merges:
     model = description["model"]
     vocabulary: dict[str, int] = model["vocab"]
     symbols = [token for text, token in vocabulary.items() if len(text) == 1]
-    if model.get("byte_fallback"):
-        symbols += [token for text, token in vocabulary.items() if _BYTE_TOKEN.match(text)]
+    symbols += byte_tokens(description)
     rules = []
     for rule in model["merges"]:
         left, right = rule.split(" ") if isinstance(rule, str) else rule
@@ -137,6 +135,3 @@ def _split(given: dict[str, Any], alphabet: Alphabet) -> tuple[Program, bool]:
     raise VocabularyError(
         f"byte laws do not support a pre-tokenizer that splits with behavior {behavior!r}"
     )
-
-
-__all__ = ["boundaries_of", "byte_tokens", "description_of", "merges_of", "tokenizer_bytes"]
