@@ -15,8 +15,10 @@ from guided.decoding.branch import Branch
 from guided.decoding.drafters.drawing import Chain, chains_of, draw_next
 from guided.decoding.drafters.protocol import Drafter, Request
 from guided.decoding.drafts import Draft
+from guided.decoding.draws import full_precision
 from guided.decoding.masks import Feed
 from guided.decoding.network import Network, context_length
+from guided.decoding.reading import fitted
 from guided.decoding.stage import Stage
 from guided.decoding.trunks import Ledger, Place, Trunk
 from guided.decoding.usage import Usage
@@ -183,7 +185,8 @@ class DraftModel(Drafter):
             self._stage.commit(number, range(len(tokens)))
             row.tokens.extend(tokens)
         last = torch.tensor([max(len(tokens), 1) - 1 for tokens in new], device=raw.device)
-        return _wide(raw[torch.arange(len(new), device=raw.device), last], self.vocabulary.size)
+        logits = raw[torch.arange(len(new), device=raw.device), last]
+        return full_precision(fitted(logits, self.vocabulary.size))
 
     # --- drawing
 
@@ -229,17 +232,6 @@ def check_vocabulary(found: Vocabulary | None, wanted: Vocabulary) -> None:
             + more_of_them
             + ". A draft model needs the tokenizer of the model it drafts for."
         )
-
-
-def _wide(logits: Tensor, width: int) -> Tensor:
-    """`logits` in single precision, with as many columns as the large model has."""
-    logits = logits[:, :width]
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
-    missing = width - logits.shape[1]
-    if not missing:
-        return logits
-    return torch.nn.functional.pad(logits, (0, missing), value=-torch.inf)
 
 
 def _text(branch: Branch) -> list[int]:
