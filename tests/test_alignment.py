@@ -388,6 +388,13 @@ def test_wrong_alignments_inside_hugging_face_are_refused(owner: guided.Model) -
         generated(owner, way)
 
 
+def test_none_is_no_alignment_as_in_generate(owner: guided.Model) -> None:
+    way = guided.GuidedGeneration(regex("a"), owner.tokenizer, align=None)  # type: ignore[arg-type]
+    plain = guided.GuidedGeneration(regex("a"), owner.tokenizer)
+    rows = [generated(owner, each) for each in (way, plain)]
+    assert torch.equal(*rows)
+
+
 # --- on the command line
 
 

@@ -74,16 +74,17 @@ class GuidedGeneration:
     ) -> None:
         if vocabulary is None:
             raise InputError("GuidedGeneration needs the tokenizer: GuidedGeneration(schema, tok)")
+        self.align: Align = "none"
         if align != "none":
             # The searches are loaded where they are needed.
             from guided.alignment import is_aligned
 
-            is_aligned(align)
+            if is_aligned(align):
+                self.align = align
         self.entries = entries_of(controls)
         self.owner = Owner(vocabulary)
         self.draft = draft
         self.streamer = streamer
-        self.align = align
 
     def __call__(
         self,
