@@ -95,6 +95,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=0, help="processes that make rows")
     parser.add_argument("--start", type=Path, help="folder of a model to go on from")
+    parser.add_argument("--like", type=Path, help="folder of a model whose tokenizer is taken")
     parser.add_argument("--first", type=int, default=0, help="number of the first stage to run")
     parser.add_argument("--keep", type=Path, help="folder for the model on the way")
     parser.add_argument("--keep-every", type=int, default=500, help="steps")
@@ -104,6 +105,8 @@ def options() -> argparse.Namespace:
     one.add_argument("--rows", type=int, default=256)
     one.add_argument("--micro", type=int, default=256, help="rows of a forward pass")
     one.add_argument("--lists", type=int, default=2)
+    one.add_argument("--pool", type=int, default=1024, help="rows that are made together")
+    one.add_argument("--uses", type=int, default=1, help="how often each row is learned from")
     one.add_argument("--peak", type=float, default=1.0, help="factor on the learning rates")
     one.add_argument("--constant", type=float, default=0.4, help="share before they fall")
     one.add_argument("--guided", action="store_true", help="losses for roles and places, too")
@@ -121,7 +124,11 @@ def main() -> None:
         tokenizer: Any = AutoTokenizer.from_pretrained(chosen.start)
         model: Any = AutoModelForCausalLM.from_pretrained(chosen.start, dtype=torch.float32)
     else:
-        tokenizer = extraction_tokenizer(VOCABULARY, chosen.seed)
+        tokenizer = (
+            AutoTokenizer.from_pretrained(chosen.like)
+            if chosen.like
+            else extraction_tokenizer(VOCABULARY, chosen.seed)
+        )
         shape = Shape(layers=4, width=160, heads=5, inner=432)
         if single:
             width = chosen.width
@@ -144,7 +151,8 @@ def train_once(model: Any, tokenizer: Any, chosen: argparse.Namespace) -> None:
         constant=chosen.constant,
         longest=256 + 128 * (chosen.lists - 1),
         micro=chosen.micro,
-        pool=max(1024, chosen.rows),
+        pool=max(chosen.pool, chosen.rows),
+        uses=chosen.uses,
         warmup=100,
         seed=chosen.seed,
         device=chosen.device,

@@ -6,6 +6,8 @@ import json
 import math
 import random
 import sys
+from collections import Counter
+from itertools import count, islice, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +18,7 @@ from transformers import AutoTokenizer
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES / "training"))
 
-from recipe.batches import IGNORED, Row, collate  # noqa: E402
+from recipe.batches import IGNORED, Row, collate, repeated  # noqa: E402
 from recipe.extraction import Example, Extraction  # noqa: E402
 from recipe.fields import Field  # noqa: E402
 from recipe.grammar import CLOSE, MIDDLE, OPEN  # noqa: E402
@@ -219,17 +221,26 @@ def test_guided_training_runs_and_repeats(tokenizer):
     assert run() == run()
 
 
-def test_a_clock_counts_the_steps_that_the_time_allows(monkeypatch):
+def test_a_clock_goes_by_time_or_steps(monkeypatch):
     now = 0.0
     monkeypatch.setattr("recipe.training.time", SimpleNamespace(monotonic=lambda: now))
-    clock = Clock(Plan(steps=10**9, minutes=1.0))
+    clock, short = (Clock(Plan(steps=steps, minutes=1.0)) for steps in (10**9, 4))
     assert clock.progress(0) == 0
     now = 20.0
     assert clock.progress(1) == pytest.approx(1 / 3)
-    now = 22.0
-    assert clock.progress(2) == pytest.approx(2 / (2 + 38 / 2))
-    now = 60.0
+    assert short.progress(1) == pytest.approx(1 / 3)
+    assert short.progress(3) == pytest.approx(3 / 4)
+    now = 70.0
     assert clock.progress(3) == 1
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_pools_come_again_later(times: int):
+    made = list(islice(repeated(count(), times, apart=3), 900))
+    seen = Counter(made)
+    assert all(seen[number] == times for number in range(200))
+    places = [[at for at, one in enumerate(made) if one == number] for number in range(200)]
+    assert all(later - sooner >= 3 for each in places for sooner, later in pairwise(each))
 
 
 def test_a_blend_is_a_mean_of_weights():

@@ -136,6 +136,20 @@ def packed_pool(make_row: MakeRow, supply: Supply, number: int, step: int) -> li
     return [torch.stack(batch.parts).to(torch.int32).numpy() for batch in batches]
 
 
+def repeated(made: Iterator[list[Batch]], times: int, apart: int = 8) -> Iterator[list[Batch]]:
+    """Every pool `times` times, `apart` pools later each time: where making rows takes longest."""
+    again = times - 1
+    held: deque[tuple[list[Batch], int]] = deque()
+    for fresh in made:
+        yield fresh
+        held.extend([(fresh, again)] * (again > 0))
+        for _ in range(again if len(held) > apart * again else 0):
+            pool, left = held.popleft()
+            yield pool
+            if left > 1:
+                held.append((pool, left - 1))
+
+
 def pools(make_row: MakeRow, supply: Supply, steps_each: int) -> Generator[list[Batch], None, None]:
     """Endless pools, each of which lasts about `steps_each` steps; no row is made twice."""
     if not supply.workers:

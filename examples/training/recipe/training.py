@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +14,7 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from .batches import Batch, MakeRow, Supply, pools
+from .batches import Batch, MakeRow, Supply, pools, repeated
 from .guide import Guide
 from .model import LeanForward, Tap
 from .muon import Muon
@@ -30,10 +29,10 @@ class Plan:
 
     Learning rates rise over `warmup` steps, hold for a share `constant` of the run, then fall
     to `lowest`. With `minutes` the run ends then if its steps are not done, and the rates follow
-    what the rest of the time is enough for; with `stop` it ends after so many steps, wherever the
+    the clock; with `stop` it ends after so many steps, wherever the
     rates are.
     A forward pass takes `micro` rows, so that they fit into the caches; rows are made `pool` at a
-    time, by `workers` processes.
+    time, by `workers` processes, and each is learned from `uses` times.
     """
 
     steps: int
@@ -47,6 +46,7 @@ class Plan:
     micro: int = 4
     pool: int = 1024
     workers: int = 0
+    uses: int = 1
     seed: int = 0
     device: str = "cpu"
     minutes: float | None = None
@@ -131,27 +131,18 @@ def learn(
 
 
 class Clock:
-    """How far a run is, in steps or, with `plan.minutes`, in those that the time allows."""
+    """How far a run is: in steps or, with `plan.minutes`, in time, whichever is further."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.start = self.before = time.monotonic()
-        self.fastest = math.inf
+        self.start = time.monotonic()
 
     def progress(self, step: int) -> float:
         """The share of the run that is done when `step` begins; 1 when the time is over."""
-        now = time.monotonic()
-        if step > 0:
-            self.fastest = min(self.fastest, now - self.before)
-        self.before = now
         done = step / self.plan.steps
         if self.plan.minutes is None:
             return done
-        left = 60 * self.plan.minutes - (now - self.start)
-        if left <= 0:
-            return 1.0
-        # Slow steps, on a shared machine, tell nothing about those to come.
-        return max(done, step / (step + left / self.fastest)) if step > 0 else done
+        return min(1.0, max(done, (time.monotonic() - self.start) / (60 * self.plan.minutes)))
 
 
 def train(
@@ -170,7 +161,7 @@ def train(
     micro = min(plan.micro, plan.rows)
     supply = Supply(micro, plan.pool, plan.longest, plan.seed + 1000, plan.workers)
     made = pools(make_row, supply, max(1, plan.pool // plan.rows))
-    stream = itertools.chain.from_iterable(made)
+    stream = itertools.chain.from_iterable(repeated(made, plan.uses))
     smooth, clock = torch.full((), float("nan")), Clock(plan)
     for step in range(plan.steps if plan.stop is None else plan.stop):
         progress = clock.progress(step)
