@@ -42,7 +42,9 @@ def measure_tests(options: argparse.Namespace) -> bool:
     """Runs the tests marked `gpu`."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", f"--junit-xml={log}", *TESTS]
+        # -P: the links to the package come before the folder, whose parts lie elsewhere.
+        command = [sys.executable, "-P", "-m", "pytest", "-q", "-m", "gpu"]
+        command += [f"--junit-xml={log}", *TESTS]
         fine = run(command, LIMITS["tests"])
         counts = suite_counts(log) if log.exists() else {}
     failed = counts.get("failures", 0) + counts.get("errors", 0)

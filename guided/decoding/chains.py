@@ -40,7 +40,8 @@ def verify_chains(
         streams = [
             Stream(first.seed, first.row, first.position + step) for step in range(len(draft) + 1)
         ]
-        verdict = verifier.verify(law, draft.laws, draft.tokens, streams)
+        # A drafter may make its laws elsewhere.
+        verdict = verifier.verify(law, draft.laws.to(law.device), draft.tokens, streams)
         tokens = [*draft.tokens[: verdict.accepted], verdict.token]
         ids = torch.tensor(tokens, device=law.device)[:, None]
         log_p = plain[: len(tokens)].gather(1, ids)[:, 0].tolist()
