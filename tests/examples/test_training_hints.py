@@ -29,7 +29,6 @@ from recipe.rows import ExtractionRows, hinted_row  # noqa: E402
 from recipe.sources import pieces, value_places  # noqa: E402
 from recipe.surface import polish  # noqa: E402
 from recipe.training import Clock, Plan, learn, train  # noqa: E402
-from train_json import blend  # noqa: E402
 
 SMALL = Shape(layers=3, width=32, heads=2, inner=48)
 TEXT = "Mira, 34, lives in Ulm"
@@ -241,11 +240,3 @@ def test_pools_come_again_later(times: int):
     assert all(seen[number] == times for number in range(200))
     places = [[at for at, one in enumerate(made) if one == number] for number in range(200)]
     assert all(later - sooner >= 3 for each in places for sooner, later in pairwise(each))
-
-
-def test_a_blend_is_a_mean_of_weights():
-    model, other = build(SMALL, 100, 0), build(SMALL, 100, 1)
-    before = [weights.detach().clone() for weights in model.parameters()]
-    blend(model, list(other.parameters()), 0.25)
-    triples = zip(model.parameters(), before, other.parameters(), strict=True)
-    assert all(torch.allclose(made, 0.75 * a + 0.25 * b, atol=1e-6) for made, a, b in triples)

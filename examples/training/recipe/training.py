@@ -28,9 +28,8 @@ class Plan:
     """What a run does: `steps` of `rows` rows each, at most `longest` tokens long.
 
     Learning rates rise over `warmup` steps, hold for a share `constant` of the run, then fall
-    to `lowest`. With `minutes` the run ends then if its steps are not done, and the rates follow
-    the clock; with `stop` it ends after so many steps, wherever the
-    rates are.
+    linearly to a share `lowest`. With `minutes` the run ends then if its steps are not done, and
+    the rates follow the clock.
     A forward pass takes `micro` rows, so that they fit into the caches; rows are made `pool` at a
     time, by `workers` processes, and each is learned from `uses` times.
     """
@@ -50,7 +49,6 @@ class Plan:
     seed: int = 0
     device: str = "cpu"
     minutes: float | None = None
-    stop: int | None = None
 
 
 def rate(step: int, progress: float, plan: Plan) -> float:
@@ -163,7 +161,7 @@ def train(
     made = pools(make_row, supply, max(1, plan.pool // plan.rows))
     stream = itertools.chain.from_iterable(repeated(made, plan.uses))
     smooth, clock = torch.full((), float("nan")), Clock(plan)
-    for step in range(plan.steps if plan.stop is None else plan.stop):
+    for step in range(plan.steps):
         progress = clock.progress(step)
         if progress >= 1:
             break
