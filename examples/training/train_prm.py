@@ -1,4 +1,7 @@
-"""Trains `examples/models/tiny-prm`, which judges the steps of tiny-math, on one processor core."""
+"""Trains `examples/models/tiny-prm`, which judges the steps of tiny-math.
+
+The sizes are made for a GPU, where it takes seven minutes; `--workers` processes make the rows.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from recipe.chains import Chains, problems, read_chains, sample_chains, write_ch
 from recipe.ranking import AGGREGATIONS, fault_rates, pair_accuracy, step_scores
 from recipe.rewardmodel import Losses, reward_model
 from recipe.rewardtraining import Report, train_rewards
-from recipe.steprows import StepRows, forests
+from recipe.steprows import Growth, StepRows, forests
 from recipe.training import Plan
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
-PROBLEMS, SAMPLES = 8192, 4
-NEW_LAYERS = 2
-STEPS = 2800
+PROBLEMS, SAMPLES = 32_768, 4
+NEW_LAYERS = 4
+STEPS, ROWS = 4000, 128
 WATCHED, WATCHED_SEED = 60, 50_005  # held-out problems on which the run is watched
 
 
@@ -66,7 +69,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODELS / "tiny-math")
     parser.add_argument("--out", type=Path, default=MODELS / "tiny-prm")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make rows")
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--minutes", type=float, help="at most; the rates then follow the clock")
+    parser.add_argument("--rows", type=int, default=ROWS, help="of a step")
+    parser.add_argument("--micro", type=int, default=ROWS, help="rows of a forward pass")
     parser.add_argument("--problems", type=int, default=PROBLEMS)
     parser.add_argument("--chains", type=Path, help="file that keeps the sampled solutions")
     parser.add_argument("--watch", type=int, default=400, help="steps between two measurements")
@@ -78,6 +86,7 @@ def main() -> None:
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     lm: Any = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)
+    lm.to(options.device)
     chains = training_chains(lm, tokenizer, options)
     if options.overfit:
         mixed = [one for one in chains if len({one.right(i) for i in range(SAMPLES)}) == 2]
@@ -86,22 +95,26 @@ def main() -> None:
         watched = sample_chains(
             lm, tokenizer, problems(WATCHED, WATCHED_SEED, "held"), 8, WATCHED_SEED
         )
-    model = reward_model(lm, NEW_LAYERS, options.seed)
+    model = reward_model(lm.cpu(), NEW_LAYERS, options.seed)
     plan = Plan(
         steps=options.steps,
-        rows=16,
-        micro=4,
+        rows=options.rows,
+        micro=min(options.micro, options.rows),
         warmup=30,
         constant=0.35,
         muon_rate=0.01,
         adam_rate=2e-3,
         pool=512,
         seed=options.seed,
+        device=options.device,
+        workers=options.workers,
+        minutes=options.minutes,
     )
-    stream = forests(StepRows(tokenizer), chains, plan.micro, plan.pool, options.seed)
+    growth = Growth(plan.micro, plan.pool, plan.seed, plan.workers)
+    stream = forests(StepRows(tokenizer), chains, growth)
     train_rewards(model, stream, plan, watching(model, tokenizer, watched, options.watch))
     if not options.overfit:
-        model.eval().half().save_pretrained(options.out)
+        model.cpu().eval().half().save_pretrained(options.out)
         tokenizer.save_pretrained(options.out)
 
 

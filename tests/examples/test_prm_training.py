@@ -45,7 +45,7 @@ from recipe.rewardmodel import TreeForward, counts, losses, reward_model  # noqa
 from recipe.rewardtraining import train_rewards  # noqa: E402
 from recipe.sampling import Sampler  # noqa: E402
 from recipe.splits import is_held_out, words  # noqa: E402
-from recipe.steprows import StepRows, forests, sampled_faults  # noqa: E402
+from recipe.steprows import Growth, StepRows, forests, sampled_faults  # noqa: E402
 from recipe.training import Plan  # noqa: E402
 from recipe.trees import RIGHT, WRONG, Line, collate, tree  # noqa: E402
 from recipe.wordproblems import Problem  # noqa: E402
@@ -243,7 +243,7 @@ def test_a_short_training_run_lowers_the_loss_and_can_be_repeated(tokenizer, mod
 
     def run() -> list[float]:
         prm, found = reward_model(model, 1, 0), []
-        stream = forests(StepRows(tokenizer), chains, micro=2, pool=4, seed=0)
+        stream = forests(StepRows(tokenizer), chains, Growth(micro=2, pool=4))
         plan = Plan(steps=12, rows=4, micro=2, warmup=2, muon_rate=0.02, adam_rate=0.01)
         train_rewards(prm, stream, plan, lambda _, loss: found.append(loss.total.item()))
         return found
@@ -255,7 +255,7 @@ def test_a_short_training_run_lowers_the_loss_and_can_be_repeated(tokenizer, mod
 
 def test_batches_have_rows_of_similar_length(tokenizer):
     chains = [solved(problem=one) for one in problems(32, 7)]
-    stream = forests(StepRows(tokenizer), chains, micro=4, pool=32, seed=0)
+    stream = forests(StepRows(tokenizer), chains, Growth(micro=4, pool=32))
     batches = list(itertools.islice(stream, 10))
     filled = sum(int((batch.ids > 0).sum()) for batch in batches)
     assert filled > 0.8 * sum(batch.ids.numel() for batch in batches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -152,16 +152,22 @@ def repeated(made: Iterator[list[Batch]], times: int, apart: int = 8) -> Iterato
 
 def pools(make_row: MakeRow, supply: Supply, steps_each: int) -> Generator[list[Batch], None, None]:
     """Endless pools, each of which lasts about `steps_each` steps; no row is made twice."""
+    wanted = ((make_row, supply, number, number * steps_each) for number in itertools.count())
     if not supply.workers:
-        for number in itertools.count():
-            yield pool_of(make_row, supply, number, number * steps_each)
-    numbers, context = itertools.count(), get_context("spawn")
-    with ProcessPoolExecutor(supply.workers, context, torch.set_num_threads, (1,)) as crew:
-        ahead: deque[Future[list[Any]]] = deque()
-        while True:
-            while len(ahead) < 2 * supply.workers:
-                number = next(numbers)
-                at = number * steps_each
-                ahead.append(crew.submit(packed_pool, make_row, supply, number, at))
-            arrays = ahead.popleft().result()
-            yield [Batch(*torch.from_numpy(array).long()) for array in arrays]
+        yield from itertools.starmap(pool_of, wanted)
+    for arrays in made_ahead(packed_pool, wanted, supply.workers):
+        yield [Batch(*torch.from_numpy(array).long()) for array in arrays]
+
+
+def made_ahead(
+    make: Callable[..., Any], wanted: Iterable[tuple[Any, ...]], workers: int
+) -> Generator[Any, None, None]:
+    """What `make` makes of each tuple of arguments, in their order, by worker processes."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as crew:
+        ahead: deque[Future[Any]] = deque()
+        for arguments in wanted:
+            ahead.append(crew.submit(make, *arguments))
+            if len(ahead) >= 2 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

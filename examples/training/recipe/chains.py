@@ -19,6 +19,7 @@ from .wordproblems import Problem, problem
 
 LONGEST = 100
 EVENTS = 4
+BATCH, LARGE_BATCH = 64, 1024  # prompts that are continued together
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,11 @@ def sample_chains(
     seed: int,
     temperature: float = 1.0,
 ) -> list[Chains]:
-    """`count` sampled solutions of every problem."""
-    generator = torch.Generator().manual_seed(seed)
+    """`count` sampled solutions of every problem, on the device of the model."""
+    generator = torch.Generator(model.device).manual_seed(seed)
     prompts = [tokenizer(one.prompt()).input_ids for one in asked]
-    drawn = Sampler(model).sample(prompts, count, generator, LONGEST, temperature)
+    batch = BATCH if model.device.type == "cpu" else LARGE_BATCH
+    drawn = Sampler(model).sample(prompts, count, generator, LONGEST, temperature, batch)
     made = []
     for one, rows in zip(asked, drawn, strict=True):
         ended = tuple(row[-1] == EOS for row in rows)

@@ -44,7 +44,7 @@ def step_scores(model: Any, tokenizer: Any, chains: list[Chains], batch: int = 6
             sizes.append(len(prompt))
     found: list[list[float]] = [[] for _ in rows]
     for chosen in by_length(rows, batch):
-        logits = model(input_ids=padded([rows[i] for i in chosen])).logits.float()
+        logits = model(input_ids=padded([rows[i] for i in chosen]).to(model.device)).logits.float()
         for i, law in zip(chosen, logits.softmax(-1)[..., RIGHT].tolist(), strict=True):
             ends = [at for at, token in enumerate(rows[i]) if token == line_break]
             found[i] = [law[at] for at in ends if at >= sizes[i]]

@@ -63,7 +63,9 @@ class Sampler(LeanForward):
         """`count` continuations per prompt, each up to and with `<eos>` or `longest` ids long."""
         made: list[list[list[int]]] = [[] for _ in prompts]
         for chosen in by_length(prompts, batch):
-            drawn = self._draw([prompts[i] for i in chosen], count, generator, longest, temperature)
+            some = [prompts[i] for i in chosen]
+            with torch.device(self.model.device):
+                drawn = self._draw(some, count, generator, longest, temperature)
             for i, rows in zip(chosen, drawn.tolist(), strict=True):
                 made[i] = [row[: row.index(EOS) + 1] if EOS in row else row for row in rows]
         return made

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from .batches import made_ahead
 from .chains import Chains
 from .checking import same_step
 from .mistakes import wrong_line, wrong_result
@@ -102,19 +106,52 @@ def sampled_faults(chains: Chains) -> list[tuple[int, str]]:
     return list(found)
 
 
-def forests(
-    rows: StepRows, chains: list[Chains], micro: int, pool: int, seed: int
-) -> Iterator[Forest]:
-    """Endless batches of `micro` rows of similar length; branches are made anew in every round."""
-    rng = random.Random(seed)
-    while True:
+@dataclass(frozen=True)
+class Growth:
+    """How trees become batches: `micro` rows of similar length each, out of pools of `pool`.
+
+    Pools do not depend on the number of `workers` (0: this process makes them).
+    """
+
+    micro: int = 4
+    pool: int = 512
+    seed: int = 0
+    workers: int = 0
+
+
+def forests(rows: StepRows, chains: list[Chains], growth: Growth) -> Iterator[Forest]:
+    """Endless batches; every round goes through all chains, with branches that are made anew."""
+    wanted = ((rows, some, growth.micro, key) for some, key in _pools(chains, growth))
+    if not growth.workers:
+        for arguments in wanted:
+            yield from pool_of(*arguments)
+    for arrays in made_ahead(packed_pool, wanted, growth.workers):
+        yield from (Forest(*torch.from_numpy(array).long()) for array in arrays)
+
+
+def _pools(chains: list[Chains], growth: Growth) -> Iterator[tuple[list[Chains], str]]:
+    """What each pool is made of, and the seed of its generator."""
+    rng = random.Random(growth.seed)
+    for turn in itertools.count():
         order = rng.sample(chains, len(chains))
-        for start in range(0, len(order), pool):
-            made = [rows.problem(one, rng) for one in order[start : start + pool]]
-            drills = round(len(made) * DRILL_SHARE / (1 - DRILL_SHARE))
-            made += [rows.drill(rng) for _ in range(drills)]
-            made = [row for row in made if len(row.ids) <= LONGEST]
-            made.sort(key=lambda row: len(row.ids) + 8 * rng.random())
-            batches = [collate(made[i : i + micro]) for i in range(0, len(made), micro)]
-            rng.shuffle(batches)
-            yield from batches
+        for start in range(0, len(order), growth.pool):
+            yield order[start : start + growth.pool], f"{growth.seed} {turn} {start}"
+
+
+def pool_of(rows: StepRows, chains: list[Chains], micro: int, key: str) -> list[Forest]:
+    """The batches of one pool in random order; `key` seeds what is random."""
+    rng = random.Random(key)
+    made = [rows.problem(one, rng) for one in chains]
+    drills = round(len(made) * DRILL_SHARE / (1 - DRILL_SHARE))
+    made += [rows.drill(rng) for _ in range(drills)]
+    made = [row for row in made if len(row.ids) <= LONGEST]
+    made.sort(key=lambda row: len(row.ids) + 8 * rng.random())
+    batches = [collate(made[i : i + micro]) for i in range(0, len(made), micro)]
+    rng.shuffle(batches)
+    return batches
+
+
+def packed_pool(rows: StepRows, chains: list[Chains], micro: int, key: str) -> list[Any]:
+    """A pool as arrays, which travel between processes without a file handle each."""
+    made = pool_of(rows, chains, micro, key)
+    return [torch.stack(batch.parts).to(torch.int32).numpy() for batch in made]

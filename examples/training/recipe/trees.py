@@ -93,6 +93,15 @@ class Forest:
     tokens: Tensor
     nexts: Tensor
 
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The fields in their order."""
+        return tuple(getattr(self, one.name) for one in fields(self))
+
+    def to(self, device: str) -> Forest:
+        """The same batch on a device."""
+        return Forest(*(part.to(device, non_blocking=True) for part in self.parts))
+
     def wanted(self) -> Tensor:
         """Where something is to be learned, bool [batch, time]."""
         return (self.steps >= 0) | (self.tokens >= 0) | (self.nexts >= 0)
