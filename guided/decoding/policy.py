@@ -26,8 +26,13 @@ _MEMORY = 100.0
 _MARGIN = 1.03
 #: Observations that the luck of other rows counts as for a new one.
 _SHARED_LUCK = 4.0
-#: Share of the passes' time that drafting may take while no guess pays, and the longest rest.
+#: Share of the passes' time that drafting may take when it has saved none, and the longest rest.
 _IDLE_SHARE, _REST_MOST = 0.01, 32
+#: Passes' worth of time that drafting may lose before it has to earn any, and the most it can save
+#: up for when nothing pays.
+_CREDIT, _CREDIT_MOST = 1.0, 8.0
+#: The most that all guesses at one token may be believed in, together.
+_ALL_SIBLINGS = 0.98
 
 
 @dataclass(slots=True)
@@ -84,7 +89,8 @@ class Adaptive:
     """As many guesses as pay, by what passes cost and how often such guesses came true.
 
     A draft's own chances are calibrated by source; rows that guess worse than others get less.
-    Where no guess pays, drafting rests for a while, so that it costs nothing either.
+    Where no guess pays and drafting has used up what it had saved, it rests for a while, so that
+    it costs nothing either.
 
     Args:
         most: the most guesses per row.
@@ -98,6 +104,9 @@ class Adaptive:
     _luck: WeakKeyDictionary[Branch, list[float]] = field(default_factory=WeakKeyDictionary)
     _recent: list[float] = field(default_factory=lambda: [0.0, 0.0])
     _resting: int = 0
+    #: Passes' worth of time that guesses have saved and drafting has not used up.
+    _credit: float = _CREDIT
+    _rows: int = 1
 
     def room(self, rows: int) -> int:
         """The most guesses that each of `rows` rows may get; 0 while drafting rests."""
@@ -114,9 +123,10 @@ class Adaptive:
         gains = [[path[node] for node in order] for path, order in zip(paths, orders, strict=True)]
         width = self._width(gains)
         if width == 0:
-            base = self.cost.base(len(branches)) or 1.0
-            idle = self.cost.draft_seconds(len(branches)) / base
-            self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
+            if self._credit <= 0:
+                base = self.cost.base(len(branches)) or 1.0
+                idle = self.cost.draft_seconds(len(branches)) / base
+                self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
             return [Draft() for _ in drafts]
         return [d.keep(sorted(o[:width])) for d, o in zip(drafts, orders, strict=True)]
 
@@ -129,7 +139,8 @@ class Adaptive:
             return min(_SURE_MOST, max(sum(one >= _SURE for one in gain) for gain in gains))
         drafting = self.cost.draft_seconds(rows) / base
         level = (self.cost.level.value or 0.0) / base
-        best_width, best_rate = 0, _MARGIN * rows
+        # The time of drafting is spent already, whatever is tried.
+        best_width, best_rate = 0, _MARGIN * rows / (1 + drafting)
         total = float(rows)
         deepest = 0.0
         widest = max(map(len, gains), default=0)
@@ -148,10 +159,11 @@ class Adaptive:
     def _chances(self, branch: Branch, draft: Draft) -> list[float]:
         hits, expected = self._luck_of(branch)
         luck = min(1.15, (hits + 2) / (expected + 2))
-        return [
+        found = [
             min(1.0, luck * self._tally(source, chance).rate(chance)) if chance < 1 else 1.0
             for source, chance in zip(draft.sources, draft.chances, strict=True)
         ]
+        return _shared(draft, found)
 
     def _luck_of(self, branch: Branch) -> list[float]:
         """Guesses of a row that came true, and how many were expected to, lately.
@@ -172,6 +184,8 @@ class Adaptive:
 
     def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
         """Learns from a node whose parent came true."""
+        if hit:
+            self._earn(1 / self._rows)
         chance = draft.chances[node]
         if chance >= 1:
             return
@@ -186,6 +200,9 @@ class Adaptive:
     def timed(self, rows: int, width: int, seconds: float) -> None:
         """Learns what a pass costs."""
         self.cost.timed(rows, width, seconds)
+        self._rows = rows
+        if width > 1:
+            self._spend(rows, seconds, passes=1)
 
     def levelled(self, seconds: float) -> None:
         """Learns what drawing once more after a pass costs."""
@@ -194,6 +211,30 @@ class Adaptive:
     def drafted(self, rows: int, seconds: float) -> None:
         """Learns what drafting costs."""
         self.cost.drafted(rows, seconds)
+        self._spend(rows, seconds)
+
+    def _spend(self, rows: int, seconds: float, passes: int = 0) -> None:
+        """Takes the time from the credit, as far as it is more than so many plain passes."""
+        base = self.cost.base(rows)
+        if base is not None:
+            # An outlier says more of the machine than of the guesses.
+            self._earn(passes - min(seconds / base, _CREDIT_MOST / 2))
+
+    def _earn(self, passes: float) -> None:
+        self._credit = max(0.0, min(_CREDIT_MOST, self._credit + passes))
+
+
+def _shared(draft: Draft, chances: list[float]) -> list[float]:
+    """The chances, made smaller where those of all guesses at one token exceed what can be."""
+    totals: dict[int, float] = {}
+    for parent, chance in zip(draft.parents, chances, strict=True):
+        totals[parent] = totals.get(parent, 0.0) + chance
+    return [
+        chance * _ALL_SIBLINGS / totals[parent]
+        if totals[parent] > _ALL_SIBLINGS and chance < totals[parent]
+        else chance
+        for parent, chance in zip(draft.parents, chances, strict=True)
+    ]
 
 
 def _paths(draft: Draft, chances: Sequence[float]) -> list[float]:

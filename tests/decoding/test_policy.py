@@ -84,6 +84,33 @@ def test_drafting_that_finds_nothing_rests_and_comes_back() -> None:
     assert rests == 10
 
 
+def test_drafting_rests_only_when_it_has_used_up_what_it_saved() -> None:
+    policy = timed(w1=1.0, w2=1.9, w8=4.0)
+    (branch,) = branches()
+    for _ in range(4):
+        policy.judged(branch, chain(8, 0.1), 0, hit=True)
+    tries = 0
+    while policy.room(1) > 0:
+        tries += 1
+        policy.drafted(1, 0.5)
+        policy.chosen([branch], [chain(8, 0.01)])
+        assert tries < 20
+    # Four passes were saved, each of eight tries costs half of one.
+    assert tries == 8
+
+
+def test_guesses_at_one_token_are_not_believed_in_beyond_certainty() -> None:
+    policy = timed(w1=1.0, w4=1.6, w8=2.6)
+    tree = Draft()
+    for token in (1, 2, 3):
+        tree.add(token, ROOT, 0.8, "test")
+    (branch,) = branches()
+    assert sum(policy._chances(branch, tree)) == pytest.approx(0.98)
+    assert policy._chances(branch, chain(3, 0.8)) == pytest.approx([0.8] * 3)
+    # Taken for three tokens in 1.6 passes they would pay; for one, they do not.
+    assert len(timed(w1=1.0, w4=2.1).chosen([branch], [tree])[0]) == 0
+
+
 def test_free_drafting_never_rests() -> None:
     policy = timed(w1=1.0, w2=1.9, w8=4.0)
     for _ in range(5):

@@ -70,12 +70,13 @@ class Lookup(Drafter):
         if not found:
             return draft
         index.start(*found[0])
+        # Where the last tokens stood in one place only, they tell more.
+        first = (found[0][0] + (len(found) == 1), found[0][1])
         spare = room // 4 if is_forked and room >= _FORKED else 0
-        self._copy(draft, branch, index, found[0], room - spare)
+        self._copy(draft, branch, index, first, room - spare)
         if spare:
-            first = draft.tokens[0]
             for candidate in found[1:]:
-                if self._token(branch, candidate[1]) != first:
+                if self._token(branch, candidate[1]) != draft.tokens[0]:
                     self._copy(draft, branch, index, candidate, spare)
                     break
         return draft

@@ -44,8 +44,9 @@ class Structured(Drafter):
     """What the grammar forces and what `copies` drafts, joined: copied strings are closed.
 
     Inside of a JSON string a copy from the prompt does not know where the value ends. At the ends
-    of its words the tree gets a branch on which the string is closed and the grammar goes on with
-    the next key, so that one pass may cover a value and all that is forced after it.
+    of its words, and where the value has got to the end of one, the tree gets a branch on which
+    the string is closed and the grammar goes on with the next key, so that one pass may cover a
+    value and all that is forced after it.
 
     Args:
         grammar: drafts what is forced.
@@ -98,7 +99,7 @@ class Structured(Drafter):
             return tree.draft
         reached = self._reached(branch, state, copied)
         places = tree.graft(copied, ROOT, reached)
-        ends = sorted(self._ends(copied, reached), key=lambda end: -end.chance)
+        ends = sorted(self._ends(branch, copied, reached), key=lambda end: -end.chance)
         for end in ends[:_CLOSED]:
             if end.node in places:
                 self._close(tree, branch, copied, end, places[end.node])
@@ -115,12 +116,16 @@ class Structured(Drafter):
                 reached[node] = _Reached(above.likely * copied.chances[node], at, spacing)
         return reached
 
-    def _ends(self, copied: Draft, reached: dict[int, _Reached]) -> Iterator[_End]:
-        """Nodes of a copy at which a string may end."""
-        following = {parent: copied.tokens[node] for node, parent in enumerate(copied.parents)}
+    def _ends(self, branch: Branch, copied: Draft, reached: dict[int, _Reached]) -> Iterator[_End]:
+        """Nodes of a copy at which a string may end, and the root if it may."""
+        # The first child of each: that of the likelier copy.
+        following: dict[int, int] = {}
+        for node, parent in enumerate(copied.parents):
+            following.setdefault(parent, copied.tokens[node])
         for node, at in reached.items():
-            if node != ROOT and at.spacing.in_string:
-                chance = self._ends_here(copied.tokens[node], following.get(node))
+            if at.spacing.in_string:
+                token = branch.text[-1] if node == ROOT else copied.tokens[node]
+                chance = self._ends_here(token, following.get(node))
                 if at.likely * chance > _FAINT:
                     yield _End(at.likely * chance, node, chance, at.state, at.spacing)
 

@@ -61,6 +61,12 @@ def test_chances_rise_with_the_match_and_along_the_copy(opened: Any, ask: Any) -
     assert long.chances == sorted(long.chances)
 
 
+def test_a_match_in_one_place_only_is_surer(opened: Any, ask: Any) -> None:
+    one = ask(Lookup(), opened(MODEL, [3, 9, 4, 8], [3]), room=1)
+    several = ask(Lookup(), opened(MODEL, [3, 9, 3, 8], [3]), room=1)
+    assert one.chances[0] > several.chances[0]
+
+
 def test_drafts_are_well_formed_and_repeatable(opened: Any) -> None:
     tokens = [1 + (i * i) % 7 for i in range(40)]
     branches = [opened(MODEL, tokens[:20], tokens[20:]), opened(MODEL, [1, 2], [3])]

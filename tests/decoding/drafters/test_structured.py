@@ -61,6 +61,14 @@ def test_punctuation_ends_a_value_sooner_than_a_blank(started: Any, ask: Any) ->
     assert chances["g Dax"] > chances["g"]
 
 
+def test_a_value_that_ends_here_is_closed_at_once(started: Any, ask: Any, chains: Any) -> None:
+    found = texts(chains(ask(structured(), started('{"name": "Wug'), room=60)))
+    assert any(text.startswith('", "pets": [') for text in found)
+    # Within a word it goes on.
+    found = texts(chains(ask(structured(), started('{"name": "Wu'), room=60)))
+    assert not any(text.startswith('"') for text in found)
+
+
 def test_what_is_forced_and_what_is_copied_stand_side_by_side(started: Any, ask: Any) -> None:
     drafter = structured()
     forced = ask(drafter, started(""), room=40)
