@@ -16,7 +16,7 @@ import guided
 TINY = Path(__file__).parent / "models" / "tiny-lm"
 TEXTS = [
     "My name is Mira Sol, I'm 34 and I like chess and sailing.",
-    "Ann Lee is 27 and spends her weekends climbing and painting.",
+    "Anna Lee is 27 and spends her weekends climbing and painting.",
     "My grandmother Rosalind just celebrated her 90th birthday. She still does crosswords and "
     "ballroom dancing every week.",
 ]

@@ -35,7 +35,7 @@ class Meeting(TypedDict):
 
 ROWS = [
     ("Camila Rojas is 26 and plays the drums.", Person),
-    ("The Lumo desk lamp in dark green costs 39.90 euros.", Product),
+    ("The Lumo kettle in dark green costs 39.90 euros.", Product),
     ("The topic of the meeting on Thursday at 14:30 is the budget.", Meeting),
 ]
 

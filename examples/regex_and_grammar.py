@@ -2,8 +2,8 @@
 
     python examples/regex_and_grammar.py
 
-The embedded model was trained on extraction alone. What it writes into these formats is not
-always sensible; that it keeps to them is the point.
+The embedded model was trained to write JSON alone. What it says in another format is not always
+sensible; that it keeps to the format is the point.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import guided
 
 TINY = Path(__file__).parent / "models" / "tiny-lm"
-TEXT = "The winner of this year's prize is Aisha Bello, a 28 year old chemist who grew up in Lagos."
+TEXT = "Aisha Bello, a 28 year old chemist, grew up in Lagos."
 PROMPT = f"{TEXT}\nFields: name (string), age (integer)\nJSON: "
 
 #: Key = value lines instead of JSON.
@@ -40,7 +40,8 @@ def main() -> None:
     text = guided.generate(model, PROMPT, grammar=SETTINGS, max_new_tokens=40)
     print("grammar  " + text.replace("\n", "\n         "))
 
-    label = guided.generate(model, f"{TEXT}\nA: ", choices=["chemist", "teacher", "pilot"])
+    begun = f'{TEXT}\nFields: job (string)\nJSON: {{"job": "'
+    label = guided.generate(model, begun, choices=["chemist", "teacher", "pilot"])
     print(f"choices  {label}")
 
 
