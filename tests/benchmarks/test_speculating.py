@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 from harness import models
-from harness.speculating import texts
+from harness.figures import Report
+from harness.speculating import extraction, texts, ways
 from harness.speculating.branches import token_bytes
 from harness.speculating.copying_model import CopyingLlama, Shape, copying_llama
 from harness.speculating.timing import Plan, Times, agreement, race, ratio, watched
+from harness.speculating.workloads import Workload
 
 import guided
 from guided.drafting import speculation
@@ -111,6 +113,28 @@ def test_a_race_takes_turns_and_compares_round_by_round() -> None:
     assert ratio(times, "a", "none") is None
     times["b"] = Times([1.0, 1.0], ["y"])
     assert agreement(times, "a", "b") == 0
+
+
+def test_assisted_generation_is_compared_with_what_has_the_same_assistant() -> None:
+    workload = Workload("some JSON", None, [], "{}", 8)  # type: ignore[arg-type]
+    seconds = {"guided": 2.0, "guided + assistant": 1.0, "assisted + guided": 3.0}
+    times = {name: Times([each], ["{}"]) for name, each in seconds.items()}
+    report = Report("speculative", "Drafts")
+    found = {f.name: f for f in extraction._figures(workload, 1, times, report)}
+    like = found["some_JSON_batch_1_to_assisted"]
+    without = found["some_JSON_batch_1_to_assisted_without_assistant"]
+    assert (like.value, like.target, without.value, without.target) == (3.0, ">= 1", 1.5, "")
+    assert any("same small draft model" in note for note in report.notes)
+    times["guided + assistant"].texts = ["else"]
+    found = {f.name: f for f in extraction._figures(workload, 1, times, report)}
+    assert found["some_JSON_batch_1_to_assisted"].value is None
+
+
+def test_without_an_assistant_there_is_no_such_way() -> None:
+    workload = Workload("some JSON", None, [], "{}", 8)  # type: ignore[arg-type]
+    for make in (ways.guided_assistant, ways.assisted):
+        with pytest.raises(FileNotFoundError, match="no smaller model"):
+            make(workload)
 
 
 def test_time_in_forward_is_counted_while_it_is_watched(network: CopyingLlama) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from transformers import PreTrainedModel
+
 import guided
 from guided.grammars.json_schema import json_schema
 
@@ -43,6 +45,18 @@ def guided_way(draft: Any) -> Maker:
     return lambda workload: (
         lambda prompts: [result.text for result in guided_texts(workload, prompts, draft)]
     )
+
+
+def guided_assistant(workload: Workload) -> Way:
+    """guided with the assistant as draft model, beside the drafts of "auto"."""
+    small = guided.Model(_assistant(workload), workload.model.tokenizer)
+    return guided_way(small)(workload)
+
+
+def _assistant(workload: Workload) -> PreTrainedModel:
+    if workload.assistant is None:
+        raise FileNotFoundError("no smaller model of the same vocabulary")
+    return workload.assistant
 
 
 def hf_texts(workload: Workload, prompts: Sequence[str], arguments: dict[str, Any]) -> list[str]:
@@ -110,10 +124,8 @@ def prompt_lookup(workload: Workload) -> Way:
 
 def assisted(workload: Workload) -> Way:
     """`generate` with an assistant model and a pure processor, one prompt at a time."""
-    if workload.assistant is None:
-        raise FileNotFoundError("no smaller model of the same vocabulary")
+    given = {"assistant_model": _assistant(workload)}
     constrained = guided_processor(workload)
-    given = {"assistant_model": workload.assistant}
     return lambda prompts: _one_by_one(workload, prompts, lambda: {**constrained(), **given})
 
 
