@@ -37,7 +37,7 @@ class ASAp(Search):
     Args:
         n: draws for every prompt.
         batch: draws of a round, which share one pass; they go by what the rounds before have
-            shown.
+            shown. None: twice as many as there were before, 8 to 64.
         tries: what was learnt is kept there for further calls.
         max_attempts: draws at most; more than n are needed only where the model leaves nothing
             legal behind a legal prefix, as truncated laws do. None: ten times n.
@@ -47,7 +47,7 @@ class ASAp(Search):
     """
 
     n: int = 1
-    batch: int = field(default=8, kw_only=True)
+    batch: int | None = field(default=None, kw_only=True)
     tries: Tries | None = field(default=None, kw_only=True)
     max_attempts: int | None = field(default=None, kw_only=True)
 
@@ -93,14 +93,14 @@ def _certify(problem: Problem, drawing: Drawing) -> None:
         node.facts["log_weight"] = weight - total
 
 
-def check_counts(n: int, batch: int, max_attempts: int | None) -> None:
+def check_counts(n: int, batch: int | None, max_attempts: int | None) -> None:
     """Refuses counts that nothing can be drawn with.
 
     Raises:
         InputError: one that is below 1, or fewer attempts than texts wanted.
     """
     for name, value in (("n", n), ("batch", batch)):
-        if value < 1:
+        if value is not None and value < 1:
             raise InputError(f"{name} must be at least 1, not {value}")
     if max_attempts is not None and max_attempts < n:
         raise InputError(f"max_attempts={max_attempts} is too few for n={n} texts")

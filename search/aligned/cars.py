@@ -33,7 +33,7 @@ class ARS(Search):
     Args:
         n: draws for every prompt.
         batch: attempts of a round, which share one pass; they go by what the rounds before have
-            shown.
+            shown. None: twice as many as there were before, 8 to 64.
         tries: what was learnt is kept there for further calls.
         masks_first: mask the first token's law from the first attempt on.
         max_attempts: attempts at most; what was accepted until then is returned.
@@ -43,7 +43,7 @@ class ARS(Search):
     """
 
     n: int = 1
-    batch: int = field(default=8, kw_only=True)
+    batch: int | None = field(default=None, kw_only=True)
     tries: Tries | None = field(default=None, kw_only=True)
     masks_first: bool = field(default=True, kw_only=True)
     max_attempts: int = field(default=10_000, kw_only=True)
@@ -80,7 +80,7 @@ class CARS(Search):
     Args:
         n: draws for every prompt.
         batch: attempts of a round, which share one pass; they go by what the rounds before have
-            shown.
+            shown. None: twice as many as there were before, 8 to 64.
         tries: what was learnt is kept there for further calls, of `ASAp` too.
         max_attempts: attempts at most; what was accepted until then is returned.
 
@@ -89,7 +89,7 @@ class CARS(Search):
     """
 
     n: int = 1
-    batch: int = field(default=8, kw_only=True)
+    batch: int | None = field(default=None, kw_only=True)
     tries: Tries | None = field(default=None, kw_only=True)
     max_attempts: int = field(default=10_000, kw_only=True)
 

@@ -22,6 +22,8 @@ from guided.search.samples import scored
 
 #: A branch that has ended in one of these ways is an attempt that was judged.
 _CUT = frozenset({"interrupt", "memory", "closed", "cut"})
+#: Draws of a round at least and at most, where its size is not given.
+ROUND = (8, 64)
 #: How far the law of the first token may be off that which a trie was begun with (log mass).
 _DRIFT = 0.02
 
@@ -32,7 +34,8 @@ class Drawing:
 
     Args:
         n: texts wanted.
-        batch: draws of a round; they go by what the rounds before have shown.
+        batch: draws of a round; they go by what the rounds before have shown. None: twice as many
+            as all rounds before had, within `ROUND`.
         max_attempts: draws at most.
         learns: whether the trie learns from the draws; otherwise it only knows the first token.
         tries: where the trie is kept between calls.
@@ -48,7 +51,7 @@ class Drawing:
 
     problem: Problem
     n: int
-    batch: int
+    batch: int | None
     max_attempts: int
     learns: bool = True
     tries: Tries | None = None
@@ -98,7 +101,7 @@ class Drawing:
         return problem.gave_up is not None
 
     def _round(self) -> Plan[None]:
-        count = min(self.batch, self.max_attempts - self.attempts)
+        count = min(self._width(), self.max_attempts - self.attempts)
         if self.proposal.opening is Opening.NOWHERE:
             # Nearly all draws end in the language: no more of them than are wanted.
             count = min(count, self.n - len(self.texts))
@@ -119,6 +122,13 @@ class Drawing:
             log_bound=self.trie.log_bound,
             distance=self.trie.distance,
         )
+
+    def _width(self) -> int:
+        """Draws of the next round. Each goes by at least a third of the draws before it."""
+        if self.batch is not None:
+            return self.batch
+        least, most = ROUND
+        return min(most, max(least, 2 * self.attempts))
 
     def _take(self, walks: Walks, is_whole: bool) -> None:
         """Judges the draws of a round in their order, and lets the trie learn them.

@@ -32,7 +32,8 @@ class Rejection(Search):
 
     Args:
         n: draws for every prompt.
-        batch: attempts of a round, which share one pass.
+        batch: attempts of a round, which share one pass. None: twice as many as there were
+            before, 8 to 64.
         masks_first: mask the first token's law, which spares attempts and stays exact, since all
             that is accepted has passed the same mask.
         max_attempts: attempts at most; what was accepted until then is returned.
@@ -42,7 +43,7 @@ class Rejection(Search):
     """
 
     n: int = 1
-    batch: int = field(default=8, kw_only=True)
+    batch: int | None = field(default=None, kw_only=True)
     masks_first: bool = field(default=False, kw_only=True)
     max_attempts: int = field(default=10_000, kw_only=True)
 
