@@ -268,7 +268,9 @@ class _Draws:
             speculation=speculation(model, settings.draft),
             kv_limit=settings.kv_limit,
         )
-        width = min(getattr(method, "batch", settings.n), getattr(method, "n", settings.n))
+        # Rounds without a width of their own (None) grow, to n draws at most.
+        widest = getattr(method, "batch", None) or settings.n
+        width = min(widest, getattr(method, "n", settings.n))
         return _Reading(
             method, [self.prompts[number] for number in numbers], rows, decoder, settings,
             Tokens(1), None, Budget(), settings.trace, max(1, settings.batch_size // width),
