@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -33,7 +34,8 @@ _LOCAL = threading.local()
 def speculation(model: Model, draft: Draft) -> Speculation | None:
     """What `draft=` stands for.
 
-    What "auto" has measured and learnt for a model is kept for its next calls (by thread).
+    What "auto", or a small model beside it, has measured and learnt for a model is kept for its
+    next calls (by thread).
 
     Raises:
         InputError: something that cannot draft, a model with another vocabulary.
@@ -47,7 +49,7 @@ def speculation(model: Model, draft: Draft) -> Speculation | None:
     if isinstance(draft, list | tuple) and draft:
         return Speculation(draft)
     if isinstance(draft, Model):
-        return Speculation([*drafters(model), DraftModel(draft, model.vocabulary)])
+        return _helped(model, draft)
     raise InputError(
         'draft must be "auto", None, a small guided.Model, drafters or a Speculation, '
         f"not {draft!r}"
@@ -65,9 +67,32 @@ def drafters(model: Model) -> list[Drafter]:
 
 
 def _auto(model: Model) -> Speculation:
-    known: WeakKeyDictionary[Model, Speculation] | None = getattr(_LOCAL, "known", None)
-    if known is None:
-        known = _LOCAL.known = WeakKeyDictionary()
-    if model not in known:
-        known[model] = Speculation(drafters(model))
-    return known[model]
+    known = _known().setdefault(model, _Known())
+    if known.auto is None:
+        known.auto = Speculation(drafters(model))
+    return known.auto
+
+
+def _helped(model: Model, draft: Model) -> Speculation:
+    """A small model beside the drafters of "auto"; with it other guesses pay."""
+    auto = _auto(model)
+    helped = _known()[model].helped
+    if draft not in helped:
+        small = DraftModel(draft, model.vocabulary)
+        helped[draft] = Speculation([*auto.drafters, small])
+    return helped[draft]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was learnt for one model: without a small model, and with each that was given."""
+
+    auto: Speculation | None = None
+    helped: WeakKeyDictionary[Model, Speculation] = field(default_factory=WeakKeyDictionary)
+
+
+def _known() -> WeakKeyDictionary[Model, _Known]:
+    found: WeakKeyDictionary[Model, _Known] | None = getattr(_LOCAL, "known", None)
+    if found is None:
+        found = _LOCAL.known = WeakKeyDictionary()
+    return found

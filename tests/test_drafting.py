@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 import guided
@@ -17,6 +20,28 @@ def test_auto_is_remembered_for_its_model() -> None:
     assert speculation(first, "auto") is speculation(first, "auto")
     assert speculation(first, "auto") is not speculation(second, "auto")
     assert speculation(first, None) is None
+
+
+def test_what_was_learnt_beside_a_small_model_is_remembered_for_both() -> None:
+    model, small, other = (table_model(5, seed=seed) for seed in (1, 2, 3))
+    helped = speculation(model, small)
+    assert helped is not None
+    assert speculation(model, small) is helped
+    assert speculation(model, other) is not helped
+    # What was said is remembered for all; what pays is not the same with and without it.
+    auto = speculation(model, "auto")
+    assert auto is not None
+    assert set(auto.drafters) < set(helped.drafters)
+    assert auto.policy is not helped.policy
+
+
+def test_a_small_model_is_let_go_of_with_its_last_user() -> None:
+    model, small = table_model(5, seed=1), table_model(5, seed=2)
+    speculation(model, small)
+    gone = weakref.ref(small)
+    del small
+    gc.collect()
+    assert gone() is None
 
 
 def test_drafters_alone_or_in_a_list_are_taken() -> None:

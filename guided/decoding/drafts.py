@@ -69,6 +69,20 @@ class Draft:
             found.append(0 if parent == ROOT else found[parent] + 1)
         return found
 
+    def reached(self, chances: Sequence[float] | None = None) -> list[float]:
+        """The chance that each node and all before it come true; `chances` instead of its own."""
+        found: list[float] = []
+        for parent, chance in zip(self.parents, chances or self.chances, strict=True):
+            found.append(chance if parent == ROOT else found[parent] * chance)
+        return found
+
+    def children(self) -> dict[tuple[int, int], int]:
+        """The nodes by (parent, token)."""
+        return {
+            (parent, token): node
+            for node, (parent, token) in enumerate(zip(self.parents, self.tokens, strict=True))
+        }
+
     def path(self, node: int) -> list[int]:
         """The nodes from the first to `node`."""
         nodes: list[int] = []

@@ -42,9 +42,6 @@ class Row:
     def begin(self, draft: Draft) -> None:
         """Takes up a round's draft."""
         self.draft = draft
-        self.children = {
-            (parent, token): node
-            for node, (parent, token) in enumerate(zip(draft.parents, draft.tokens, strict=True))
-        }
+        self.children = draft.children()
         self.kept = list(range(len(self.pending)))
         self.seen = []

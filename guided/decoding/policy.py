@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from guided.decoding.branch import Branch
 from guided.decoding.cost import CostModel
-from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.drafts import Draft
 
 #: Guesses per row that may be tried in one pass, by the number of rows; beyond the last, none:
 #: there a pass is filled by the rows alone, and looking for guesses costs more than it saves.
@@ -69,7 +69,11 @@ class Fixed:
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
-        return [draft.keep(_best(_paths(draft, draft.chances))[: self.nodes]) for draft in drafts]
+        return [draft.keep(_best(draft.reached())[: self.nodes]) for draft in drafts]
+
+    def base(self, rows: int) -> float | None:
+        """Not known."""
+        return None
 
     def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
         """Nothing to learn."""
@@ -118,7 +122,7 @@ class Adaptive:
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
-        paths = [_paths(d, self._chances(b, d)) for b, d in zip(branches, drafts, strict=True)]
+        paths = [d.reached(self._chances(b, d)) for b, d in zip(branches, drafts, strict=True)]
         orders = [_best(path) for path in paths]
         gains = [[path[node] for node in order] for path, order in zip(paths, orders, strict=True)]
         width = self._width(gains)
@@ -129,6 +133,10 @@ class Adaptive:
                 self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
             return [Draft() for _ in drafts]
         return [d.keep(sorted(o[:width])) for d, o in zip(drafts, orders, strict=True)]
+
+    def base(self, rows: int) -> float | None:
+        """Seconds of a pass of a single token for each row, None if never measured."""
+        return self.cost.base(rows)
 
     def _width(self, gains: Sequence[Sequence[float]]) -> int:
         """Nodes for each row at which most tokens come out in the same time."""
@@ -225,24 +233,40 @@ class Adaptive:
 
 
 def _shared(draft: Draft, chances: list[float]) -> list[float]:
-    """The chances, made smaller where those of all guesses at one token exceed what can be."""
-    totals: dict[int, float] = {}
-    for parent, chance in zip(draft.parents, chances, strict=True):
-        totals[parent] = totals.get(parent, 0.0) + chance
-    return [
-        chance * _ALL_SIBLINGS / totals[parent]
-        if totals[parent] > _ALL_SIBLINGS and chance < totals[parent]
-        else chance
-        for parent, chance in zip(draft.parents, chances, strict=True)
-    ]
+    """The chances, made smaller where several guesses at one token compete.
 
-
-def _paths(draft: Draft, chances: Sequence[float]) -> list[float]:
-    """The chance that the walk reaches each node."""
-    found: list[float] = []
-    for parent, chance in zip(draft.parents, chances, strict=True):
-        found.append(chance if parent == ROOT else found[parent] * chance)
+    What one source says leaves to the others what it does not believe in itself; all together are
+    not believed in beyond what can be.
+    """
+    siblings: dict[int, list[int]] = {}
+    for node, parent in enumerate(draft.parents):
+        siblings.setdefault(parent, []).append(node)
+    found = list(chances)
+    for nodes in siblings.values():
+        if len(nodes) > 1:
+            _compete(nodes, draft.sources, chances, found)
     return found
+
+
+def _compete(
+    nodes: Sequence[int], sources: Sequence[str], chances: Sequence[float], found: list[float]
+) -> None:
+    """Puts the chances of guesses at one token into `found`."""
+    total = 0.0
+    taken: dict[str, float] = {}
+    for node in sorted(nodes, key=lambda node: -chances[node]):
+        left = 1.0
+        for source, share in taken.items():
+            if source != sources[node]:
+                left *= 1 - share
+        found[node] = chances[node] * left
+        taken[sources[node]] = min(1.0, taken.get(sources[node], 0.0) + chances[node])
+        total += found[node]
+    if total > _ALL_SIBLINGS:
+        for node in nodes:
+            # A guess that is certain needs no share of the rest.
+            if chances[node] < 1:
+                found[node] *= _ALL_SIBLINGS / total
 
 
 def _best(paths: Sequence[float]) -> list[int]:

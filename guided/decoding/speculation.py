@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
-from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.drafts import Draft
+from guided.decoding.merging import Merging
 from guided.decoding.policy import Adaptive
 from guided.decoding.rng import Purpose
 from guided.decoding.sampling import Sampler
@@ -30,6 +32,10 @@ class Policy(Protocol):
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
+        ...
+
+    def base(self, rows: int) -> float | None:
+        """Seconds of a pass without guesses, None if not known."""
         ...
 
     def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
@@ -112,22 +118,29 @@ class Speculation:
             sampler,
             Purpose.TOKEN if coupled else Purpose.DRAFT,
             keeps_laws=not coupled,
+            pass_seconds=self.policy.base(rows),
         )
-        proposed = [drafter.propose(request) for drafter in self.drafters]
         if coupled:
-            drafts = [
-                merged(branch, [each[row] for each in proposed], stop_ids, form)
-                for row, branch in enumerate(branches)
-            ]
+            drafts = self._merged(request, stop_ids, form)
         else:
             drafts = [
                 _cut(branch, draft, stop_ids)
-                for branch, draft in zip(branches, proposed[0], strict=True)
+                for branch, draft in zip(branches, self.drafters[0].propose(request), strict=True)
             ]
         self.policy.drafted(rows, time.perf_counter() - began)
         # A chain that was drawn at random is judged as a whole: leaving out a token because of
         # what it is would change the law.
         return self.policy.chosen(branches, drafts) if coupled else drafts
+
+    def _merged(self, request: Request, stop_ids: frozenset[int], form: str) -> list[Draft]:
+        """One tree of all drafters for each branch; those that read guesses come last."""
+        trees = [Merging(branch, stop_ids, form) for branch in request.branches]
+        for drafter in sorted(self.drafters, key=lambda drafter: drafter.reads_guesses):
+            if drafter.reads_guesses:
+                request = replace(request, guesses=[tree.draft for tree in trees])
+            for tree, draft in zip(trees, drafter.propose(request), strict=True):
+                tree.add(draft)
+        return [tree.draft for tree in trees]
 
     @property
     def passes(self) -> int:
@@ -147,53 +160,11 @@ class Speculation:
             drafter.fork(branch, child)
 
 
-#: Chance of a node, by its own drafter, below which it is not looked at.
-_FAINT = 0.005
-
-
 def _room(branch: Branch, most: int) -> int:
     """Guesses beyond the token that is drawn anyway; the limit's last token needs none."""
     if branch.limit is None:
         return most
     return max(0, min(most, 8 * (branch.limit - len(branch.tokens) - 1)))
-
-
-def merged(
-    branch: Branch, drafts: Sequence[Draft], stop_ids: frozenset[int], form: str = "tree"
-) -> Draft:
-    """One draft of all, without what the controls forbid or what no logits are needed after."""
-    pipeline = branch.pipeline
-    depth_left = None if branch.limit is None else branch.limit - len(branch.tokens) - 1
-    tree = Draft()
-    states = {ROOT: branch.states}
-    depths = {ROOT: 0}
-    children: dict[tuple[int, int], int] = {}
-    for draft in drafts:
-        place = {ROOT: ROOT}
-        likely = {ROOT: 1.0}
-        for node, (token, parent) in enumerate(zip(draft.tokens, draft.parents, strict=True)):
-            above = place.get(parent)
-            reached = likely[parent] * draft.chances[node]
-            likely[node] = reached
-            if above is None or reached < _FAINT:
-                continue
-            known = children.get((above, token))
-            if known is not None:
-                place[node] = known
-                tree.chances[known] = max(tree.chances[known], draft.chances[node])
-                continue
-            deep = depths[above] + 1
-            if token in stop_ids or (depth_left is not None and deep > depth_left):
-                continue
-            if form == "chain" and above != len(tree) - 1:
-                continue
-            after = pipeline.follow(states[above], token)
-            if after is None:
-                continue
-            new = tree.add(token, above, draft.chances[node], draft.sources[node])
-            place[node] = children[above, token] = new
-            states[new], depths[new] = after, deep
-    return tree
 
 
 def _cut(branch: Branch, draft: Draft, stop_ids: frozenset[int]) -> Draft:

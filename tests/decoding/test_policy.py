@@ -111,6 +111,15 @@ def test_guesses_at_one_token_are_not_believed_in_beyond_certainty() -> None:
     assert len(timed(w1=1.0, w4=2.1).chosen([branch], [tree])[0]) == 0
 
 
+def test_what_one_source_is_sure_of_leaves_little_to_others() -> None:
+    policy = timed(w1=1.0, w4=1.6)
+    tree = Draft()
+    tree.add(1, ROOT, 0.9, "sure")
+    tree.add(2, ROOT, 0.5, "other")
+    (branch,) = branches()
+    assert policy._chances(branch, tree) == pytest.approx([0.9, 0.05])
+
+
 def test_free_drafting_never_rests() -> None:
     policy = timed(w1=1.0, w2=1.9, w8=4.0)
     for _ in range(5):

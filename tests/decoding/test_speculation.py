@@ -31,7 +31,7 @@ from guided.decoding import Decoder, Fixed, Greedy, Network, Plain, Speculation
 from guided.decoding.abilities import abilities
 from guided.decoding.drafts import Draft
 from guided.decoding.loop import Loop
-from guided.decoding.speculation import merged
+from guided.decoding.merging import Merging
 from guided.errors import InputError
 from guided.grammars.json_schema import json_schema
 from guided.grammars.vocabulary import Vocabulary
@@ -293,7 +293,10 @@ def check_merge(branch: Any, vocabulary: Vocabulary, legal: list[int], rng: rand
             token = rng.choice(legal) if rng.random() < 0.5 else rng.randrange(vocabulary.size)
             draft.add(token, parent, 0.9, "test")
         drafts.append(draft)
-    tree = merged(branch, drafts, vocabulary.stop_ids)
+    merging = Merging(branch, vocabulary.stop_ids)
+    for draft in drafts:
+        merging.add(draft)
+    tree = merging.draft
     states = {-1: branch.states}
     for node, (token, parent) in enumerate(zip(tree.tokens, tree.parents, strict=True)):
         mask = states[parent][0].mask

@@ -27,6 +27,9 @@ class Request:
         keeps_laws: whether the draft has to be a chain that carries the laws it was drawn from.
             Then every token drawn stays in it, up to and with one that is illegal or ends the
             text, and every round needs random numbers of its own.
+        guesses: for drafters that read guesses: what the others have proposed for each branch,
+            all of it legal. Empty: nothing.
+        pass_seconds: what a pass of the model takes without guesses; None: not known.
     """
 
     branches: Sequence[Branch]
@@ -34,6 +37,8 @@ class Request:
     sampler: Sampler
     purpose: Purpose = Purpose.TOKEN
     keeps_laws: bool = False
+    guesses: Sequence[Draft] = ()
+    pass_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Drafter:
     has_law: ClassVar[bool] = False
     #: Whether `observe` needs the logits, which costs memory traffic.
     reads_logits: ClassVar[bool] = False
+    #: Whether it is asked after the others and told what they propose.
+    reads_guesses: ClassVar[bool] = False
 
     def propose(self, request: Request) -> list[Draft]:
         """One draft for each branch, empty where there is nothing to guess."""

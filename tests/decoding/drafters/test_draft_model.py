@@ -12,7 +12,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from guided.controls import GrammarMask, Temperature
 from guided.decoding import Branch, Decoder, Greedy, Network, Plain
 from guided.decoding.drafters.draft_model import DraftModel
-from guided.decoding.drafters.protocol import Request
+from guided.decoding.drafters.protocol import Observation, Request
+from guided.decoding.drafts import ROOT, Draft
 from guided.errors import InputError
 from guided.grammars.regex import regex
 from guided.grammars.vocabulary import Vocabulary
@@ -203,3 +204,64 @@ def test_greedy_chains_are_the_likeliest_tokens(ask: Any) -> None:
     decoder.sampler = Greedy()
     decoder.extend([branch], until=lambda b: len(b.tokens) >= 5)
     assert draft.tokens == branch.tokens[: len(draft)]
+
+
+def test_guesses_of_others_save_passes_and_change_no_token() -> None:
+    _, branches = opened_all()
+    alone = DraftModel(MODEL, MODEL.vocabulary, least=0.0)
+    wanted = drafts(alone, branches)
+    guesses = []
+    for row, draft in enumerate(wanted):
+        # Right for some tokens, with wrong ones beside them and after them.
+        right = draft.tokens[: 2 + row]
+        tree = Draft.chain(right, 0.9, "other")
+        tree.add((right[0] + 1) % WIDTH, ROOT, 0.3, "other")
+        tree.add((draft.tokens[len(right)] + 1) % WIDTH, len(right) - 1, 0.8, "other")
+        guesses.append(tree)
+    helped = DraftModel(MODEL, MODEL.vocabulary, least=0.0)
+    for _ in range(2):  # the second time from what the first has left in the cache
+        before = helped.passes
+        found = drafts(helped, branches, guesses=guesses)
+        assert [draft.tokens for draft in found] == [draft.tokens for draft in wanted]
+        for one, other in zip(found, wanted, strict=True):
+            assert one.chances == pytest.approx(other.chances)
+    drafts(alone, branches)
+    again = alone.passes
+    drafts(alone, branches)
+    assert helped.passes - before < alone.passes - again
+
+
+def test_a_model_that_promises_too_much_is_trusted_less(push: Any) -> None:
+    drafter = DraftModel(MODEL, MODEL.vocabulary, least=0.5)
+    _, (branch, *_) = opened_all()
+    promised = 0.0
+    for _ in range(12):
+        (draft,) = drafts(drafter, [branch])
+        promised += draft.chances[0] / drafter._trust.share()
+        push(branch, [(draft.tokens[0] + 1) % (WIDTH - 1) + 1])
+        drafter.observe([Observation(branch, branch.tokens[-1:], [1], torch.empty(0))])
+    # None was right; eight that were are assumed before.
+    assert drafter._trust.share() == pytest.approx(8 / (8 + promised))
+    assert DraftModel(MODEL, MODEL.vocabulary)._trust.share() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("pass_seconds", "least"), [(None, 0.3), (0.01, 0.95), (1.0, 0.1 / 0.6), (100.0, 0.05)]
+)
+def test_a_chain_goes_on_while_its_passes_cost_less_than_they_save(
+    pass_seconds: float | None, least: float
+) -> None:
+    drafter = DraftModel(MODEL, MODEL.vocabulary)
+    assert drafter._least(1.0) == 0.3  # before its own passes were timed
+    drafter._seconds.add(0.1)
+    assert drafter._least(pass_seconds) == pytest.approx(least)
+    assert DraftModel(MODEL, MODEL.vocabulary, least=0.7)._least(pass_seconds) == 0.7
+
+
+def test_rows_of_finished_branches_are_dropped_at_once() -> None:
+    drafter = DraftModel(MODEL, MODEL.vocabulary)
+    _, branches = opened_all()
+    drafts(drafter, branches)
+    branches[1].finish("closed")
+    drafter.observe([Observation(branch, [], [], torch.empty(0)) for branch in branches])
+    assert len(drafter._rows) == len(drafter._stage) == 2
