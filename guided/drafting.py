@@ -74,12 +74,11 @@ def _auto(model: Model) -> Speculation:
 
 
 def _helped(model: Model, draft: Model) -> Speculation:
-    """A small model beside the drafters of "auto"; with it other guesses pay."""
-    auto = _auto(model)
-    helped = _known()[model].helped
+    """A small model beside drafters like those of "auto"; with it other guesses pay."""
+    helped = _known().setdefault(model, _Known()).helped
     if draft not in helped:
         small = DraftModel(draft, model.vocabulary)
-        helped[draft] = Speculation([*auto.drafters, small])
+        helped[draft] = Speculation([*drafters(model), small])
     return helped[draft]
 
 
