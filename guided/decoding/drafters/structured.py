@@ -124,7 +124,8 @@ class Structured(Drafter):
             following.setdefault(parent, copied.tokens[node])
         for node, at in reached.items():
             if at.spacing.in_string:
-                token = branch.text[-1] if node == ROOT else copied.tokens[node]
+                said = branch.tokens or branch.prompt
+                token = said[-1] if node == ROOT else copied.tokens[node]
                 chance = self._ends_here(token, following.get(node))
                 if at.likely * chance > _FAINT:
                     yield _End(at.likely * chance, node, chance, at.state, at.spacing)
