@@ -32,7 +32,7 @@ SCHEMAS = ("flat_person", "nested_order", "tool_call", "survey", "wide_object", 
 PROMPT = "Extract the fields of this text as JSON. Ada Lovelace, 36, ordered two of AB-0001.\n"
 EMBEDDED = data.ROOT / "examples" / "models" / "tiny-lm"
 # Short enough not to cost much, long enough for every schema here.
-WARM_UP = 32
+WARM_UP = 64
 # Left out by --quick: they take long to take in a large vocabulary.
 SLOW = ("outlines-core", "lm-format-enforcer")
 
