@@ -229,7 +229,7 @@ def measure_draws(tasks: Sequence[Task], draws: int, plan: Plan, report: Report)
     report.notes.append(
         "ASAp as published: there is no package of it to install; the algorithm was written "
         "here, around generate, with the masks of this package instead of its authors' grammar "
-        "engine in Python; rounds of guided grow with the draws, from 8 to 64, where no batch is said"
+        "engine in Python; rounds of guided grow with the draws, from 8 to 64, unless batch is said"
     )
 
 
