@@ -66,6 +66,4 @@ def test_a_mass_is_precise_however_small_it_is() -> None:
     )
     left_out = np.flatnonzero(allowed[1])[::2]
     found = log_mass_of(logits[1], masks[1], total, left_out.tolist())
-    assert math.exp(found) == pytest.approx(
-        law[allowed[1]].sum() - law[left_out].sum(), rel=1e-12
-    )
+    assert math.exp(found) == pytest.approx(law[allowed[1]].sum() - law[left_out].sum(), rel=1e-12)
