@@ -101,6 +101,12 @@ class Grammar:
         config, taken = parser.walk(parser.start, data)
         return taken == len(data) and parser.is_accepting(config)
 
+    def reach(self, data: bytes) -> int:
+        """How many bytes of `data` a text of the grammar can begin with."""
+        with self._lock:
+            parser = self._open_parser()
+        return parser.walk(parser.start, data)[1]
+
     def with_prefix(self, data: bytes) -> Grammar:
         """The grammar of `data` followed by a text of this one."""
         if not data:

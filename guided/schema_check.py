@@ -11,6 +11,9 @@ from typing import Any
 from guided.grammars.grammar import Grammar
 from guided.grammars.json_schema import json_schema
 
+#: Characters that a message shows of a document.
+SHOWN = 60
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -20,11 +23,13 @@ class Verdict:
         by_grammar: whether the document, written as by `json.dumps`, is in the grammar.
         reordered: it is so only where the keys may come in any order.
         complaint: the first complaint of jsonschema; empty if it has none; None if not asked.
+        begun: the longest beginning of the document that a text of the grammar has.
     """
 
     by_grammar: bool
     reordered: bool
     complaint: str | None
+    begun: str = ""
 
     @property
     def is_accepted(self) -> bool:
@@ -36,10 +41,11 @@ class Verdict:
             return f"accepted by the grammar, refused by jsonschema: {self.complaint}"
         if self.by_grammar:
             return "accepted, with its keys in another order" if self.reordered else "accepted"
+        place = f"it leaves the grammar after {_tail(self.begun)}"
         if self.complaint is None:
-            return "refused"
+            return f"refused: {place}"
         return f"refused: {self.complaint}" if self.complaint else (
-            "refused by the grammar, though jsonschema finds it valid"
+            f"refused by the grammar, though jsonschema finds it valid: {place}"
         )  # fmt: skip
 
 
@@ -59,7 +65,13 @@ class SchemaCheck:
         text = _written(document)
         in_order = self.grammar.accepts(text)
         by_grammar = in_order or self._unordered.accepts(text)
-        return Verdict(by_grammar, by_grammar and not in_order, self._complaint(document))
+        begun = text if by_grammar else text[: self._unordered.reach(text)]
+        return Verdict(
+            by_grammar,
+            by_grammar and not in_order,
+            self._complaint(document),
+            begun.decode(errors="ignore"),
+        )
 
     @cached_property
     def _unordered(self) -> Grammar:
@@ -75,6 +87,13 @@ class SchemaCheck:
         validator = kind(self.schema, format_checker=kind.FORMAT_CHECKER)
         error = best_match(validator.iter_errors(document))
         return "" if error is None else f"{error.message} (at {error.json_path})"
+
+
+def _tail(text: str) -> str:
+    """The end of a text, for a message."""
+    if not text:
+        return "its beginning"
+    return (text if len(text) <= SHOWN else f"…{text[-SHOWN:]}") + f" ({len(text)} characters)"
 
 
 def _written(document: Any) -> bytes:

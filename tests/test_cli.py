@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 import guided.model
 from guided.cli import main
+from guided.grammars.regex import regex
 from guided.testing import fake_model
 
 SCHEMA = {
@@ -249,8 +250,20 @@ def test_check_works_without_jsonschema(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("guided.schema_check.find_spec", lambda name: None)
     bad = write(tmp_path, "bad.json", {"name": "Bo"})
-    assert main(["check", schema, bad]) == 1
-    assert capsys.readouterr().out == f"{bad}: refused\n"
+    long = write(tmp_path, "long.json", {"name": 70 * "o", "age": "x"})
+    wrong = write(tmp_path, "wrong.json", [1])
+    assert main(["check", schema, bad, long, wrong]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f'{bad}: refused: it leaves the grammar after {{"name": "Bo" (13 characters)',
+        f'{long}: refused: it leaves the grammar after …{50 * "o"}", "age":  (90 characters)',
+        f"{wrong}: refused: it leaves the grammar after its beginning",
+    ]
+
+
+def test_a_grammar_says_how_far_it_goes_along() -> None:
+    grammar = regex("ab+c|ad")
+    reached = {text: grammar.reach(text) for text in (b"abbc", b"abbx", b"x", b"", b"adc")}
+    assert list(reached.values()) == [4, 3, 0, 0, 2]
 
 
 def test_check_reads_an_instance_from_standard_input(
