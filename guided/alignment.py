@@ -21,6 +21,7 @@ from guided.result import Result
 from guided.rows import Row, make_rows
 from guided.sampling import without_truncation
 from guided.search import ARS, AWRS, CARS, MCMC, ASAp, Rejection, Search
+from guided.search.aligned.drawing import ROUND
 from guided.search.budget import Budget
 from guided.search.node import Node
 from guided.search.problem import Problem
@@ -268,8 +269,8 @@ class _Draws:
             speculation=speculation(model, settings.draft),
             kv_limit=settings.kv_limit,
         )
-        # Rounds without a width of their own (None) grow, to n draws at most.
-        widest = getattr(method, "batch", None) or settings.n
+        # Rounds without a width of their own (None) grow.
+        widest = getattr(method, "batch", settings.n) or ROUND[1]
         width = min(widest, getattr(method, "n", settings.n))
         return _Reading(
             method, [self.prompts[number] for number in numbers], rows, decoder, settings,

@@ -8,7 +8,6 @@ Without options it is the run that made the weights that are there: under 9 minu
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from recipe.hints import CLASSES
 from recipe.model import Shape, build
 from recipe.rows import ExtractionRows, extraction_tokenizer
 from recipe.saving import save
-from recipe.training import Plan, Report, printer, train
+from recipe.training import Plan, Report, printer, spare_cores, train
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -107,7 +106,6 @@ def plan_of(chosen: argparse.Namespace) -> Plan:
     """The run that the options ask for; a processor gets small forward passes, no processes."""
     on_cpu = chosen.device == "cpu"
     micro = (4 if on_cpu else ROWS) if chosen.micro is None else chosen.micro
-    spare = 0 if on_cpu else min(12, max(0, (os.cpu_count() or 1) - 2))
     return Plan(
         steps=chosen.steps if chosen.minutes is None else 1_000_000,
         rows=chosen.rows,
@@ -120,7 +118,7 @@ def plan_of(chosen: argparse.Namespace) -> Plan:
         warmup=100,
         seed=chosen.seed,
         device=chosen.device,
-        workers=spare if chosen.workers is None else chosen.workers,
+        workers=spare_cores(chosen.device) if chosen.workers is None else chosen.workers,
         minutes=chosen.minutes,
     )
 

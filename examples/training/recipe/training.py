@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -63,6 +64,11 @@ def has_bfloat16(device: str) -> bool:
     if device != "cpu":
         return True
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
+
+
+def spare_cores(device: str) -> int:
+    """Processes that may make rows: none beside a processor that trains, else at most 12."""
+    return 0 if device == "cpu" else min(12, max(0, (os.cpu_count() or 1) - 2))
 
 
 class Updates:
