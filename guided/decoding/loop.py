@@ -29,6 +29,7 @@ class Loop:
     Attributes:
         rows: those that are growing.
         waiting: those that wait for room.
+        draw: draws the tokens of branches at nodes of a pass, by default as `draws.draw` does.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Loop:
         self.until = until
         self.rows: list[Row] = []
         self.waiting: list[Branch] = []
+        self.draw = draw
         self._freed = False
         # One transfer for all nodes of a round, where each is dear; else only the nodes needed.
         self.draws_ahead = rig.device.type != "cpu"
@@ -189,7 +191,7 @@ class Loop:
             if ahead is not None:
                 drawn = [ahead[node] for node in zip(numbers, positions, strict=True)]
             else:
-                drawn = draw(
+                drawn = self.draw(
                     self.sampler,
                     [row.branch for row in going],
                     _picked(raw, numbers, positions),
