@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from guided.byte_laws import AnchoredBytes as AnchoredBytes
     from guided.byte_laws import ByteLaw as ByteLaw
+    from guided.byte_laws import ByteModel as ByteModel
     from guided.controls import Anchored as Anchored
+    from guided.diffusion_model import DiffusionModel as DiffusionModel
     from guided.generation import generate as generate
     from guided.generation import run as run
     from guided.grammars.json_schema import explain as explain
     from guided.hf import GuidedGeneration as GuidedGeneration
     from guided.hf import GuidedLogitsProcessor as GuidedLogitsProcessor
+    from guided.infill import infill as infill
+    from guided.loading import load as load
     from guided.model import Model as Model
-    from guided.model import load as load
     from guided.result import Result as Result
     from guided.search.budget import Budget as Budget
     from guided.streaming import stream as stream
@@ -27,6 +30,7 @@ _PARTS = frozenset(
         "controls",
         "copying",
         "decoding",
+        "diffusion",
         "errors",
         "grammars",
         "rewards",
@@ -41,13 +45,16 @@ _HOMES = {
     "AnchoredBytes": "guided.byte_laws",
     "Budget": "guided.search.budget",
     "ByteLaw": "guided.byte_laws",
+    "ByteModel": "guided.byte_laws",
+    "DiffusionModel": "guided.diffusion_model",
     "GuidedGeneration": "guided.hf",
     "GuidedLogitsProcessor": "guided.hf",
     "Model": "guided.model",
     "Result": "guided.result",
     "explain": "guided.grammars.json_schema",
     "generate": "guided.generation",
-    "load": "guided.model",
+    "infill": "guided.infill",
+    "load": "guided.loading",
     "run": "guided.generation",
     "stream": "guided.streaming",
 }
@@ -57,12 +64,15 @@ __all__ = [
     "AnchoredBytes",
     "Budget",
     "ByteLaw",
+    "ByteModel",
+    "DiffusionModel",
     "GuidedGeneration",
     "GuidedLogitsProcessor",
     "Model",
     "Result",
     "explain",
     "generate",
+    "infill",
     "load",
     "run",
     "stream",

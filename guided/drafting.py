@@ -63,6 +63,7 @@ def drafters(model: Model) -> list[Drafter]:
     return [
         Structured(grammar, Lookup(model.vocabulary)),
         Suffix(model.vocabulary, capacity=_REMEMBERED),
+        *model.drafters,
     ]
 
 

@@ -240,6 +240,7 @@ def run(
 
 
 def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Result[Any]]:
+    model = settings.over(model)
     prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]  # type: ignore[arg-type,list-item]
     outputs = settings.outputs(len(prompts), is_many(prompt))
     if _is_aligned(settings):

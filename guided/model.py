@@ -9,15 +9,13 @@ from typing import Any
 import torch
 
 from guided.decoding.network import Network, check_model, context_length, logits_width
+from guided.diffusion.families import NATIVE, family_of
 from guided.errors import InputError, ModelError
 from guided.grammars.vocabulary import Vocabulary
 
 Message = Mapping[str, Any]
 #: Text, or chat messages for the tokenizer's chat template.
 Prompt = str | Sequence[Message]
-
-#: Keyword arguments of `load` that also say which tokenizer is meant.
-_SHARED = ("revision", "trust_remote_code", "token", "subfolder", "cache_dir", "local_files_only")
 
 
 def is_many(prompt: Any) -> bool:
@@ -33,6 +31,17 @@ def is_many(prompt: Any) -> bool:
     return not prompt or not isinstance(prompt[0], dict)
 
 
+def _refuse_diffusion(hf_model: Any) -> None:
+    name = type(hf_model).__name__
+    family = family_of(getattr(hf_model, "config", None), name)
+    # A checkpoint of a masked language model may be loaded as a causal one.
+    if family is not None and (family is not NATIVE or name.endswith("ForMaskedLM")):
+        raise ModelError(
+            f"{name} is a masked-diffusion model ({family.name}): it has no law of the next token;"
+            " make a guided.DiffusionModel of it, or let guided.load recognise it"
+        )
+
+
 class Model:
     """A Hugging Face decoder-only language model with its tokenizer. Sets the model to `eval()`.
 
@@ -42,13 +51,14 @@ class Model:
         vocabulary: what every token spells; taken from the tokenizer if not given.
 
     Raises:
-        ModelError: not a decoder-only language model.
+        ModelError: not a decoder-only language model, or a masked-diffusion one.
         VocabularyError: a tokenizer without byte mapping, logits narrower than the vocabulary.
     """
 
     def __init__(
         self, hf_model: Any, tokenizer: Any = None, *, vocabulary: Vocabulary | None = None
     ) -> None:
+        _refuse_diffusion(hf_model)
         check_model(hf_model)
         if tokenizer is None and vocabulary is None:
             raise InputError("a model needs a tokenizer, or a vocabulary")
@@ -83,6 +93,11 @@ class Model:
     def generation_config(self) -> Any:
         """The model's own generation config (None: it has none)."""
         return getattr(self.hf_model, "generation_config", None)
+
+    @property
+    def drafters(self) -> Sequence[Any]:
+        """Drafters that go with this model only."""
+        return ()
 
     def encode(self, prompt: Prompt, template: Mapping[str, Any] | None = None) -> list[int]:
         """The tokens of a prompt, with what the tokenizer or chat template puts around it.
@@ -125,36 +140,4 @@ class Model:
         return f"Model({type(self.hf_model).__name__}, {self.vocabulary!r})"
 
 
-def load(path_or_id: str, **hf_kwargs: Any) -> Model:
-    """A model from a folder or the Hub, through AutoModelForCausalLM and AutoTokenizer.
-
-    Without a `device_map` it goes to the first GPU, if there is one; without a `dtype` its
-    weights keep theirs on a GPU and become float32 on a CPU.
-
-    Raises:
-        ModelError: it cannot be found or loaded, or is not a decoder-only language model.
-    """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-    shared = {name: hf_kwargs[name] for name in _SHARED if name in hf_kwargs}
-    on_gpu = torch.cuda.is_available()
-    placed = "device_map" in hf_kwargs
-    hf_kwargs.setdefault("dtype", "auto" if on_gpu or placed else torch.float32)
-    try:
-        config = hf_kwargs.get("config") or AutoConfig.from_pretrained(path_or_id, **shared)
-        if getattr(config, "is_encoder_decoder", False):
-            raise ModelError(
-                f"{path_or_id} is an encoder-decoder model; guided needs a decoder-only one"
-            )
-        tokenizer = AutoTokenizer.from_pretrained(path_or_id, **shared)
-        hf_model = AutoModelForCausalLM.from_pretrained(path_or_id, **hf_kwargs)
-    except ModelError:
-        raise
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
-    if on_gpu and not placed:
-        hf_model = hf_model.to(torch.device("cuda"))  # type: ignore[arg-type]
-    return Model(hf_model, tokenizer)
-
-
-__all__ = ["Message", "Model", "Prompt", "is_many", "load"]
+__all__ = ["Message", "Model", "Prompt", "is_many"]

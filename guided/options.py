@@ -10,6 +10,7 @@ from guided.controls.protocol import Control
 from guided.drafting import Draft
 from guided.errors import InputError
 from guided.grammars.grammar import Grammar
+from guided.model import Model
 from guided.outputs import FREE_TEXT, JsonForm, Output, output_of
 from guided.prompts import Describe
 from guided.sampling import SamplingOptions
@@ -151,6 +152,29 @@ class Settings:
             raise InputError("stop strings would cut a schema or choice; they go with other text")
         if self.thinking_budget is not None and self.after is None:
             raise InputError("thinking_budget needs after=, the trigger that ends the thinking")
+
+    def over(self, model: Model) -> Model:
+        """The model that the controls work on, made of the caller's: mostly that one.
+
+        Raises:
+            InputError: options or controls about the tokens of a model that it is not.
+        """
+        found = model
+        for control in self.controls:
+            found = control.over(found) if isinstance(control, Control) else found
+        if found is not model:
+            self._check_over(found)
+        return found
+
+    def _check_over(self, model: Model) -> None:
+        names = [type(each).__name__ for each in self.controls if getattr(each, "names_tokens", 0)]
+        if self.repetition_penalty not in (None, 1):
+            names.append("repetition_penalty")
+        if names:
+            raise InputError(
+                f"{' and '.join(names)} is about the tokens of a model, and what is decoded here "
+                f"are the symbols of {model!r}; leave it out"
+            )
 
     @property
     def sampling(self) -> SamplingOptions:

@@ -61,6 +61,7 @@ def stream(
     if unknown := set(options) - set(Options.__annotations__):
         raise TypeError(f"stream() got an unexpected keyword argument {min(unknown)!r}")
     settings = Settings(schema=schema, **options)
+    model = settings.over(model)
     (output,) = settings.outputs(1, is_list=False)
     sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
     (row,) = make_rows(model, [prompt], [output], settings, [*settings.controls, *controls])

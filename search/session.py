@@ -86,6 +86,7 @@ class Session:
         scorer = None if reward is None else scorer_of(reward)
         method.check(model, scorer)
         settings = _settings(method, options)
+        model = settings.over(model)
         prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]
         outputs = settings.outputs(len(prompts), is_many(prompt))
         config = model.generation_config

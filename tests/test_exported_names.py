@@ -15,12 +15,15 @@ PUBLIC = [
     "AnchoredBytes",
     "Budget",
     "ByteLaw",
+    "ByteModel",
+    "DiffusionModel",
     "GuidedGeneration",
     "GuidedLogitsProcessor",
     "Model",
     "Result",
     "explain",
     "generate",
+    "infill",
     "load",
     "run",
     "stream",
@@ -52,7 +55,7 @@ def test_errors_can_be_reached_from_the_package() -> None:
     assert issubclass(importlib.import_module("guided.errors").InputError, ValueError)
 
 
-@pytest.mark.parametrize("name", ["generate", "run", "stream", "load", "explain"])
+@pytest.mark.parametrize("name", ["generate", "infill", "run", "stream", "load", "explain"])
 def test_every_parameter_of_a_public_function_is_typed(name: str) -> None:
     function = getattr(guided, name)
     hints = typing.get_type_hints(function, vars(importlib.import_module(function.__module__)))

@@ -1,7 +1,8 @@
 """Next-byte laws of token models, and what a tokenizer's canonical sequences are."""
 
-from guided.byte_laws.anchored_bytes import AnchoredBytes, ByteResult
+from guided.byte_laws.anchored_bytes import AnchoredBytes
 from guided.byte_laws.byte_law import ByteLaw, Opening
+from guided.byte_laws.byte_model import ByteModel
 from guided.byte_laws.canon import Canon
 from guided.byte_laws.spelling import END, N_SYMBOLS
 from guided.byte_laws.streams import ByteStreams
@@ -11,7 +12,7 @@ __all__ = [
     "N_SYMBOLS",
     "AnchoredBytes",
     "ByteLaw",
-    "ByteResult",
+    "ByteModel",
     "ByteStreams",
     "Canon",
     "Opening",

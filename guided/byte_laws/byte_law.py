@@ -14,6 +14,7 @@ from guided.decoding.decoder import Decoder
 from guided.decoding.rig import make_stage
 from guided.decoding.stage import Stage
 from guided.decoding.trunks import Ledger
+from guided.decoding.usage import Usage
 from guided.errors import InputError
 from guided.model import Model, Prompt
 
@@ -139,24 +140,30 @@ class ByteLaw:
             found.read([opening.data for opening in openings])
         return found
 
-    def score(self, openings: Sequence[Opening]) -> list[list[float]]:
+    def score(
+        self, openings: Sequence[Opening], usage: Usage | None = None
+    ) -> list[list[float]]:
         """The log-probability of every byte of the openings' texts, given those before.
 
         Some passes for each text, not one for each byte.
 
+        Args:
+            usage: what counts the passes; that of `decoder` if not given.
+
         Raises:
             InputError: bytes that no text begins with.
         """
-        stage = make_stage(self.decoder.network, self.decoder.usage, Ledger())
+        counted = self.decoder.usage if usage is None else usage
+        stage = make_stage(self.decoder.network, counted, Ledger())
         if not isinstance(stage, Stage):
             streams = self.start(openings, read=True)
             found = [list(log_p) for log_p in streams.log_p]
             streams.close()
             return found
-        return [self._score(opening) for opening in openings]
+        return [self._score(opening, counted) for opening in openings]
 
-    def _score(self, opening: Opening) -> list[float]:
-        stage = make_stage(self.decoder.network, self.decoder.usage, Ledger())
+    def _score(self, opening: Opening, usage: Usage) -> list[float]:
+        stage = make_stage(self.decoder.network, usage, Ledger())
         if not isinstance(stage, Stage):
             raise ValueError("this network reads no trees")
         cover = Cover(self.canon, opening.state, opening.token)

@@ -21,7 +21,8 @@ from guided.kernels import anchoring
 from guided.kernels.anchoring import Status
 
 DEFAULT_K = 0.5
-_SAFE = "safe"
+#: The name of the safe model's logits.
+SAFE = "safe"
 
 
 class Capped(NamedTuple):
@@ -99,6 +100,8 @@ class Anchored(Control):
 
     stage: ClassVar[Stage] = Stage.CORRECTION
     sequential: ClassVar[bool] = True
+    #: Nats for every token where none are given.
+    default_k: ClassVar[float] = DEFAULT_K
     needs_draws: ClassVar[str] = (
         "A chosen token has all the mass, so its divergence from the safe model is -log p of the "
         "text, which no budget bounds"
@@ -129,7 +132,7 @@ class Anchored(Control):
         if ledger is not None:
             k = ledger.terms.k if k is None else k
             horizon = ledger.terms.horizon if horizon is None else horizon
-        self.terms = Terms(DEFAULT_K if k is None else k, horizon, form, schedule)
+        self.terms = Terms(self.default_k if k is None else k, horizon, form, schedule)
         if ledger is not None and replace(ledger.terms, horizon=horizon) != self.terms:
             raise ControlError(
                 f"the ledger was kept by other terms, {ledger.terms}, not {self.terms}; an output "
@@ -138,7 +141,7 @@ class Anchored(Control):
 
     @property
     def models(self) -> Mapping[str, Any]:
-        return {_SAFE: self.safe_model}
+        return {SAFE: self.safe_model}
 
     @property
     def reads_prompt(self) -> bool:
@@ -158,13 +161,23 @@ class Anchored(Control):
         return Anchoring(Account(terms, self.debt or 0.0))
 
     def read(self, state: Anchoring, log_p: Mapping[str, Sequence[float]]) -> Anchoring:
-        debt = prefix_debt(log_p[""], log_p[_SAFE], state.counts, self.n_debt)
+        debt = self.debt_of(log_p[""], log_p[SAFE], state.counts)
         return Anchoring(replace(state.account, debt=debt))
+
+    def debt_of(
+        self, risky: Sequence[float], safe: Sequence[float], counts: Sequence[int]
+    ) -> float:
+        """The debt of a prompt, from the log-probabilities of its tokens after the first.
+
+        Args:
+            counts: the positions in these that count.
+        """
+        return prefix_debt(risky, safe, counts, self.n_debt)
 
     def apply(
         self, logits: Tensor, states: Sequence[Anchoring], aux: Auxiliary = NO_AUXILIARY
     ) -> tuple[Tensor, Sequence[Anchoring]]:
-        safe = aux[_SAFE]
+        safe = aux[SAFE]
         for state in states:
             if state.is_guess:
                 raise ControlError("a token was given to Anchored whose law it has not seen")

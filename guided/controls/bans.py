@@ -21,6 +21,7 @@ class BanTokens(Control):
     """
 
     ids: tuple[int, ...]
+    names_tokens: ClassVar[bool] = True
     stage: ClassVar[Stage] = Stage.MASK
     unique: ClassVar[bool] = False
 

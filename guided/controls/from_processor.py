@@ -51,6 +51,7 @@ class FromProcessor(Control):
 
     stage: Stage = Stage.LAW  # type: ignore[misc]  # set for each instance
     unique = False
+    names_tokens = True
 
     def __init__(self, processor: Processor, stage: Stage = Stage.LAW) -> None:
         if not callable(processor):

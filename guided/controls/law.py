@@ -50,6 +50,7 @@ class RepetitionPenalty(Control):
     """
 
     value: float
+    names_tokens: ClassVar[bool] = True
     stage: ClassVar[Stage] = Stage.LAW
     spares_last: ClassVar[bool] = True
 
@@ -84,6 +85,7 @@ class LogitBias(Control):
     """A number added to the logits of some tokens; `-inf` is BanTokens' business."""
 
     bias: tuple[tuple[int, float], ...]
+    names_tokens: ClassVar[bool] = True
     stage: ClassVar[Stage] = Stage.LAW
     spares_last: ClassVar[bool] = True
     unique: ClassVar[bool] = False

@@ -42,6 +42,7 @@ class MemFree(Control):
         ControlError: no n-grams, one of another length, a rate out of range.
     """
 
+    names_tokens: ClassVar[bool] = True
     stage: ClassVar[Stage] = Stage.MASK
 
     def __init__(

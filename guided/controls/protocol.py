@@ -56,6 +56,12 @@ class Control:
     unique: ClassVar[bool] = True
     #: Why tokens must be drawn from its law, and not chosen otherwise ("": they need not be).
     needs_draws: ClassVar[str] = ""
+    #: Whether its settings are about the tokens of one vocabulary.
+    names_tokens: ClassVar[bool] = False
+
+    def over(self, model: Any) -> Any:
+        """The `guided.Model` that this control works on, made of the caller's; mostly that one."""
+        return model
 
     @property
     def models(self) -> Mapping[str, Any]:

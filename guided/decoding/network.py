@@ -118,6 +118,10 @@ class Network:
         self._cache_name = "cache" if "cache" in names else "past_key_values"
         self.has_cache = self._cache_name in names and "use_cache" in names
 
+    def own_stage(self, usage: Any, ledger: Any) -> Any:
+        """The stage of a network that is no plain one; None: the usual ones do."""
+        return None
+
     @property
     def device(self) -> torch.device:
         """Where token ids belong."""

@@ -22,6 +22,9 @@ AnyStage = Stage | PaddedStage
 
 def make_stage(network: Network, usage: Usage, ledger: Ledger) -> AnyStage:
     """The best stage that a network can stand on."""
+    own: AnyStage | None = network.own_stage(usage, ledger)
+    if own is not None:
+        return own
     can = abilities(network)
     if can.trees:
         return Stage(network, usage, ledger, shares=can.prefixes)

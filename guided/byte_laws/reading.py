@@ -1,0 +1,157 @@
+"""One text and guesses at its next bytes, as the tree of tokens that a model reads for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from guided.byte_laws.byte_places import Fate, Law, Standing
+from guided.byte_laws.canon import Canon
+from guided.byte_laws.cover import Head
+from guided.byte_laws.fronts import Front, advanced, certain, path
+from guided.byte_laws.spelling import END, N_SYMBOLS
+from guided.byte_laws.weighing import Normalize, Weighing, log_sum, mixed
+from guided.decoding.masks import Feed
+
+
+#: The logit of the end where a model cannot say the bytes so far at all.
+SILENT = -1e30
+
+
+class Weigher:
+    """Makes weighings and laws for one model."""
+
+    def __init__(self, canon: Canon, stop_ids: list[int], normalize: Normalize) -> None:
+        self.canon, self.stop_ids, self.normalize = canon, stop_ids, normalize
+
+    def weighing(self, head: Head, logits: Tensor, log_weight: float) -> Weighing:
+        """The law of the next token after a head, from logits `[V]`."""
+        return Weighing(self.canon, head, logits, log_weight, self.stop_ids, self.normalize)
+
+    def law(self, front: Front, weighed: Mapping[Head, Weighing]) -> Law | None:
+        """The log law `[257]` of the next symbol; None where nothing can follow."""
+        heads = ((some, weighed[head]) for head, some in front if head in weighed)
+        mass = mixed(self.canon, heads)
+        total = log_sum(mass)
+        return None if total == -np.inf else mass - total
+
+    def first(self, head: Head, logits: Tensor, length: int) -> Standing:
+        """Where a text begins, after tokens with these logits `[V]`."""
+        front: Front = ((head, self.canon.spelling.all),)
+        weighed = {head: self.weighing(head, logits, 0.0)}
+        law, fate = self.law(front, weighed), Fate.OPEN
+        if law is None:
+            law, fate = closed(Fate.DEAD_END), Fate.DEAD_END
+        return Standing(length, head, front, weighed, law, self.canon, fate)
+
+
+class ByteReading:
+    """What a pass has to find out about one text and a tree of bytes after it.
+
+    Args:
+        feed: bytes after what stands.
+    """
+
+    def __init__(self, weigher: Weigher, standing: Standing, feed: Feed) -> None:
+        self._weigher, self._before, self._bytes = weigher, standing, feed
+        self._fronts: list[Front] = []
+        self._new: list[Head] = []
+        for byte, parent in zip(feed.tokens, feed.parents, strict=True):
+            front = standing.front if parent < 0 else self._fronts[parent]
+            if byte == END:
+                front, new = (), []
+            else:
+                front, new = advanced(weigher.canon, front, byte)
+            self._fronts.append(front)
+            self._new += new
+        #: The tokens that the pass reads, by their place in it: new ones and those before them.
+        self._places: dict[Head, int] = {}
+        for head in self._new:
+            for each in path(standing.base, head):
+                self._places.setdefault(each, len(self._places))
+        self._laws: list[Law | None] = []
+        self._fates: list[Fate] = []
+        self._weighed: dict[Head, Weighing] = dict(standing.weighed)
+
+    def feed(self) -> Feed:
+        """The tree of tokens that the model is to read; empty where nothing new ends."""
+        parents = [
+            -1 if head.parent is None else self._places.get(head.parent, -1)
+            for head in self._places
+        ]
+        return Feed([head.token for head in self._places], parents)
+
+    def take(self, logits: Tensor | None) -> Sequence[Law]:
+        """The log laws `[257]` after each of the bytes, from logits `[tokens, V]` of the pass."""
+        canon = self._weigher.canon
+        for head in self._new:
+            above = None if head.parent is None else self._weighed.get(head.parent)
+            if above is None or logits is None:
+                continue
+            weight = above.log_weight + above.log_p_of(canon, head.token)
+            if weight > -np.inf:
+                row = logits[self._places[head]]
+                self._weighed[head] = self._weigher.weighing(head, row, weight)
+        found: list[Law] = []
+        for node, (byte, parent) in enumerate(
+            zip(self._bytes.tokens, self._bytes.parents, strict=True)
+        ):
+            before = self._before.law if parent < 0 else found[parent]
+            fate = self._before.fate if parent < 0 else self._fates[parent]
+            law = None
+            if fate is Fate.OPEN:
+                law = self._weigher.law(self._fronts[node], self._weighed)
+                if before[byte] == -np.inf:
+                    law, fate = None, Fate.IMPOSSIBLE
+                elif law is None:
+                    fate = Fate.DEAD_END
+            self._fates.append(fate)
+            found.append(closed(fate) if law is None else law)
+        self._laws = list(found)
+        return found
+
+    def standing(self, kept: Sequence[int]) -> tuple[Standing, list[int]]:
+        """Where the text stands after some of the bytes; the tokens of the pass that are certain.
+
+        Args:
+            kept: the bytes, each the child of the one before.
+        """
+        last, before = kept[-1], self._before
+        length, law, fate = before.length + len(kept), self._laws[last], self._fates[last]
+        if law is None:
+            raise ValueError("the pass has not been read")
+        if fate is not Fate.OPEN:
+            return replace(before, length=length, front=(), weighed={}, law=law, fate=fate), []
+        front = tuple(each for each in self._fronts[last] if self._goes_on(*each))
+        weighed = {head: self._weighed[head] for head, _ in front}
+        steps = certain(before.base, front)
+        read = [self._places[head] for head in steps if head in self._places]
+        # A token that was read in an earlier pass stands in no slot now: it is read once more.
+        whole = next((n for n, head in enumerate(steps) if head not in self._places), len(steps))
+        base = steps[whole - 1] if whole else before.base
+        return Standing(length, base, front, weighed, law, before.canon, fate), read[:whole]
+
+    def _goes_on(self, head: Head, some: tuple[int, int, int]) -> bool:
+        one = self._weighed.get(head)
+        if one is None:
+            return False
+        low, high, depth = some
+        if depth == 0:
+            return True
+        spelling = self._weigher.canon.spelling
+        low = spelling.longer(type(spelling.all)(low, high, depth))
+        return bool((one.log_p[low:high] > -np.inf).any())
+
+
+def closed(fate: Fate) -> Law:
+    """The law `[257]` where nothing can follow: only the end, told apart by its logit `SILENT`;
+    no numbers where bytes that were possible have led there.
+    """
+    if fate is Fate.DEAD_END:
+        return np.full(N_SYMBOLS, np.nan)
+    law = np.full(N_SYMBOLS, -np.inf)
+    law[END] = SILENT
+    return law
