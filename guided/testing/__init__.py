@@ -3,6 +3,7 @@
 from guided.testing.drafter_laws import check_draft, check_drafter_laws
 from guided.testing.fake_model import byte_tokenizer, fake_model
 from guided.testing.laws import allowed_tokens, check_control_laws, check_grammar_laws
+from guided.testing.mask_model import MaskModel
 from guided.testing.prefix_model import PrefixModel
 from guided.testing.reward_laws import check_reward_laws
 from guided.testing.sampler_laws import check_properly_weighted
@@ -12,6 +13,7 @@ from guided.testing.tiny_model import tiny_model
 from guided.testing.words import WordGrammar
 
 __all__ = [
+    "MaskModel",
     "PrefixModel",
     "TableModel",
     "WordGrammar",

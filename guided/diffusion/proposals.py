@@ -1,0 +1,84 @@
+"""One step's proposals: a token and a score for every slot that may be committed now."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from guided.diffusion.law import Law, token_noise
+from guided.diffusion.protocols import Candidate, Scorer
+from guided.diffusion.state import Ints, State
+from guided.errors import LogitsError
+
+
+class Proposals:
+    """Tokens drawn for slots, best by score; a token can be banned, which draws the next one.
+
+    Raises:
+        LogitsError: NaN in the logits.
+        DeadEndError: a slot has no finite logit.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        slots: Ints,
+        law: Law,
+        scorer: Scorer,
+        refused: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
+        self.state, self.slots, self.law, self._scorer = state, slots, law, scorer
+        self._at = {int(slot): index for index, slot in enumerate(slots)}
+        self._noisy = self._with_noise(refused)
+        best, tokens = self._noisy.max(-1)
+        self._refuse_bad(best)
+        scores = scorer.score(state, slots, law, self._noisy.argmax(-1)).double().tolist()
+        tokens = self._noisy.argmax(-1).tolist()
+        entropies = law.entropy.double().tolist()
+        found = [
+            Candidate(int(slot), token, score, entropy)
+            for slot, token, score, entropy in zip(slots, tokens, scores, entropies, strict=True)
+        ]
+        #: Best first; the lowest slot first where scores are equal.
+        self.candidates = sorted(found, key=lambda each: (-each.score, each.slot))
+
+    def _with_noise(self, refused: frozenset[tuple[int, int]]) -> Tensor:
+        drawn = self.law.drawn
+        if self.law.warp.temperature:
+            noise = token_noise(self.state, self.slots, drawn.shape[1], drawn.device)
+            drawn = drawn.double() + noise
+        known = [(self._at[slot], token) for slot, token in refused if slot in self._at]
+        if known:
+            drawn = drawn.clone()
+            rows, tokens = zip(*known, strict=True)
+            drawn[list(rows), list(tokens)] = -torch.inf
+        return drawn
+
+    def _refuse_bad(self, best: Tensor) -> None:
+        if bool(torch.isnan(best).any()):
+            raise LogitsError("the model's logits hold NaN")
+
+    def again(self, candidate: Candidate) -> Candidate | None:
+        """The next proposal for a slot whose token was refused; None where none is left.
+
+        It is drawn from the same law without the refused tokens: the noise is the same.
+        """
+        index = self._at[candidate.slot]
+        if self._noisy is self.law.drawn:
+            self._noisy = self._noisy.clone()
+        self._noisy[index, candidate.token] = -torch.inf
+        token = self._noisy[index].argmax()
+        if not torch.isfinite(self._noisy[index, token]):
+            return None
+        slots = self.slots[index : index + 1]
+        score = self._scorer.score(self.state, slots, self.law.one(index), token[None])
+        return Candidate(candidate.slot, int(token), float(score[0]), candidate.entropy)
+
+    def log_probabilities(self, candidate: Candidate) -> tuple[float, float]:
+        """Of its token, under the model's own law and under the one it was drawn from."""
+        index = self._at[candidate.slot]
+        log_p = float(self.law.log_p[index, candidate.token])
+        if not self.law.warp.temperature:
+            return log_p, 0.0
+        drawn = self.law.drawn[index].double()
+        return log_p, float(drawn[candidate.token] - drawn.logsumexp(-1))
