@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from guided.errors import EmptyGrammarError, VocabularyError
 from guided.grammars.automata import literal
+from guided.grammars.canvas.canvas import Canvas, CanvasLimits, open_canvas
+from guided.grammars.canvas.emptiness import OutOfSteps, shortest_word
+from guided.grammars.canvas.nfa import ByteNfa
+from guided.grammars.canvas.plain import PlainRules, plain_rules
+from guided.grammars.canvas.slots import Slot
+from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.ir import (
     Alt,
     CountedString,
@@ -117,6 +123,45 @@ class Grammar:
             start += "'"
         rules[start] = Seq((Lex(literal(data)), Ref(self.spec.start)))
         return Grammar(GrammarSpec(rules, start), source=self.source)
+
+    def canvas(
+        self,
+        vocabulary: Vocabulary,
+        slots: Sequence[Slot] | int,
+        *,
+        limits: CanvasLimits | None = None,
+    ) -> Canvas:
+        """A canvas of token slots that may be filled in any order.
+
+        Args:
+            slots: token ids, `MASKED` or `GAP` (see `guided.grammars.canvas`); a number stands for
+                as many masks.
+            limits: how much work one answer may take.
+
+        Raises:
+            InputError: a slot holds no token of the vocabulary.
+            VocabularyError: a special token of the grammar does not exist.
+        """
+        self._check_specials(vocabulary)
+        return open_canvas(self, self._plain_rules, vocabulary, slots, limits)
+
+    def intersects(self, nfa: ByteNfa, *, most_steps: int | None = None) -> Verdict:
+        """Whether some text of the grammar is a word of `nfa`; UNKNOWN after `most_steps`."""
+        try:
+            word = shortest_word(self._plain_rules.rules, nfa, most_steps)
+        except OutOfSteps:
+            return Verdict.UNKNOWN
+        if word is not None:
+            return Verdict.YES
+        return Verdict.NO if self._plain_rules.complete else Verdict.UNKNOWN
+
+    def shortest_witness(self, nfa: ByteNfa) -> bytes | None:
+        """A shortest text of the grammar that is a word of `nfa`, None where there is none."""
+        return shortest_word(self._plain_rules.rules, nfa)
+
+    @cached_property
+    def _plain_rules(self) -> PlainRules:
+        return plain_rules(self._rules, self._builder)
 
     @cached_property
     def key(self) -> bytes:

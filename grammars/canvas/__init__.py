@@ -1,0 +1,19 @@
+"""Texts that are filled in any order: may a token stand in a slot, and what completes the rest."""
+
+from guided.grammars.canvas.canvas import Canvas, CanvasLimits, Completion
+from guided.grammars.canvas.nfa import ByteNfa
+from guided.grammars.canvas.slots import GAP, MASKED, Gap, Masked, Slot
+from guided.grammars.canvas.verdict import Verdict
+
+__all__ = [
+    "GAP",
+    "MASKED",
+    "ByteNfa",
+    "Canvas",
+    "CanvasLimits",
+    "Completion",
+    "Gap",
+    "Masked",
+    "Slot",
+    "Verdict",
+]

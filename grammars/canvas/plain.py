@@ -1,0 +1,54 @@
+"""Grammars with every rule state written out, as context-free algorithms read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from guided.grammars.any_order import AnyOrder
+from guided.grammars.rule_builder import RuleBuilder
+from guided.kernels.memo_arrays import BEGIN, END, Rules
+
+#: Rule states that members in free order may be expanded to.
+EXPANDED_LIMIT = 20_000
+
+
+@dataclass(frozen=True)
+class PlainRules:
+    """A grammar without unexpanded rule states.
+
+    Attributes:
+        rules: the flat arrays.
+        complete: whether all texts are kept. Where members in free order have too many orders,
+            those that keep the order of the grammar remain: a part of the language.
+    """
+
+    rules: Rules
+    complete: bool
+
+
+def plain_rules(rules: Rules, builder: RuleBuilder, limit: int = EXPANDED_LIMIT) -> PlainRules:
+    """`rules` with members in free order expanded, up to `limit` more rule states."""
+    if not builder.any_order:
+        return PlainRules(rules, True)
+    expanded = rules
+    any_order = AnyOrder(builder)
+    most = len(rules.state) + limit
+    waiting = np.flatnonzero(expanded.state[:, BEGIN] < 0).tolist()
+    while waiting and len(expanded.state) <= most:
+        known = len(expanded.state)
+        expanded = any_order.expand(expanded, waiting.pop())
+        fresh = np.flatnonzero(expanded.state[known:, BEGIN] < 0) + known
+        waiting += fresh.tolist()
+    if waiting:
+        return PlainRules(_in_order(rules), False)
+    return PlainRules(expanded, True)
+
+
+def _in_order(rules: Rules) -> Rules:
+    """The members in the order of the grammar, whose edges the tables hold beside."""
+    state = rules.state.copy()
+    homes = np.flatnonzero(state[:, BEGIN] < 0)
+    state[homes, BEGIN] = np.where(homes > 0, state[homes - 1, END], 0)
+    return rules._replace(state=state)

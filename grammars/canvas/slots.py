@@ -1,0 +1,95 @@
+"""What a canvas is given: tokens, masks and gaps in slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from guided.errors import InputError
+from guided.grammars.vocabulary import Vocabulary
+
+
+class Masked(Enum):
+    """`MASKED`: a slot that will hold exactly one token."""
+
+    MASKED = "mask"
+
+
+class Gap(Enum):
+    """`GAP`: a hole that will hold any number of tokens."""
+
+    GAP = "gap"
+
+
+MASKED = Masked.MASKED
+GAP = Gap.GAP
+
+Slot = int | Masked | Gap
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Slots, read up to the first stop token.
+
+    Attributes:
+        slots: the slots as they were given.
+        end: number of slots that count: those before the first stop token.
+        stopped: whether a stop token stands at `end`.
+        text_end: number of slots up to the last fixed token. The text may end anywhere from there.
+    """
+
+    slots: tuple[Slot, ...]
+    end: int
+    stopped: bool
+    text_end: int
+
+    @classmethod
+    def of(cls, slots: Sequence[Slot] | int, vocabulary: Vocabulary) -> Layout:
+        """The layout of `slots` (a number: as many masks).
+
+        Raises:
+            InputError: no token of the vocabulary, or one that spells nothing.
+        """
+        given: tuple[Slot, ...] = (MASKED,) * slots if isinstance(slots, int) else tuple(slots)
+        end = len(given)
+        for place, slot in enumerate(given):
+            if isinstance(slot, Masked | Gap):
+                continue
+            check_token(slot, vocabulary, place)
+            if slot in vocabulary.stop_ids:
+                end = min(end, place)
+        fixed = [i for i in range(end) if not isinstance(given[i], Masked | Gap)]
+        return cls(given, end, end < len(given), fixed[-1] + 1 if fixed else 0)
+
+    def fixed(self, items: Iterable[tuple[int, int]]) -> Layout | None:
+        """The layout with tokens fixed (stop tokens are none of them), None where one is fixed."""
+        slots = list(self.slots)
+        text_end = self.text_end
+        for slot, token in items:
+            if slot >= self.end:
+                return None
+            if slots[slot] is not MASKED:
+                if slots[slot] != token:
+                    return None
+                continue
+            slots[slot] = token
+            text_end = max(text_end, slot + 1)
+        return Layout(tuple(slots), self.end, self.stopped, text_end)
+
+    def stopped_at(self, slot: int, token: int) -> Layout | None:
+        """The layout with a stop token at `slot`, None where fixed text follows."""
+        if slot < self.text_end or self.slots[slot] is not MASKED:
+            return None
+        slots = list(self.slots)
+        slots[slot] = token
+        return Layout(tuple(slots), slot, True, self.text_end)
+
+
+def check_token(token: int, vocabulary: Vocabulary, slot: int) -> None:
+    """Raises InputError where `token` cannot stand on a canvas."""
+    if not 0 <= token < vocabulary.size:
+        raise InputError(
+            f"slot {slot} holds token {token}, but the vocabulary has tokens 0 to "
+            f"{vocabulary.size - 1}"
+        )
