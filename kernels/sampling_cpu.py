@@ -244,6 +244,19 @@ def draw_rows(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def draw_one(  # type: ignore[no-untyped-def]
+    flat, begin, width, mask, temperature, number, greedy, weights, scaled, sums
+):
+    """(token, log p, log q, status) of the row that begins at `flat[begin]`.
+
+    `mask` is empty where nothing is forbidden. The last three are room to work in: `BLOCK` numbers
+    in float64 and in the type of `flat`, and a float64 for every block of the row.
+    """
+    x = flat[begin : begin + width]
+    return _draw_row(x, mask, temperature, number, greedy, weights, scaled, sums)
+
+
+@njit(cache=True, nogil=True)
 def log_totals(flat, stride, width, out):  # type: ignore[no-untyped-def]
     """Fills `out` with log(sum(exp(x))) of every row; NaN for a NaN, +inf, or nothing finite."""
     weights = np.empty(BLOCK, np.float64)

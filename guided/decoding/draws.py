@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from guided.controls.pipeline import Pipeline, Plain, States, apply_all
+from guided.decoding.rng import uniform
 from guided.decoding.sampling import Greedy, Sampler, Stream, log_total, uniforms
 from guided.decoding.sampling import Plain as Inversion
 from guided.errors import DeadEndError, LogitsError
-from guided.kernels import masked_sampling
+from guided.kernels import masked_sampling, sampling_cpu
+from guided.kernels.dispatch import Implementation, implementation
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -128,6 +130,58 @@ def _kernel(
         raw, masks, plain.temperature, numbers
     )
     return [Drawn(*each) for each in zip(tokens, log_p, log_q, strict=True)], statuses
+
+
+class NodeDraws:
+    """Draws at the nodes of one pass over some branches, one after the other, by one kernel.
+
+    Only on a CPU, where it is `numba` that draws, and for the samplers and controls of `_fused`.
+    """
+
+    def __init__(self, sampler: Sampler, plain: Plain, raw: Tensor) -> None:
+        self._raw = raw
+        self._is_half = raw.dtype in _HALF
+        self._width = raw.shape[-1]
+        self._mask_at = plain.mask
+        self._is_random = sampler.is_random
+        # Logits of half precision become single ones where they are drawn from, not all at once.
+        flat = np.zeros(0, np.float32) if self._is_half else raw.reshape(-1).numpy()
+        self._flat = flat
+        self._temperature = flat.dtype.type(plain.temperature)
+        self._mask = np.empty((self._width + 31) // 32 if plain.mask is not None else 0, np.int32)
+        blocks = -(-self._width // sampling_cpu.BLOCK)
+        self._room = (
+            np.empty(sampling_cpu.BLOCK),
+            np.empty(sampling_cpu.BLOCK, flat.dtype),
+            np.empty(blocks),
+        )
+
+    @classmethod
+    def of(cls, sampler: Sampler, spots: Sequence[Spot], raw: Tensor) -> NodeDraws | None:
+        """For the logits `[n, q, V]` of a pass; None where the kernel cannot draw for all spots."""
+        plain = _plain(sampler, spots) if spots else None
+        if plain is None or implementation(raw.device) is not Implementation.NUMBA:
+            return None
+        return cls(sampler, plain, raw.detach())
+
+    def draw(self, spot: Spot, row: int, position: int) -> Drawn:
+        """The token after one node of the pass; raises as `draw` does."""
+        if self._is_half:
+            flat, begin = self._raw[row, position].float().numpy(), 0
+        else:
+            flat, begin = self._flat, (row * self._raw.shape[1] + position) * self._width
+        if self._mask_at is not None:
+            # The kernel is compiled for one kind of mask, and most of these are read-only.
+            self._mask[:] = spot.states[self._mask_at].mask
+        number = uniform(*spot.stream) if self._is_random else 0.0
+        token, log_p, log_q, status = sampling_cpu.draw_one(
+            flat, begin, self._width, self._mask, self._temperature, number,
+            not self._is_random, *self._room,
+        )  # fmt: skip
+        if status != masked_sampling.Status.OK:
+            is_number = status != masked_sampling.Status.NOT_NUMBERS
+            check_row(spot, total=0.0 if is_number else math.nan, best=-math.inf)
+        return Drawn(token, log_p, log_q)
 
 
 def draw_ahead(sampler: Sampler, spots: Sequence[Spot], raw: Tensor) -> list[Drawn] | None:

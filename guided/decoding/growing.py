@@ -17,31 +17,41 @@ class Row:
         pending: its tokens that the model has not read yet.
         pausing: whether it only waits for the logits after its last token.
         draft: what was guessed in this round.
-        children: nodes of the draft by (parent, token).
+        children: the nodes of the draft by their parents.
         kept: what the last pass has read and is right: positions in the pass.
         seen: (token before, position in the pass) for every token drawn in this round.
+        number: which row of the logits at hand is its own.
+        position: of its last token in the pass.
     """
 
     branch: Branch
     pending: list[int] = field(default_factory=list)
     pausing: bool = False
     draft: Draft = field(default_factory=Draft)
-    children: dict[tuple[int, int], int] = field(default_factory=dict)
+    children: dict[int, list[int]] = field(default_factory=dict)
     kept: list[int] = field(default_factory=list)
     seen: list[tuple[int, int]] = field(default_factory=list)
+    number: int = 0
+    position: int = 0
 
     def feed(self) -> Feed:
         """What the model is to read: the pending tokens, then the draft."""
         count = len(self.pending)
         if not self.draft.tokens:
             return Feed.chain(self.pending)
-        parents = [*range(-1, count - 1), *(parent + count for parent in self.draft.parents)]
+        parents = [*range(-1, count - 1), *[parent + count for parent in self.draft.parents]]
         # The root of the draft is the last pending token, at count - 1 = ROOT + count.
         return Feed([*self.pending, *self.draft.tokens], parents)
 
-    def begin(self, draft: Draft) -> None:
-        """Takes up a round's draft."""
-        self.draft = draft
-        self.children = draft.children()
+    def begin(self, draft: Draft | None = None) -> None:
+        """Takes up a round's draft, or none."""
+        self.draft = draft if draft is not None else Draft()
+        self.children = {}
+        for node, parent in enumerate(self.draft.parents):
+            self.children.setdefault(parent, []).append(node)
         self.kept = list(range(len(self.pending)))
         self.seen = []
+
+    def stand(self, number: int) -> None:
+        """Says which row of a pass's logits is its own; it stands at its last pending token."""
+        self.number, self.position = number, max(0, len(self.pending) - 1)

@@ -12,8 +12,9 @@ from guided.decoding.branch import Branch
 from guided.decoding.chains import verify_chains
 from guided.decoding.drafters.protocol import Observation
 from guided.decoding.drafts import ROOT, Draft
-from guided.decoding.draws import Drawn, Guess, Spot, draw, draw_ahead
+from guided.decoding.draws import Drawn, draw
 from guided.decoding.growing import Row
+from guided.decoding.picking import Levels, Picks, picks
 from guided.decoding.rig import Rig
 from guided.decoding.sampling import Sampler
 from guided.decoding.speculation import Speculation
@@ -78,7 +79,7 @@ class Loop:
             aux = self.rig.named([logits[1:] for logits in known])
             for row in drawing:
                 row.branch.logits = None
-                row.begin(Draft())
+                row.begin()
             others = {name: x[:, None] for name, x in aux.items()}
             self._walk(drawing, raw[:, None], others, began=None)
         self._leave()
@@ -153,12 +154,11 @@ class Loop:
             before = self.speculation.passes
             drafts = self.speculation.drafts(branches, self.sampler, self.stop_ids, form)
             self.usage.auxiliary_passes += self.speculation.passes - before
+        guessed = {id(row): draft for row, draft in zip(going, drafts, strict=False)}
         for row in self.rows:
-            row.begin(Draft())
-        for row, draft in zip(going, drafts, strict=False):
-            row.begin(draft)
-            row.branch.drafted += len(draft)
-            self.usage.drafted += len(draft)
+            row.begin(guessed.get(id(row)))
+            row.branch.drafted += len(row.draft)
+            self.usage.drafted += len(row.draft)
 
     # --- what the pass has shown
 
@@ -170,144 +170,100 @@ class Loop:
         began: tuple[float, int] | None,
     ) -> None:
         """Draws the tokens of all rows from the logits `[n, q, V]`, as far as the drafts carry."""
-        at = {id(row): (number, max(0, len(row.pending) - 1)) for number, row in enumerate(rows)}
         going = []
-        for row in rows:
-            number, position = at[id(row)]
+        for number, row in enumerate(rows):
+            row.stand(number)
             if row.pausing:
-                row.branch.logits = _all_at(raw, aux, number, position)
+                row.branch.logits = _all_at(raw, aux, row)
             else:
                 going.append(row)
         if self.speculation is not None and self.speculation.verifier is not None:
             chains = [row for row in going if row.draft.tokens]
             if chains:
-                self._verify(self.speculation.verifier, chains, at, raw, aux)
+                self._verify(self.speculation.verifier, chains, raw, aux)
                 going = [row for row in going if not row.draft.tokens]
-        ahead = self._ahead(going, at, raw) if self.draws_ahead else None
+        draws = self._picks(going, raw, aux) if going else None
         levels = 0
-        while going:
-            numbers = [at[id(row)][0] for row in going]
-            positions = [at[id(row)][1] for row in going]
-            if ahead is not None:
-                drawn = [ahead[node] for node in zip(numbers, positions, strict=True)]
-            else:
-                drawn = self.draw(
-                    self.sampler,
-                    [row.branch for row in going],
-                    _picked(raw, numbers, positions),
-                    {name: _picked(x, numbers, positions) for name, x in aux.items()},
-                )
+        while going and draws is not None:
+            drawn = draws.draw(going)
             if began is not None:
                 began = self._time(*began, len(rows), levels)
             levels += 1
-            taken = [
-                self._take(row, one, position)
-                for row, one, position in zip(going, drawn, positions, strict=True)
-            ]
+            taken = [self._take(row, one) for row, one in zip(going, drawn, strict=True)]
             # Asked when all rows have their token: `until` may look at the other branches.
             further = []
-            for row, number, after in zip(going, numbers, taken, strict=True):
-                if after is not None:
-                    at[id(row)] = number, after
-                    if self.until is None or not self._paused(row, raw, aux, number, after):
+            for row, follows in zip(going, taken, strict=True):
+                if follows:
+                    if self.until is None or not self._paused(row, raw, aux):
                         further.append(row)
                 elif row.branch.finish_reason is None:
                     row.pausing = self.until is not None and self.until(row.branch)
             going = further
 
-    def _ahead(
-        self, rows: Sequence[Row], at: dict[int, tuple[int, int]], raw: Tensor
-    ) -> dict[tuple[int, int], Drawn] | None:
-        """Tokens for all nodes by (row, position in the pass); None where that does not work."""
-        spots: list[Spot] = []
-        nodes: list[tuple[int, int]] = []
-        for row in rows:
-            branch, (number, root) = row.branch, at[id(row)]
-            first = branch.stream
-            states = {ROOT: branch.states}
-            depths = row.draft.depths()
-            spots.append(branch)
-            nodes.append((number, root))
-            for node, (token, parent) in enumerate(
-                zip(row.draft.tokens, row.draft.parents, strict=True)
-            ):
-                states[node] = branch.pipeline.step(states[parent], token)
-                position = first.position + depths[node] + 1
-                stream = first._replace(position=position)
-                spots.append(Guess(branch.pipeline, states[node], stream, range(position)))
-                nodes.append((number, root + 1 + node))
-        if len(spots) == len(rows):
-            return None
-        numbers, positions = zip(*nodes, strict=True)
-        drawn = draw_ahead(self.sampler, spots, _picked(raw, numbers, positions))
-        return dict(zip(nodes, drawn, strict=True)) if drawn is not None else None
+    def _picks(self, rows: Sequence[Row], raw: Tensor, aux: dict[str, Tensor]) -> Picks:
+        if self.draw is not draw:
+            return Levels(self.draw, self.sampler, raw, aux)
+        return picks(self.sampler, rows, raw, aux, self.draws_ahead)
 
-    def _take(self, row: Row, one: Drawn, position: int) -> int | None:
-        """Adds a token; the position in the pass of the guess that it confirms, if it does."""
-        branch, pending = row.branch, len(row.pending)
+    def _take(self, row: Row, one: Drawn) -> bool:
+        """Adds a token; whether it confirms a guess, at which the row then stands."""
+        branch, pending, position = row.branch, len(row.pending), row.position
         before = branch.tokens[-1] if branch.tokens else branch.prompt[-1]
         row.seen.append((before, position))
         self._count(branch)
         branch.push(one.token, one.log_p, one.log_q, self.stop_ids)
-        parent = position - pending if pending else ROOT
-        found = self._child(row, parent, one.token)
+        found = self._child(row, position - pending if pending else ROOT, one.token)
         if found is None or branch.finish_reason is not None:
             row.pending = [one.token]
-            return None
-        row.kept.append(found + pending)
+            return False
+        row.position = found + pending
+        row.kept.append(row.position)
         self.usage.accepted += 1
         branch.accepted += 1
-        return found + pending
+        return True
 
     def _child(self, row: Row, parent: int, token: int) -> int | None:
         """The guess of `token` after `parent`, if there is one; the policy learns from it."""
-        found = row.children.get((parent, token))
-        if self.speculation is not None and row.children:
-            for (above, _), node in row.children.items():
-                if above == parent:
-                    self.speculation.policy.judged(row.branch, row.draft, node, node == found)
+        nodes = row.children.get(parent)
+        if nodes is None:
+            return None
+        tokens = row.draft.tokens
+        found = next((node for node in nodes if tokens[node] == token), None)
+        if self.speculation is not None:
+            for node in nodes:
+                self.speculation.policy.judged(row.branch, row.draft, node, node == found)
         return found
 
-    def _paused(
-        self, row: Row, raw: Tensor, aux: dict[str, Tensor], number: int, position: int
-    ) -> bool:
+    def _paused(self, row: Row, raw: Tensor, aux: dict[str, Tensor]) -> bool:
         """Whether the branch stops here; it then keeps the logits after its last token."""
         if self.until is None or not self.until(row.branch):
             return False
-        row.branch.logits = _all_at(raw, aux, number, position)
+        row.branch.logits = _all_at(raw, aux, row)
         row.pausing = True
         row.pending = []
         return True
 
     def _verify(
-        self,
-        verifier: ChainVerifier,
-        rows: Sequence[Row],
-        at: dict[int, tuple[int, int]],
-        raw: Tensor,
-        aux: dict[str, Tensor],
+        self, verifier: ChainVerifier, rows: Sequence[Row], raw: Tensor, aux: dict[str, Tensor]
     ) -> None:
         """Adds what a verifier for chains lets stand."""
         verdicts = verify_chains(
             verifier,
             [row.branch for row in rows],
             [row.draft for row in rows],
-            [at[id(row)] for row in rows],
+            [(row.number, row.position) for row in rows],
             raw,
             aux,
             self.stop_ids,
         )
         for row, verdict in zip(rows, verdicts, strict=True):
-            number, position = at[id(row)]
             for one, states in verdict:
                 row.branch.states = states
-                after = self._take(row, one, position)
-                if after is None:
+                if not self._take(row, one):
                     if row.branch.finish_reason is None:
                         row.pausing = self.until is not None and self.until(row.branch)
                     break
-                position = after
-                if self.until is not None and self._paused(row, raw, aux, number, after):
+                if self.until is not None and self._paused(row, raw, aux):
                     break
 
     def _count(self, branch: Branch) -> None:
@@ -366,15 +322,6 @@ class Loop:
             self.rows.pop()
 
 
-def _all_at(raw: Tensor, aux: dict[str, Tensor], number: int, position: int) -> list[Tensor]:
-    """The logits `[V]` of all networks at one node; copies, as views would keep the whole pass."""
-    return [each[number, position].clone() for each in (raw, *aux.values())]
-
-
-def _picked(logits: Tensor, numbers: Sequence[int], positions: Sequence[int]) -> Tensor:
-    """Rows `[len(numbers), V]` of logits `[n, q, V]`."""
-    if logits.shape[1] == 1 and list(numbers) == list(range(logits.shape[0])):
-        return logits[:, 0]
-    if len(numbers) == 1:
-        return logits[numbers[0], positions[0]][None]
-    return logits[list(numbers), list(positions)]
+def _all_at(raw: Tensor, aux: dict[str, Tensor], row: Row) -> list[Tensor]:
+    """The logits `[V]` of all networks where a row stands; copies, as views would keep the pass."""
+    return [each[row.number, row.position].clone() for each in (raw, *aux.values())]

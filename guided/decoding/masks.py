@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,24 +33,44 @@ class Feed:
         return found
 
 
-def padded(rows: Sequence[Sequence[int]], width: int) -> list[list[int]]:
-    """The rows as lists of `width` numbers; zeros at their ends."""
-    return [[*row, *([0] * (width - len(row)))] for row in rows]
+class Layout(NamedTuple):
+    """The new tokens of a pass `[n, q]`, where they stand in their texts, and what they follow.
+
+    Rows are padded at the end, with tokens 0 that follow the row's last one.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    parents: Tensor
 
 
-def tree_mask(feeds: Sequence[Feed], lengths: Sequence[int], columns: int, device: Any) -> Tensor:
+def layout(feeds: Sequence[Feed], bases: Sequence[int], device: torch.device) -> Layout:
+    """The layout of a pass over rows that hold `bases` tokens each.
+
+    `ids` and `positions` are int64, `parents` is int32.
+    """
+    width = max([len(feed.tokens) for feed in feeds])
+    told = np.zeros((3, len(feeds), width), np.int64)
+    told[2] = -1
+    for row, feed in enumerate(feeds):
+        count = len(feed.tokens)
+        told[0, row, :count] = feed.tokens
+        if count > 1:
+            told[1, row, :count] = feed.depths()
+            told[2, row, :count] = feed.parents
+    told[1] += np.array(bases)[:, None]
+    ids, positions, parents = torch.from_numpy(told).to(device)
+    return Layout(ids, positions, parents.to(torch.int32))
+
+
+def tree_mask(parents: Tensor, lengths: Sequence[int], columns: int) -> Tensor:
     """Boolean `[n, 1, q, columns]`: a query sees its row's slots, its ancestors and itself.
 
     Row r holds `lengths[r]` tokens; its new ones are in the slots after them. Queries beyond a
     row's new tokens are padding: they see the row, and what they give is not used.
     """
-    width = max(len(feed.tokens) for feed in feeds)
-    parents = [[*feed.parents, *([-1] * (width - len(feed.parents)))] for feed in feeds]
-    return kernel.tree_mask(
-        torch.tensor(parents, dtype=torch.int32, device=device),
-        torch.tensor(lengths, dtype=torch.int32, device=device),
-        columns,
-    )
+    held = torch.tensor(lengths, dtype=torch.int32, device=parents.device)
+    return kernel.tree_mask(parents, held, columns)
 
 
 def windowed(mask: Tensor, positions: Tensor, window: int) -> Tensor:

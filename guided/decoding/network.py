@@ -215,12 +215,17 @@ class Network:
     @property
     def attention(self) -> str:
         """The model's attention implementation, "" where its configuration does not say."""
-        return str(getattr(_text_config(self.model), "_attn_implementation", None) or "")
+        return str(getattr(self._config, "_attn_implementation", None) or "")
+
+    @cached_property
+    def _config(self) -> Any:
+        """The configuration of the text model; looking for it takes long."""
+        return _text_config(self.model)
 
     @cached_property
     def window(self) -> int | None:
         """How far back the model's sliding layers see, in tokens; None: it has none."""
-        config = _text_config(self.model)
+        config = self._config
         kinds = getattr(config, "layer_types", None)
         if kinds is not None and "sliding_attention" not in kinds:
             return None
@@ -230,12 +235,12 @@ class Network:
     @cached_property
     def mixes_windows(self) -> bool:
         """Whether the model takes one mask for each kind of layer."""
-        return "full_attention" in (getattr(_text_config(self.model), "layer_types", None) or ())
+        return "full_attention" in (getattr(self._config, "layer_types", None) or ())
 
     @cached_property
     def bytes_per_token(self) -> int:
         """Bytes of one token's keys and values, as far as the configuration tells; else 0."""
-        config = _text_config(self.model)
+        config = self._config
         queries = getattr(config, "num_attention_heads", None) or 0
         heads = getattr(config, "num_key_value_heads", None) or queries
         layers = getattr(config, "num_hidden_layers", 0)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-#: Slots are made in blocks, so that buffers rarely grow.
-_BLOCK = 8
+#: Slots are made in blocks, so that buffers rarely grow: of `_BLOCK`, and of more where there are few
+#: rows, but of at most `_SPARE` for all rows together.
+_BLOCK, _SPARE = 8, 64
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class SlotCache(Cache):
         self.room = 0
         #: Whether buffers grow no further than they have to.
         self.is_tight = False
+        self._n_bytes: int | None = 0
 
     def aim(self, window: Window) -> None:
         """Sets where the next pass reads and writes, and makes room for it."""
@@ -80,17 +82,18 @@ class SlotCache(Cache):
         if columns > self.room:
             # An eighth more, so that growing step by step copies each slot a few times only.
             wider = columns if self.is_tight else max(columns, self.room * 9 // 8)
-            columns = -(-wider // _BLOCK) * _BLOCK
+            columns = _whole_blocks(wider, _BLOCK if self.is_tight else _block_of(rows))
         self.rows, self.room = max(rows, self.rows), max(columns, self.room)
         for layer in self.slots.values():
             layer.keys = _grown(layer.keys, self.rows, self.room)
             layer.values = _grown(layer.values, self.rows, self.room)
+        self._n_bytes = None
 
     def bytes_for(self, rows: int, columns: int) -> int:
         """Bytes of all buffers once there is room for so many rows and slots."""
         if not self.slots or (rows <= self.rows and columns <= self.room):
             return self.n_bytes
-        columns = -(-max(columns, self.room) // _BLOCK) * _BLOCK
+        columns = _whole_blocks(max(columns, self.room), _BLOCK)
         per_slot = self.n_bytes // (self.rows * self.room)
         return per_slot * max(rows, self.rows) * columns
 
@@ -98,11 +101,12 @@ class SlotCache(Cache):
         """Gives the memory of all but the first `rows` rows back."""
         self.rows = min(rows, self.rows)
         if self.rows == 0:
-            self.slots, self.room = {}, 0
+            self.slots, self.room, self._n_bytes = {}, 0, 0
             return
         for layer in self.slots.values():
             layer.keys = layer.keys[:rows].clone()
             layer.values = layer.values[:rows].clone()
+        self._n_bytes = None
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -113,6 +117,7 @@ class SlotCache(Cache):
             layer = self.slots[layer_idx] = LayerSlots(
                 _empty(key_states, self.rows, self.room), _empty(value_states, self.rows, self.room)
             )
+            self._n_bytes = None
         return self._stored(layer.keys, key_states), self._stored(layer.values, value_states)
 
     def _stored(self, buffer: Tensor, new: Tensor) -> Tensor:
@@ -126,9 +131,12 @@ class SlotCache(Cache):
 
     def compact(self, row: int, sources: Sequence[int], target: int) -> None:
         """Moves the slots `sources` of `row`, in order, to `target` and the slots after it."""
+        index: Tensor | None = None
         for layer in self.slots.values():
             for buffer in (layer.keys, layer.values):
-                taken = buffer[row][:, list(sources)]
+                if index is None:
+                    index = torch.tensor(sources, device=buffer.device)
+                taken = buffer[row].index_select(1, index)
                 buffer[row, :, target : target + len(sources)] = taken
 
     def move(self, source: int, target: int, length: int) -> None:
@@ -155,13 +163,16 @@ class SlotCache(Cache):
                 layer = self.slots[index] = LayerSlots(
                     _empty(keys, self.rows, self.room), _empty(values, self.rows, self.room)
                 )
+                self._n_bytes = None
             layer.keys[row, :, begin : begin + keys.shape[2]] = keys[0]
             layer.values[row, :, begin : begin + values.shape[2]] = values[0]
 
     @property
     def n_bytes(self) -> int:
         """Bytes of all buffers."""
-        return sum(layer.n_bytes for layer in self.slots.values())
+        if self._n_bytes is None:
+            self._n_bytes = sum(layer.n_bytes for layer in self.slots.values())
+        return self._n_bytes
 
     # What transformers asks of a cache. Masks and positions are always given, so these sizes
     # only have to be harmless.
@@ -194,6 +205,14 @@ class SlotCache(Cache):
     def is_sliding(self) -> list[bool]:
         """No layer forgets anything."""
         return [False] * len(self.slots)
+
+
+def _block_of(rows: int) -> int:
+    return max(_BLOCK, _SPARE // max(rows, 1))
+
+
+def _whole_blocks(columns: int, block: int) -> int:
+    return -(-columns // block) * block
 
 
 def _empty(like: Tensor, rows: int, room: int) -> Tensor:

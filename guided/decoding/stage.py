@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from guided.decoding.attention import SharedPrefix
-from guided.decoding.masks import Feed, padded, tree_mask
+from guided.decoding.masks import Feed, layout, tree_mask
 from guided.decoding.network import Network
 from guided.decoding.reading import MOST_LOGITS, Reading, following_log_p, token_log_p
 from guided.decoding.slots import SlotCache, Window
@@ -28,6 +28,8 @@ class Stage:
 
     def __init__(self, network: Network, usage: Usage, ledger: Ledger, shares: bool = True) -> None:
         self.network = network
+        # Asking the model takes a walk over its parameters.
+        self.device = network.device
         self.usage = usage
         self.ledger = ledger
         self.shares = shares
@@ -78,7 +80,7 @@ class Stage:
     def _read_in_pieces(self, row: Sequence[int], begin: int) -> tuple[Tensor, list[float]]:
         """A new row too long for all of its logits: those `[1, V]` after it, its tokens' log p."""
         step = max(1, MOST_LOGITS // self.network.width)
-        device = self.network.device
+        device = self.device
         log_p: list[float] = []
         for start in range(0, len(row), step):
             tokens = row[start : start + step]
@@ -99,7 +101,7 @@ class Stage:
 
         Returns the logits `[n, kept or q, V]` of the last columns.
         """
-        width, device = max(map(len, group)), self.network.device
+        width, device = max(map(len, group)), self.device
         pads = torch.tensor([width - len(row) for row in group], device=device)[:, None]
         at = torch.arange(width, device=device)[None]
         ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in group], device=device)
@@ -293,32 +295,28 @@ class Stage:
 
     def forward(self, feeds: Sequence[Feed]) -> Tensor:
         """The logits `[n, q, V]` after every new token of every row, padded at the end."""
-        width, device = max(len(feed.tokens) for feed in feeds), self.network.device
-        lengths, columns = self.lengths, max(self.lengths) + width
-        is_even = len(set(lengths)) == 1
-        steps = torch.arange(width, device=device)
+        lengths, device = self.lengths, self.device
+        bases = [
+            length if trunk is None else length + trunk.total
+            for length, trunk in zip(lengths, self.trunks, strict=True)
+        ]
+        ids, positions, parents = layout(feeds, bases, device)
+        width = ids.shape[1]
+        columns = max(lengths) + width
+        is_even = min(lengths) == max(lengths)
         if is_even:
             self.cache.aim(Window(0, len(self), columns, lengths[0]))
         else:
+            steps = torch.arange(width, device=device)
             slots = torch.tensor(lengths, device=device)[:, None] + steps
             self.cache.aim(Window(0, len(self), columns, None, slots))
         self._count()
-        bases = torch.tensor(
-            [
-                length + (trunk.total if trunk is not None else 0)
-                for length, trunk in zip(lengths, self.trunks, strict=True)
-            ],
-            device=device,
-        )
-        ids = torch.tensor(padded([feed.tokens for feed in feeds], width), device=device)
-        depths = padded([feed.depths() for feed in feeds], width)
-        positions = torch.tensor(depths, device=device) + bases[:, None]
         window = self.network.window
-        is_near = window is None or max(lengths) + width <= window
+        is_near = window is None or columns <= window
         mask = None
         if not (is_even and width == 1 and is_near):
-            mask = tree_mask(feeds, lengths, columns, device)
-        count = sum(len(feed.tokens) for feed in feeds)
+            mask = tree_mask(parents, lengths, columns)
+        count = sum([len(feed.tokens) for feed in feeds])
         return self._run(ids, mask, positions, self._prefixes(), 0, count)
 
     def _run(
@@ -338,6 +336,8 @@ class Stage:
         return logits
 
     def _prefixes(self) -> list[SharedPrefix]:
+        if not any(self.trunks):
+            return []
         groups: dict[int, tuple[Trunk, list[int]]] = {}
         for row, trunk in enumerate(self.trunks):
             for piece in trunk.chain() if trunk is not None else ():
@@ -345,7 +345,7 @@ class Stage:
         return [
             SharedPrefix(
                 piece.layers,
-                None if len(rows) == len(self) else torch.tensor(rows, device=self.network.device),
+                None if len(rows) == len(self) else torch.tensor(rows, device=self.device),
             )
             for piece, rows in groups.values()
         ]
@@ -353,10 +353,12 @@ class Stage:
     def commit(self, row: int, kept: Sequence[int]) -> None:
         """Keeps these of the row's new tokens, each the child of the one before."""
         length = self.lengths[row]
-        first = next((i for i, node in enumerate(kept) if node != i), len(kept))
-        if first < len(kept):
+        count = len(kept)
+        # Kept positions rise, so that the last one tells whether any was left out.
+        if count and kept[-1] != count - 1:
+            first = next(i for i, node in enumerate(kept) if node != i)
             self.cache.compact(row, [length + node for node in kept[first:]], length + first)
-        self.lengths[row] = length + len(kept)
+        self.lengths[row] = length + count
 
     def _count(self) -> None:
         now = self.cache.n_bytes
