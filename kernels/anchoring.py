@@ -16,7 +16,7 @@ from torch import Tensor
 
 from guided.kernels import anchoring_cpu
 from guided.kernels.anchoring_cpu import TOLERANCE
-from guided.kernels.dispatch import Implementation, implementation
+from guided.kernels.dispatch import Implementation, implementation, triton_kernel
 
 _HALF = (torch.float16, torch.bfloat16)
 #: Steps of the reference; it stops earlier where all rows are done.
@@ -86,9 +86,7 @@ def anchor(safe: Tensor, risky: Tensor, budgets: Tensor) -> Anchored:
         budgets: float64 `[n]`, in nats.
     """
     safe, risky = _full(safe), _full(risky).to(safe.device)
-    if implementation(safe.device) is Implementation.NUMBA:
-        return _anchor_numba(safe, risky, budgets)
-    return anchor_torch(safe, risky, budgets)
+    return _ANCHOR[implementation(safe.device)](safe, risky, budgets)
 
 
 def cap(safe: Tensor, risky: Tensor, budgets: Tensor) -> Capped:
@@ -98,9 +96,7 @@ def cap(safe: Tensor, risky: Tensor, budgets: Tensor) -> Capped:
     `anchor`; a budget too small for any law on the common tokens gives the safe law.
     """
     safe, risky = _full(safe), _full(risky).to(safe.device)
-    if implementation(safe.device) is Implementation.NUMBA:
-        return _cap_numba(safe, risky, budgets)
-    return cap_torch(safe, risky, budgets)
+    return _CAP[implementation(safe.device)](safe, risky, budgets)
 
 
 def _full(logits: Tensor) -> Tensor:
@@ -262,3 +258,26 @@ def cap_torch(safe: Tensor, risky: Tensor, budgets: Tensor) -> Capped:
     return Capped(
         law, torch.where(is_safe, 0.0, share), torch.stack([log_q, rows.log_s], -1), status
     )
+
+
+# --- triton
+
+
+def _anchor_triton(safe: Tensor, risky: Tensor, budgets: Tensor) -> Anchored:
+    return Anchored(*triton_kernel("anchoring", "anchor")(safe, risky, budgets))
+
+
+def _cap_triton(safe: Tensor, risky: Tensor, budgets: Tensor) -> Capped:
+    return Capped(*triton_kernel("anchoring", "cap")(safe, risky, budgets))
+
+
+_ANCHOR = {
+    Implementation.TORCH: anchor_torch,
+    Implementation.NUMBA: _anchor_numba,
+    Implementation.TRITON: _anchor_triton,
+}
+_CAP = {
+    Implementation.TORCH: cap_torch,
+    Implementation.NUMBA: _cap_numba,
+    Implementation.TRITON: _cap_triton,
+}
