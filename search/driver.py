@@ -14,6 +14,7 @@ from guided.search.budget import BudgetReached
 from guided.search.effects import Effect, Grow, Plan, Round, Until, Weigh
 from guided.search.node import Node
 from guided.search.problem import Problem
+from guided.search.twins import extend
 
 Start = Callable[[Sequence[int]], Sequence[tuple[Problem, Plan[None]]]]
 
@@ -217,7 +218,7 @@ class Driver:
         try:
             if group[0][1].greedy:
                 decoder.sampler = Greedy()
-            segments = iter(decoder.extend(branches, _until(group)))
+            segments = iter(extend(decoder, branches, _until(group)))
         finally:
             decoder.sampler = sampler
         counts = iter(before)

@@ -1,0 +1,231 @@
+"""Branches that have said the same so far grow as one row, until they part.
+
+Searches fork: samples of one prompt, copies of a particle, children of a node begin with one law,
+and often draw the same tokens for long. Every one of them draws by its own random stream, but the
+model has to be asked once only. On an accelerator more rows cost hardly anything, so that this is
+left to passes on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+from torch import Tensor
+
+from guided.decoding import Branch, Decoder, Sampler, Segment
+from guided.decoding.draws import Drawn, Spot, draw
+
+Until = Callable[[Branch], bool]
+#: Tokens after which those who follow a branch get its keys and values, so that no more than these
+#: are read again where they part.
+REST = 24
+
+
+def extend(decoder: Decoder, branches: Sequence[Branch], until: Until | None) -> list[Segment]:
+    """What `decoder.extend` gives, by the same random numbers; equal branches share a row.
+
+    Raises: see `Decoder.extend`.
+    """
+    growing = [branch for branch in branches if branch.finish_reason is None]
+    if not _can_share(decoder, growing):
+        return decoder.extend(branches, until)
+    starts = [len(branch.tokens) for branch in branches]
+    families: dict[Hashable, list[Branch]] = defaultdict(list)
+    for branch in growing:
+        models = branch.pipeline.models.items()
+        families[tuple((name, id(model)) for name, model in models)].append(branch)
+    for family in families.values():
+        Twins(decoder, family, until).grow()
+    return [
+        Segment(tuple(b.tokens[at:]), tuple(b.log_p[at:]), tuple(b.log_q[at:]))
+        for b, at in zip(branches, starts, strict=True)
+    ]
+
+
+def _can_share(decoder: Decoder, branches: Sequence[Branch]) -> bool:
+    """Whether some branches are at one place, and it is the decoder's own way to draw tokens."""
+    if decoder.network.device.type != "cpu" or len(branches) < 2:
+        return False
+    speculation = decoder.speculation
+    if speculation is not None and speculation.verifier is not None:
+        return False
+    if len({_place(branch) for branch in branches}) == len(branches):
+        return False
+    # The decoder refuses greedy choices for some controls.
+    return decoder.sampler.is_random or not any(
+        control.needs_draws for branch in branches for control in branch.pipeline.controls
+    )
+
+
+def _place(branch: Branch) -> Hashable:
+    """Equal for branches that have the same law, now and after any further tokens.
+
+    Forks hold the very states of what they were forked from; equal ones that came about in other
+    ways are not looked for.
+    """
+    return (
+        id(branch.pipeline),
+        branch.prompt,
+        tuple(branch.tokens),
+        tuple(map(id, branch.states)),
+        branch.limit,
+        branch.unread,
+        branch.logits is None,
+    )
+
+
+class Twins:
+    """Grows branches of one rig; of those at one place the first leads, and the others follow.
+
+    A follower draws its tokens from the law that the leader's row shows. Where it draws another
+    one it grows by itself, after the model has read what it has said since they were equal at rest.
+
+    Args:
+        until: asked after every token of every branch.
+    """
+
+    def __init__(self, decoder: Decoder, branches: Sequence[Branch], until: Until | None) -> None:
+        self.decoder = decoder
+        self.until = until
+        self.loop = decoder.loop(self._stops, branches[0].pipeline.models)
+        self.loop.draw = self._draw
+        self._ready = list(branches)
+        self._followers: dict[Branch, list[Branch]] = {}
+        #: leaders that have drawn a token, of which their followers have not been asked yet.
+        self._drawn: set[Branch] = set()
+        #: leaders that pause for their followers' sake.
+        self._resting: list[Branch] = []
+        #: pairs of branches that have paused at one place.
+        self._paused: list[tuple[Branch, Branch]] = []
+
+    def grow(self) -> None:
+        """Grows all until they end or pause; see `Decoder.extend`."""
+        shares = self.loop.rig.drafts == "tree"
+        while self._ready or not self.loop.is_done:
+            while self._ready:
+                leaders = self._led() if shares else self._ready
+                self._ready = []
+                if not self._run(leaders, steps=0):
+                    return
+            if not self._run([], steps=1):
+                return
+            self._rouse()
+        self._hand_out(self._paused)
+
+    def _run(self, leaders: Sequence[Branch], steps: int) -> bool:
+        """Goes on with the loop; whether it was not stopped."""
+        reason = self.decoder.run(self.loop, leaders, steps)
+        if reason:
+            for branch in [*self._ready, *(b for some in self._followers.values() for b in some)]:
+                if branch.finish_reason is None:
+                    branch.finish(reason)
+            return False
+        for leader in [each for each in self._followers if each.finish_reason is not None]:
+            self._ask(leader)
+            self._ready += self._followers.pop(leader, [])
+        return True
+
+    def _led(self) -> list[Branch]:
+        """One of the branches at every place where some are ready; the others follow it."""
+        places: dict[Hashable, list[Branch]] = defaultdict(list)
+        for number, branch in enumerate(self._ready):
+            # What was appended is judged first, by the loop.
+            places[number if branch.unjudged else _place(branch)].append(branch)
+        for leader, *followers in places.values():
+            if followers:
+                self._followers[leader] = followers
+        return [leader for leader, *_ in places.values()]
+
+    # --- tokens
+
+    def _draw(
+        self, sampler: Sampler, spots: Sequence[Spot], raw: Tensor, aux: Mapping[str, Tensor]
+    ) -> list[Drawn]:
+        """A token for every leader, from the logits `[n, V]`; followers get theirs on the way."""
+        pairs = [
+            (row, spot, follower)
+            for row, spot in enumerate(spots)
+            if isinstance(spot, Branch)
+            for follower in self._followers.get(spot, ())
+        ]
+        if not pairs:
+            return draw(sampler, spots, raw, aux)
+        rows = [*range(len(spots)), *(row for row, _, _ in pairs)]
+        every = [*spots, *(follower for _, _, follower in pairs)]
+        drawn = draw(sampler, every, raw[rows], {name: x[rows] for name, x in aux.items()})
+        for (_, leader, follower), one in zip(pairs, drawn[len(spots) :], strict=True):
+            self._push(follower, one)
+            self._drawn.add(leader)
+        return drawn[: len(spots)]
+
+    def _push(self, follower: Branch, one: Drawn) -> None:
+        usage = self.decoder.usage
+        if follower.pipeline.forced(follower.states) is not None:
+            follower.forced += 1
+            usage.forced += 1
+        usage.tokens += 1
+        follower.push(one.token, one.log_p, one.log_q, self.decoder.vocabulary.stop_ids)
+        follower.unread += 1
+
+    def _stops(self, leader: Branch) -> bool:
+        """Whether a leader is to pause; asks its followers, too, and lets go of some."""
+        stops = self.until is not None and self.until(leader)
+        followers = self._ask(leader)
+        if stops:
+            self._ready += self._followers.pop(leader, [])
+        elif followers and followers[0].unread >= REST:
+            self._resting.append(leader)
+            return True
+        return stops
+
+    def _ask(self, leader: Branch) -> list[Branch]:
+        """Asks the followers about the token that they have drawn; those that follow on."""
+        if leader not in self._drawn:
+            return self._followers.get(leader, [])
+        self._drawn.remove(leader)
+        on: list[Branch] = []
+        for follower in self._followers.pop(leader):
+            if follower.finish_reason is not None:
+                continue
+            agrees = follower.tokens[-1] == leader.tokens[-1]
+            if self.until is not None and self.until(follower):
+                if agrees:
+                    self._paused.append((leader, follower))
+            elif agrees:
+                # Equal values, as states are functions of the prefix.
+                follower.states = leader.states
+                on.append(follower)
+            else:
+                self._ready.append(follower)
+        if on:
+            self._followers[leader] = on
+        return on
+
+    # --- keys and values
+
+    def _rouse(self) -> None:
+        """Lets leaders that have come to rest go on, after their followers got what they know."""
+        growing = {row.branch for row in self.loop.rows}
+        still: list[Branch] = []
+        for leader in self._resting:
+            if leader.logits is None or leader in growing:
+                still.append(leader)
+                continue
+            followers = self._followers.pop(leader, [])
+            self._hand_out([(leader, follower) for follower in followers])
+            self._ready += [leader, *followers]
+        self._resting = still
+
+    def _hand_out(self, pairs: Sequence[tuple[Branch, Branch]]) -> None:
+        """Gives keys, values and logits of branches at rest to others that have said the same."""
+        alike: dict[Branch, list[Branch]] = defaultdict(list)
+        for leader, follower in pairs:
+            if leader.logits is not None and len(leader.tokens) == len(follower.tokens):
+                alike[leader].append(follower)
+        for leader, followers in alike.items():
+            self.loop.rig.share(leader, len(followers))
+            for follower in followers:
+                follower.places = tuple(place.copy() for place in leader.places)
+                follower.logits, follower.unread = leader.logits, 0
+                follower.states = leader.states
