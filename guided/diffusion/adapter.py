@@ -263,9 +263,9 @@ def _settled(
         found = family_of(getattr(model, "config", None), type(model).__name__)
     if found is None:
         raise ModelError(
-            f"{type(model).__name__} is not known as a masked-diffusion model: it may be causal, and"
-            " a causal model cannot fill masks. If it is one, say which family's conventions it"
-            ' follows: DiffusionAdapter(model, family="LLaDA", mask_id=...)'
+            f"{type(model).__name__} is not known as a masked-diffusion model, and a causal model"
+            " cannot fill masks. If it is one, say whose conventions it follows:"
+            ' DiffusionAdapter(model, family="LLaDA", mask_id=...)'
         )
     changes: Mapping[str, Any] = {
         **({} if shift is None else {"shift": shift}),

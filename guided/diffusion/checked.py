@@ -54,6 +54,8 @@ def _offer(
     passed_over = []
     while queue:
         _, _, candidate = heapq.heappop(queue)
+        if checker is not None and checker.is_behind(candidate):
+            continue
         if not rule(commits.taken, candidate):
             passed_over.append(candidate)
         elif checker is None or checker.allows(candidate):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from guided.diffusion.protocols import Candidate, Filling
-from guided.diffusion.verdict import Verdict
 from guided.errors import BudgetError, InputError
+from guided.grammars.canvas import GAP, MASKED, CanvasLimits, Gap, Masked, Slot, Verdict
+from guided.grammars.grammar import Grammar
 from guided.grammars.vocabulary import Vocabulary
 
 
@@ -69,12 +70,16 @@ class Checker:
 
     Attributes:
         now: what the constraint knows, tokens accepted in this step included.
+        stop_ids: tokens that end the text: slots behind an accepted one are not asked about.
+        end: the slot of the stop token accepted in this step; None: none was.
         was_unknown: whether some proposal was turned down for want of an answer.
     """
 
     now: Checked
     policy: Policy
     tally: Tally
+    stop_ids: frozenset[int] = frozenset()
+    end: int | None = None
     was_unknown: bool = False
     _refusals: int = field(default=0, repr=False)
 
@@ -99,7 +104,13 @@ class Checker:
         if after is None:
             return self._refuse()
         self.now = replace(self.now, filling=after)
+        if token in self.stop_ids:
+            self.end = slot
         return True
+
+    def is_behind(self, candidate: Candidate) -> bool:
+        """Whether its slot stands behind a stop token accepted in this step."""
+        return self.end is not None and candidate.slot > self.end
 
     def _refuse(self, unknown: bool = False) -> bool:
         self._refusals += 1
@@ -110,26 +121,43 @@ class Checker:
 
 @dataclass(frozen=True)
 class GrammarConstraint:
-    """The canvas's text, up to its first stop token, has to be in the grammar's language."""
+    """The canvas's text, up to its first stop token, has to be in the grammar's language.
 
-    grammar: Any
-    vocabulary: Vocabulary
-
-    def begin(self, slots: int) -> Filling:
-        filling: Filling = self.grammar.canvas(self.vocabulary, slots)
-        return filling
-
-
-def started(filling: Filling, fixed: Mapping[int, int], slots: int) -> Checked:
-    """What is known once the template's tokens stand on the canvas.
-
-    Raises:
-        BudgetError: the canvas is too short, or contradicts the constraint.
+    Attributes:
+        limits: how much work one answer may take; None: the engine's default.
     """
-    after = filling.fix(dict(fixed)) if fixed else filling
-    if after is None:
-        raise BudgetError(
-            "the template's fixed text contradicts the constraint, or its holes are too short:"
-            f" no way to fill the {slots - len(fixed)} open slots is valid"
+
+    grammar: Grammar
+    vocabulary: Vocabulary
+    limits: CanvasLimits | None = None
+
+    def begin(self, slots: Sequence[int | None]) -> Filling:
+        canvas = self.grammar.canvas(self.vocabulary, _as_slots(slots, MASKED), limits=self.limits)
+        if canvas.verdict is Verdict.NO:
+            raise self._refusal(slots)
+        return canvas
+
+    def _refusal(self, slots: Sequence[int | None]) -> BudgetError:
+        """What is wrong with a canvas that cannot be completed."""
+        gaps = [
+            slot
+            for at, slot in enumerate(slots)
+            if slot is not None or at == 0 or slots[at - 1] is not None
+        ]
+        free = self.grammar.canvas(self.vocabulary, _as_slots(gaps, GAP), limits=self.limits)
+        found = free.completion()
+        if found is None and any(slot is not None for slot in slots):
+            return BudgetError(
+                "the template's fixed text contradicts the grammar: no text has it in this order,"
+                " whatever the holes hold"
+            )
+        needed = len(found.tokens) if found is not None else 0
+        advice = f"; a canvas of {needed} slots suffices" if needed else ""
+        holes = sum(slot is None for slot in slots)
+        return BudgetError(
+            f"nothing valid fits into {holes} open slots of {len(slots)}{advice}", needed
         )
-    return Checked(after)
+
+
+def _as_slots(slots: Sequence[int | None], hole: Masked | Gap) -> list[Slot]:
+    return [hole if slot is None else slot for slot in slots]

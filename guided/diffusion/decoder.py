@@ -1,4 +1,4 @@
-"""The decode loop of masked-diffusion models: passes for all rows together, each at its own pace."""
+"""The decode loop of masked-diffusion models: one pass for all rows, each at its own pace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from guided.decoding.rng import stream
 from guided.diffusion.adapter import DiffusionAdapter, Work
-from guided.diffusion.constraint import Checked, Policy, Tally, started
+from guided.diffusion.constraint import Checked, Policy, Tally
 from guided.diffusion.decodings import Decoding, LLaDA
 from guided.diffusion.passes import Passes
 from guided.diffusion.protocols import Callback, Constraint, Guidance, LogitsTransform, Verifier
@@ -248,11 +248,12 @@ class MaskedDiffusionDecoder:
         state, row = track.state, track.state.row
         canvas, steps = state.tokens.tolist(), state.steps.tolist()
         end = first_stop(row, canvas)
+        length = row.length if end is None else end
         checks = track.tally
         by_hand = state.finish == "rescued"
         rescued = sum(by_hand and at < 0 and slot not in row.fixed for slot, at in enumerate(steps))
         return DiffusionResult(
-            tokens=tuple(_without_fillers(row, canvas, 0, row.length if end is None else end)),
+            tokens=state.text or tuple(_without_fillers(row, canvas, 0, length)),
             canvas=tuple(canvas),
             holes=tuple(tuple(_hole(row, canvas, *hole)) for hole in row.holes),
             finish_reason=state.finish or "cut",
@@ -269,10 +270,17 @@ def _opened(row: Row, constraint: Constraint | None) -> State:
 
     Raises:
         BudgetError: nothing valid fits.
+        InputError: holes of variable length under a constraint.
     """
     checked: Checked | None = None
     if constraint is not None:
-        checked = started(constraint.begin(row.length), row.fixed, row.length)
+        if row.filler is not None:
+            raise InputError(
+                "a template with a filler cannot have a constraint: the filler is no text; give"
+                " holes of one length"
+            )
+        slots = [row.fixed.get(slot) for slot in range(row.length)]
+        checked = Checked(constraint.begin(slots))
     return first_state(row, checked)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from guided.diffusion.law import Law, token_noise
 from guided.diffusion.protocols import Candidate, Scorer
 from guided.diffusion.state import Ints, State
-from guided.errors import LogitsError
+from guided.errors import DeadEndError, LogitsError
 
 
 class Proposals:
@@ -31,13 +31,13 @@ class Proposals:
         self._at = {int(slot): index for index, slot in enumerate(slots)}
         self._noisy = self._with_noise(refused)
         best, tokens = self._noisy.max(-1)
-        self._refuse_bad(best)
-        scores = scorer.score(state, slots, law, self._noisy.argmax(-1)).double().tolist()
-        tokens = self._noisy.argmax(-1).tolist()
-        entropies = law.entropy.double().tolist()
+        scores = scorer.score(state, slots, law, tokens).double().tolist()
         found = [
-            Candidate(int(slot), token, score, entropy)
-            for slot, token, score, entropy in zip(slots, tokens, scores, entropies, strict=True)
+            Candidate(int(slot), token, score)
+            for slot, token, score, is_open in zip(
+                slots, tokens.tolist(), scores, self._open(best, refused), strict=True
+            )
+            if is_open
         ]
         #: Best first; the lowest slot first where scores are equal.
         self.candidates = sorted(found, key=lambda each: (-each.score, each.slot))
@@ -54,9 +54,17 @@ class Proposals:
             drawn[list(rows), list(tokens)] = -torch.inf
         return drawn
 
-    def _refuse_bad(self, best: Tensor) -> None:
+    def _open(self, best: Tensor, refused: frozenset[tuple[int, int]]) -> list[bool]:
+        """Whether there is a token left for each slot."""
         if bool(torch.isnan(best).any()):
             raise LogitsError("the model's logits hold NaN")
+        is_open = torch.isfinite(best).tolist()
+        closed = {int(slot) for slot, some in zip(self.slots, is_open, strict=True) if not some}
+        if banned := closed - {slot for slot, _ in refused}:
+            raise DeadEndError(
+                f"no token is left for slot {min(banned)}: bans leave none", position=min(banned)
+            )
+        return is_open
 
     def again(self, candidate: Candidate) -> Candidate | None:
         """The next proposal for a slot whose token was refused; None where none is left.
@@ -72,7 +80,7 @@ class Proposals:
             return None
         slots = self.slots[index : index + 1]
         score = self._scorer.score(self.state, slots, self.law.one(index), token[None])
-        return Candidate(candidate.slot, int(token), float(score[0]), candidate.entropy)
+        return Candidate(candidate.slot, int(token), float(score[0]))
 
     def log_probabilities(self, candidate: Candidate) -> tuple[float, float]:
         """Of its token, under the model's own law and under the one it was drawn from."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from guided.diffusion.law import Law
 from guided.diffusion.state import Ints, Prediction, State
-from guided.diffusion.verdict import Verdict
+from guided.grammars.canvas import Completion, Verdict
 
 
 class Candidate(NamedTuple):
@@ -25,7 +25,6 @@ class Candidate(NamedTuple):
     slot: int
     token: int
     score: float
-    entropy: float
 
 
 #: Whether a candidate is committed, given those that this step has already accepted.
@@ -155,19 +154,22 @@ class Filling(Protocol):
         """The value after tokens were written; None where nothing valid is left."""
         ...
 
-    def completion(self) -> Mapping[int, int] | None:
-        """Tokens for every masked slot that make the canvas valid; None where none was found."""
+    def completion(self) -> Completion | None:
+        """A valid text that the canvas can become, None where none was found.
+
+        Where it does not fit (`fits`), it holds the committed text but not slot for slot.
+        """
         ...
 
 
 class Constraint(Protocol):
     """What is allowed on a canvas."""
 
-    def begin(self, slots: int) -> Filling:
-        """What is known about an empty canvas.
+    def begin(self, slots: Sequence[int | None]) -> Filling:
+        """What is known about a canvas before decoding: its fixed tokens, None where it is open.
 
         Raises:
-            BudgetError: nothing valid fits into so many slots.
+            BudgetError: nothing valid fits.
         """
         ...
 

@@ -62,7 +62,8 @@ class DiffusionResult:
         holes: what stands in each hole of the template, without fillers.
         finish_reason: "stop" (a stop token, and everything before it), "length" (every slot was
             filled), "early_commit" (a stopper filled the rest), "rescued" (the constraint's own
-            completion filled the rest), "dead_end" (nothing proposed was valid, and no completion
+            completion filled the rest; where it does not fit slot for slot, `tokens` is its text
+            and the canvas stays open), "dead_end" (nothing proposed was valid, and no completion
             was found or wanted), "unknown" (the same, and some checks were not answered).
         steps: the step that committed each slot; -1 where the template, an early end or nothing
             did.

@@ -116,24 +116,29 @@ class Step:
     def _checker(self, state: State) -> Checker | None:
         if state.checked is None:
             return None
-        return Checker(state.checked, self.policy, self.tally)
+        return Checker(state.checked, self.policy, self.tally, state.row.stop_ids)
 
     def _commit(self, state: State, proposals: Proposals, rule: Rule | None = None) -> State:
         selector = self.rules.selector
         checker = self._checker(state)
         may_wait = rule is None and selector.may_wait
+        if not proposals.candidates:
+            return self._written(state, proposals, Commits(failed=True), checker)
         if rule is None:
             rule = selector.rule(state, proposals.candidates)
         commits = chosen(proposals, rule, checker, may_wait=may_wait)
         return self._written(state, proposals, commits, checker)
 
     def _fill(self, state: State, prediction: Prediction, slots: Ints, finish: str) -> State:
-        """Everything committed at once, in the order of scores; checked one by one."""
+        """Everything committed at once, in the order of scores; checked one by one.
+
+        Where the constraint refuses too much, decoding goes on.
+        """
         proposals = self._proposals(state, prediction, slots)
         after = self._commit(state, proposals, first(len(slots)))
-        if not after.finish and len(after.masked()):
-            after = self._failed(after, finish="dead_end")
-        return replace(after, finish=after.finish or finish, block=None)
+        if after.finish or len(after.masked()):
+            return self._settled(after)
+        return replace(after, finish=finish, block=None, memory=None)
 
     def _written(
         self, state: State, proposals: Proposals, commits: Commits, checker: Checker | None
@@ -141,6 +146,10 @@ class Step:
         if checker is not None:
             state = replace(state, checked=checker.now)
         state = replace(written(state, proposals, commits.taken), step=state.step + 1)
+        if checker is not None and checker.end is not None:
+            # A constraint leaves nothing to decide behind the end of the text.
+            stop = int(state.tokens[checker.end])
+            state = state.with_tokens(dict.fromkeys(state.masked(checker.end).tolist(), stop))
         if not commits.failed:
             return state
         unknown = checker is not None and checker.was_unknown
@@ -160,7 +169,8 @@ class Step:
             return after_end(state, end)
         block = state.block
         if not len(state.masked()):
-            return replace(state, finish="length", block=None, memory=None)
+            ended = first_stop(state.row, state.tokens.tolist()) is not None
+            return replace(state, finish="stop" if ended else "length", block=None, memory=None)
         if block is not None and not len(state.masked(block.begin, block.end)):
             return replace(state, block=None, memory=None)
         return state
@@ -205,9 +215,17 @@ def after_end(state: State, end: int) -> State:
 
 
 def rescued(state: State, checked: Checked, finish: str) -> State:
-    """The canvas filled by the constraint's own completion; as it is where there is none."""
+    """The canvas filled by the constraint's own completion; as it is where there is none.
+
+    What comes after the completion's text is filled with a stop token.
+    """
     found = checked.filling.completion()
     if found is None:
         return replace(state, finish=finish)
-    filled = state.with_tokens({slot: found[slot] for slot in state.masked().tolist()})
-    return replace(filled, finish="rescued", block=None, memory=None)
+    done = replace(state, finish="rescued", block=None, memory=None)
+    masked = state.masked().tolist()
+    size = len(found.tokens)
+    if not found.fits or (masked and masked[-1] >= size and not state.row.stop_ids):
+        return replace(done, text=tuple(found.tokens))
+    stop = min(state.row.stop_ids, default=-1)
+    return done.with_tokens({at: found.tokens[at] if at < size else stop for at in masked})

@@ -99,14 +99,14 @@ class BoundedEntropy(AtLeastOne):
     """The k slots of least entropy, for the greatest k with sum - max of their entropies ≤ gamma.
 
     It bounds what committing them together can cost (Ben-Hamu et al. 2025, arXiv:2505.24857). It
-    goes with a scorer that orders by entropy.
+    goes with `NegativeEntropy`, whose scores it reads.
     """
 
     gamma: float
 
     def rule(self, state: State, candidates: Sequence[Candidate]) -> Rule:
         def takes(taken: Sequence[Candidate], candidate: Candidate) -> bool:
-            entropies = [each.entropy for each in (*taken, candidate)]
+            entropies = [-each.score for each in (*taken, candidate)]
             return sum(entropies) - max(entropies) <= self.gamma
 
         return takes

@@ -80,6 +80,8 @@ class State:
         checked: what the constraint knows (None: unconstrained).
         memory: keys and values that a cache policy keeps (None: none yet).
         finish: why it ended; "" while it has not.
+        text: a text that stands for the canvas where the constraint's own completion does not fit
+            into it slot for slot; else None.
         scratch: what plug-ins remember, by their name; never changed in place.
     """
 
@@ -93,6 +95,7 @@ class State:
     checked: Checked | None = None
     memory: Memory | None = None
     finish: str = ""
+    text: tuple[int, ...] | None = None
     scratch: Mapping[str, Any] = field(default_factory=dict)
 
     @property
