@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypedDict
 
+from guided.controls.over import over
 from guided.controls.protocol import Control
+from guided.diffusion.decodings import Decoding
 from guided.drafting import Draft
 from guided.errors import InputError
 from guided.grammars.grammar import Grammar
+from guided.kinds import Kind, check_kind
 from guided.model import Model
 from guided.outputs import FREE_TEXT, JsonForm, Output, output_of
 from guided.prompts import Describe
@@ -108,6 +111,13 @@ class Settings:
             1 then where neither it nor a config that samples gives another, and truncation is
             what the call itself asks for. Results carry a certificate.
         trace: where the draws are recorded, with align.
+
+    About the model:
+
+    Args:
+        kind: "causal" or "masked-diffusion" refuses a model of the other kind.
+        decoding: how a masked-diffusion model decodes, `guided.diffusion.FreeDave(d=4)` and the
+            like; temperature and the rest belong into it then. One slot a pass if not given.
     """
 
     schema: Any = None
@@ -138,12 +148,15 @@ class Settings:
     batch_size: int = 32
     align: Align = "none"
     trace: Trace | None = None
+    kind: Kind = "auto"
+    decoding: Decoding | None = None
     stops: tuple[str, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         for name, least in (("n", 1), ("retries", 0), ("batch_size", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        check_kind(self.kind)
         if self.kv_limit is not None and self.kv_limit < 1:
             raise InputError(f"kv_limit must be a number of bytes, not {self.kv_limit}")
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
@@ -157,24 +170,10 @@ class Settings:
         """The model that the controls work on, made of the caller's: mostly that one.
 
         Raises:
-            InputError: options or controls about the tokens of a model that it is not.
+            ControlError: options or controls about the tokens of a model that it is not.
         """
-        found = model
-        for control in self.controls:
-            found = control.over(found) if isinstance(control, Control) else found
-        if found is not model:
-            self._check_over(found)
+        found: Model = over(model, self.controls, self.repetition_penalty)
         return found
-
-    def _check_over(self, model: Model) -> None:
-        names = [type(each).__name__ for each in self.controls if getattr(each, "names_tokens", 0)]
-        if self.repetition_penalty not in (None, 1):
-            names.append("repetition_penalty")
-        if names:
-            raise InputError(
-                f"{' and '.join(names)} is about the tokens of a model, and what is decoded here "
-                f"are the symbols of {model!r}; leave it out"
-            )
 
     @property
     def sampling(self) -> SamplingOptions:

@@ -107,6 +107,14 @@ class SearchGeneration:
         self.scorer: Scorer | None = None if reward is None else scorer_of(reward)
         self.owner = Owner(tokenizer)
         self.entries = entries_of(controls)
+        for control in (each for entry in self.entries for each in entry):
+            if type(control).over is not Control.over:
+                name = type(control).__name__
+                raise InputError(
+                    f"{name} decodes bytes, and a search inside of generate returns tokens; run "
+                    f"the search itself: {type(method).__name__}(...).run(model, prompt, reward, "
+                    f"controls=[{name}(...)])"
+                )
         self.prompts = prompts
         self.budget = budget or Budget()
         self.draft = draft

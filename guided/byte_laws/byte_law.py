@@ -140,9 +140,7 @@ class ByteLaw:
             found.read([opening.data for opening in openings])
         return found
 
-    def score(
-        self, openings: Sequence[Opening], usage: Usage | None = None
-    ) -> list[list[float]]:
+    def score(self, openings: Sequence[Opening], usage: Usage | None = None) -> list[list[float]]:
         """The log-probability of every byte of the openings' texts, given those before.
 
         Some passes for each text, not one for each byte.

@@ -1,4 +1,4 @@
-"""Fronts: what covers the bytes of a text, as values, so that guesses can go on from any of them."""
+"""Fronts: what covers the bytes of a text, as values from which several guesses can go on."""
 
 from __future__ import annotations
 

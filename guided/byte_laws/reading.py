@@ -16,7 +16,6 @@ from guided.byte_laws.spelling import END, N_SYMBOLS
 from guided.byte_laws.weighing import Normalize, Weighing, log_sum, mixed
 from guided.decoding.masks import Feed
 
-
 #: The logit of the end where a model cannot say the bytes so far at all.
 SILENT = -1e30
 

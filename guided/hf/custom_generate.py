@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from guided.controls.over import over
 from guided.controls.protocol import Control
 from guided.decoding import Branch, Decoder, Greedy, Plain
 from guided.decoding.rng import stream
@@ -111,6 +112,12 @@ class GuidedGeneration:
         streamer = text_streamer if text_streamer is not None else self.streamer
         controls = controls_of_rows(self.entries, list(logits_processor), input_ids, paddings)
         number = seed_of(seed)
+        own = {id(each): each for each in (over(owner, some) for some in controls)}
+        if any(each is not owner for each in own.values()):
+            return self._over_bytes(
+                list(own.values()), input_ids, paddings, controls, stopping, generation_config,
+                number, streamer,
+            )  # fmt: skip
         if self.align != "none":
             if streamer is not None:
                 raise InputError(
@@ -133,6 +140,37 @@ class GuidedGeneration:
         )
         call.decode(decoder, controls, number, streamer)
         return call.output(generation_config)
+
+    def _over_bytes(
+        self,
+        models: Sequence[Any],
+        input_ids: Tensor,
+        paddings: Tensor,
+        controls: Sequence[Sequence[Control]],
+        stopping: Stopping,
+        config: Any,
+        seed: int,
+        streamer: Any,
+    ) -> Tensor | GuidedGenerationOutput:
+        """What `generate` returns where controls work on another model than the caller's."""
+        if len(models) > 1:
+            raise InputError(
+                "some prompts are to be decoded byte by byte and others not; give all of them "
+                "controls of one kind"
+            )
+        if streamer is not None:
+            raise InputError(
+                "a streamer shows tokens as they come, and of bytes there are tokens only when the "
+                "text is whole; guided.stream shows text"
+            )
+        if self.align != "none":
+            raise InputError("align= does not go together with a control that must come last")
+        from guided.hf.over_bytes import byte_output
+
+        return byte_output(
+            models[0], input_ids, prompts_of(input_ids, paddings), controls, stopping, config,
+            pad_id_of(config, stopping), seed, self.draft,
+        )  # fmt: skip
 
 
 class _Call:

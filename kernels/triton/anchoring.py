@@ -74,7 +74,7 @@ def _survey(safe, risky, width, BLOCK: tl.constexpr):
     for begin in range(0, width, BLOCK):
         at = begin + tl.arange(0, BLOCK)
         inside = at < width
-        s, p, common, r = _pair(safe, risky, at, inside)
+        s, p, common, _r = _pair(safe, risky, at, inside)
         wrong_s = (s != s) | (s == float("inf"))
         wrong_r = (p != p) | (p == float("inf"))
         bad_s += tl.sum(wrong_s.to(tl.float64), axis=0)
@@ -111,7 +111,7 @@ def _evaluate(safe, risky, width, theta, log_s, BLOCK: tl.constexpr):
     first, second = total, total
     for begin in range(0, width, BLOCK):
         at = begin + tl.arange(0, BLOCK)
-        s, p, common, r = _pair(safe, risky, at, at < width)
+        s, _p, common, r = _pair(safe, risky, at, at < width)
         law = tl.where(common, s + theta * r, -float("inf"))
         new = tl.maximum(top, tl.max(law, axis=0))
         scale = _rescaled(top, new)
@@ -191,7 +191,7 @@ def _filled(safe, risky, width, budget, log_s, shift, BLOCK: tl.constexpr):
     for begin in range(0, width, BLOCK):
         at = begin + tl.arange(0, BLOCK)
         inside = at < width
-        s, p, common, r = _pair(safe, risky, at, inside)
+        s, p, _common, _r = _pair(safe, risky, at, inside)
         scaled = p + shift
         ceiling = s + (budget - log_s)
         is_free = (scaled <= ceiling) & inside
@@ -211,7 +211,7 @@ def _cap(
     safe += row * stride_s
     risky += row * stride_r
     budget = tl.load(budgets + row)
-    log_s, log_r, log_c, lacks, exceeds, both, bad_s, bad_r = _survey(safe, risky, width, BLOCK)
+    log_s, log_r, log_c, lacks, _exceeds, both, bad_s, bad_r = _survey(safe, risky, width, BLOCK)
     code = _status(budget, log_s, log_r, both, bad_s, bad_r)
     low = tl.where(lacks > 0, log_s - log_c, 0.0)
     is_safe = ~((budget > 0) & (low < budget))
@@ -232,7 +232,7 @@ def _cap(
     for begin in range(0, width, BLOCK):
         at = begin + tl.arange(0, BLOCK)
         inside = at < width
-        s, p, common, r = _pair(safe, risky, at, inside)
+        s, p, _common, _r = _pair(safe, risky, at, inside)
         x = tl.minimum(p + shift, s + (budget - log_s))
         x = tl.where(is_risky, p, x)
         x = tl.where(is_safe, s, x)

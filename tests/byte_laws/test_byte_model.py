@@ -6,7 +6,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-import torch
 
 import guided
 from guided.byte_laws import END, ByteLaw, ByteModel
@@ -18,7 +17,7 @@ from guided.decoding.masks import Feed
 from guided.decoding.speculation import Speculation
 from guided.decoding.trunks import Ledger
 from guided.decoding.usage import Usage
-from guided.errors import DeadEndError, InputError, LogitsError, ModelError
+from guided.errors import InputError, ModelError
 from guided.model import Model
 from guided.testing import tiny_model
 from tests.byte_laws.toys import SourceModel, bpe, table
