@@ -25,7 +25,7 @@ from guided.model import Model
 #: or all of it in a `Speculation`.
 Draft = Literal["auto"] | None | Model | Drafter | Sequence[Drafter] | Speculation
 
-#: Tokens of earlier output that "auto" remembers of a model, at about half a kilobyte each.
+#: Tokens of earlier output that "auto" remembers of a model, at about 100 bytes each.
 _REMEMBERED = 1 << 15
 
 _LOCAL = threading.local()

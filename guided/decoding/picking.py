@@ -12,7 +12,6 @@ from guided.decoding.draws import Drawn, Guess, NodeDraws, Spot, draw, draw_ahea
 from guided.decoding.growing import Row
 from guided.decoding.sampling import Sampler
 
-
 #: Like `draws.draw`.
 HowToDraw = Callable[[Sampler, Sequence[Spot], Tensor, Mapping[str, Tensor]], list[Drawn]]
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
-from guided.decoding.drafters.sequence_pool import Place, SequencePool
-from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.drafters.sequence_pool import NOTHING, SequencePool
+from guided.decoding.drafts import Draft
 from guided.errors import InputError
 from guided.grammars.vocabulary import Vocabulary
 
@@ -24,9 +23,9 @@ _LEAST = 0.1
 
 
 class _Own(NamedTuple):
-    """A branch's sequence in the pool, and how many of its tokens are there."""
+    """The last token of a branch's sequence in the pool, and how many of its tokens are there."""
 
-    number: int
+    last: int
     taken: int
 
 
@@ -39,7 +38,7 @@ class Suffix(Drafter):
 
     Args:
         vocabulary: of the model.
-        capacity: tokens in the pool, up to half a kilobyte each; the oldest sequences are dropped.
+        capacity: tokens in the pool, about 100 bytes each; the oldest are dropped.
         factor: most tokens of a draft for each token that matches,
         offset: and on top of these.
     """
@@ -82,65 +81,45 @@ class Suffix(Drafter):
 
     def fork(self, branch: Branch, child: Branch) -> None:
         self._take_in(branch)
-        self._own[child] = _Own(self.pool.open(_end(child)), len(child.tokens))
+        self._own[child] = _Own(self._opened(_end(child)), len(child.tokens))
 
     def _take_in(self, branch: Branch) -> None:
         own = self._own.get(branch)
+        if own is not None and own.taken == len(branch.tokens):
+            return
         if own is None:
             self._take_in_prompt(branch.prompt)
-            own = _Own(self.pool.open(branch.prompt[-_CONTEXT:]), 0)
-        elif own.number not in self.pool:
-            own = _Own(self.pool.open(_end(branch, own.taken)), own.taken)
+            own = _Own(self._opened(branch.prompt[-_CONTEXT:]), 0)
+        elif own.last not in self.pool:
+            own = _Own(self._opened(_end(branch, own.taken)), own.taken)
         new = branch.tokens[own.taken :]
-        self._own[branch] = _Own(own.number, len(branch.tokens))
-        if new:
-            ended = new[-1] in self._stop_ids
-            self.pool.extend(own.number, new[:-1] if ended else new)
+        if new and new[-1] in self._stop_ids:
+            new = new[:-1]
+        self._own[branch] = _Own(self.pool.extend(own.last, new), len(branch.tokens))
+
+    def _opened(self, context: Sequence[int]) -> int:
+        """A sequence that goes on from `context`, which is found elsewhere."""
+        return self.pool.extend(NOTHING, context[-self.pool.capacity :], indexed=False)
 
     def _take_in_prompt(self, prompt: tuple[int, ...]) -> None:
-        if self._prompts.get(prompt, -1) in self.pool:
+        if self._prompts.get(prompt, NOTHING) in self.pool:
             return
-        number = self._prompts[prompt] = self.pool.open(())
-        # No more than fits, or the prompt would drop itself.
-        self.pool.extend(number, prompt[-self.pool.capacity :])
+        self._prompts[prompt] = self.pool.extend(NOTHING, prompt[-self.pool.capacity :])
         if len(self._prompts) > _PROMPTS:
             self._prompts.popitem(last=False)
 
     def _guess(self, branch: Branch, room: int, is_chain: bool) -> Draft:
-        draft = Draft()
-        matched, places = self.pool.after(_end(branch, wanted=2 * _CONTEXT)) if room else (0, [])
-        deepest = int(self.factor * matched) + self.offset
-        queue: list[tuple[float, int, int, int, list[Place]]] = [(-1.0, 0, ROOT, 0, places)]
-        order = 1
-        while queue and len(draft) < room:
-            weight, _, parent, depth, places = heapq.heappop(queue)
-            for token, share, following in self._continuations(places):
-                # The longer the match with what is drafted, the surer.
-                chance = share * (matched + depth + 0.5) / (matched + depth + 1.0)
-                likely = -weight * share
-                if likely < _LEAST or len(draft) >= room:
-                    break
-                node = draft.add(token, parent, chance, self.name)
-                if depth + 1 < deepest:
-                    heapq.heappush(queue, (-likely, order, node, depth + 1, following))
-                    order += 1
-                if is_chain:
-                    break
-        return draft
-
-    def _continuations(self, places: list[Place]) -> list[tuple[int, float, list[Place]]]:
-        """(token, its share, places after it), the most frequent first."""
-        tokens = [self.pool.token(place) for place in places]
-        counts = Counter(token for token in tokens if token >= 0)
-        total = sum(counts.values())
-        return [
-            (
-                token,
-                number / total,
-                [(p, at + 1) for (p, at), t in zip(places, tokens, strict=True) if t == token],
-            )
-            for token, number in counts.most_common()
-        ]
+        if room < 1:
+            return Draft()
+        return self.pool.guess(
+            _end(branch, wanted=2 * _CONTEXT),
+            room,
+            self.name,
+            factor=self.factor,
+            offset=self.offset,
+            least=_LEAST,
+            is_chain=is_chain,
+        )
 
 
 def _end(branch: Branch, until: int | None = None, wanted: int = _CONTEXT) -> list[int]:

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from guided.decoding.drafters.protocol import Observation
-from guided.decoding.drafters.sequence_pool import SequencePool
 from guided.decoding.drafters.suffix import Suffix
 from guided.errors import InputError
 from guided.testing import check_drafter_laws, table_model
@@ -89,8 +88,6 @@ def test_the_pool_is_bounded(opened: Any, ask: Any) -> None:
     for start in range(60):
         ask(drafter, opened(MODEL, [1 + start % 30], [1 + (start + i) % 39 for i in range(30)]))
         assert drafter.pool.n_tokens <= 200
-        # Those of forgotten sequences stay until they are as many.
-        assert drafter.pool.n_entries <= 3 * (2 * 200 + 31)
     assert ask(drafter, opened(MODEL, [1], [5, 6, 7]), room=2).tokens == [8, 9]
 
 
@@ -100,16 +97,6 @@ def test_a_prompt_beyond_the_capacity_will_do(opened: Any, ask: Any) -> None:
     for _ in range(3):
         ask(drafter, branch)
         assert drafter.pool.n_tokens <= 20
-
-
-def test_dropped_sequences_are_not_found_and_do_not_pile_up() -> None:
-    pool = SequencePool(10)
-    for start in range(1, 50):
-        pool.extend(pool.open([]), [start, start + 1, start + 2, 7, 7])
-        assert pool.n_entries <= 3 * (2 * 10 + 5)
-    assert pool.n_tokens <= 10
-    assert pool.after([20, 21]) == (0, [])
-    assert pool.after([49, 50])[0] == 2
 
 
 def test_wrong_sizes_are_refused() -> None:
