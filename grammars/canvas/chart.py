@@ -1,0 +1,191 @@
+"""What is known about one canvas: its left and right tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.grammars.canvas.engine import CanvasEngine
+from guided.grammars.canvas.lattice import Positions
+from guided.kernels.canvas_check import check_bytes
+from guided.kernels.canvas_left import N_ENTRIES, Left, fill_left
+from guided.kernels.canvas_right import N_ROWS, N_TAILS, Right, fill_right, meets, refill_tails
+from guided.kernels.canvas_sets import FULL
+
+#: Bits for the places between the bytes of a token that is tried.
+SPARE = 128
+#: Words of rows that one chart may take before it gives up.
+MOST_WORDS = 1 << 25
+
+
+class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown"
+    """A chart would take more room than allowed."""
+
+
+class Chart:
+    """The tables of one canvas, filled when they are first needed."""
+
+    def __init__(
+        self, engine: CanvasEngine, positions: Positions, alphabet: NDArray[np.uint8], most: int
+    ) -> None:
+        self.engine = engine
+        self.positions = positions
+        self._alphabet = alphabet
+        self._most = most
+        self._right: Right | None = None
+        self._left: Left | None = None
+        self._seen = np.zeros(0, np.int32)
+        self._stack = np.zeros(0, np.int64)
+
+    @property
+    def fillable(self) -> bool:
+        """Whether the canvas can be filled."""
+        with self.engine.lock:
+            right = self._filled_right()
+            row = right.index[0, self.engine.net.start_of[0]]
+            return row >= 0 and bool(meets(right.rows, row, self.positions.lattice.accepting))
+
+    def ends_within(self, main: int) -> bool:
+        """Whether a text may end at an accepting position up to `main`."""
+        with self.engine.lock:
+            right = self._filled_right()
+            row = right.index[0, self.engine.net.start_of[0]]
+            if row < 0:
+                return False
+            bits = right.rows[row] & self.positions.lattice.accepting
+            marks = np.unpackbits(bits.view(np.uint8), bitorder="little")
+            return bool(marks[: main + 1].any())
+
+    def allows(self, slot: int, data: bytes) -> bool:
+        """Whether a token with these bytes may stand in a masked slot."""
+        engine = self.engine
+        array = np.frombuffer(data, np.uint8)
+        main = int(self.positions.main_of[slot])
+        with engine.lock:
+            self._filled_right()
+            left = self._filled_left()
+            while True:
+                right = self._right
+                result = check_bytes(
+                    engine.rules,
+                    engine.net,
+                    engine.sets,
+                    engine.mids,
+                    self.positions.lattice,
+                    engine.token_nodes,
+                    engine.most_visits,
+                    self._alphabet,
+                    left,
+                    right,
+                    self._seen,
+                    self._stack,
+                    main,
+                    array,
+                )
+                if result != FULL:
+                    return bool(result == 1)
+                engine.grow()
+                self._right = self._more_room_right()
+                self._left = left = self._more_room_left()
+
+    def _filled_right(self) -> Right:
+        if self._right is None:
+            engine, positions = self.engine, self.positions
+            states = len(engine.net.final)
+            rows = max(512, positions.count * 4)
+            while True:
+                table = Right(
+                    size=np.zeros(2, np.int64),
+                    rows=self._rows(rows, positions.width),
+                    index=np.full((positions.count, states), -1, np.int32),
+                    sums=np.full((len(positions.lattice.kind), states), -1, np.int32),
+                    key=np.full(_power(4 * rows), -1, np.int64),
+                    value=np.full(_power(4 * rows), -1, np.int32),
+                )
+                if self._run(fill_right, table, engine.cyclic, len(positions.lattice.kind) - 1):
+                    self._right = table
+                    return table
+                rows = self._more(rows, int(table.size[N_ROWS]))
+        return self._right
+
+    def _filled_left(self) -> Left:
+        if self._left is None:
+            engine, positions = self.engine, self.positions
+            states, n_rules = len(engine.net.final), len(engine.net.start_of)
+            mains = len(positions.lattice.kind)
+            rows = max(512, positions.count * 6)
+            while True:
+                table = Left(
+                    size=np.zeros(4, np.int64),
+                    rows=self._rows(rows, positions.width + SPARE // 64),
+                    index=np.full((positions.count, states), -1, np.int32),
+                    entry=np.zeros((rows, 3), np.int32),
+                    entry_begin=np.zeros(mains + 1, np.int32),
+                    entry_end=np.zeros(mains + 1, np.int32),
+                    slot=np.zeros((_power(rows), 2), np.int32),
+                    queue=np.zeros(states, np.int64),
+                    waits=np.zeros(states, np.uint8),
+                    ended=np.zeros(n_rules, np.int32),
+                    local=np.full((SPARE, states), -1, np.int32),
+                )
+                if self._run(fill_left, table):
+                    break
+                rows = self._more(rows, int(table.size[0]))
+            self._left = table
+            bits = 64 * positions.width + SPARE
+            self._seen = np.full(n_rules * bits, -1, np.int32)
+            self._stack = np.zeros(2 * n_rules * bits + 2, np.int64)
+        return self._left
+
+    def _run(self, kernel: Callable[..., Any], table: Any, *more: Any) -> bool:
+        engine = self.engine
+        status = kernel(
+            engine.rules,
+            engine.net,
+            engine.sets,
+            engine.mids,
+            self.positions.lattice,
+            engine.token_nodes,
+            engine.most_visits,
+            self._alphabet,
+            table,
+            *more,
+        )
+        if status == FULL:
+            engine.grow()
+        return bool(status != FULL)
+
+    def _rows(self, rows: int, width: int) -> NDArray[np.uint64]:
+        if rows * width > self._most:
+            raise OutOfRoom
+        return np.empty((rows, width), np.uint64)
+
+    def _more(self, rows: int, used: int) -> int:
+        return 2 * rows if 2 * used >= rows else rows
+
+    def _more_room_right(self) -> Right:
+        right = self._filled_right()
+        key, value = right.key, right.value
+        if 4 * right.size[N_TAILS] >= len(key):
+            known = key >= 0
+            pairs = zip(key[known].tolist(), value[known].tolist(), strict=True)
+            key, value = np.full(2 * len(key), -1, np.int64), np.full(2 * len(value), -1, np.int32)
+            refill_tails(key, value, np.array(list(pairs), np.int64).reshape(-1, 2))
+        rows = self._rows(2 * len(right.rows), right.rows.shape[1])
+        rows[: len(right.rows)] = right.rows
+        return right._replace(rows=rows, key=key, value=value)
+
+    def _more_room_left(self) -> Left:
+        left = self._filled_left()
+        rows = self._rows(2 * len(left.rows), left.rows.shape[1])
+        rows[: len(left.rows)] = left.rows
+        entry = np.zeros((len(left.entry) * 2, 3), np.int32)
+        entry[: left.size[N_ENTRIES]] = left.entry[: left.size[N_ENTRIES]]
+        return left._replace(rows=rows, entry=entry, slot=np.zeros((2 * len(left.slot), 2), np.int32))
+
+
+def _power(least: int) -> int:
+    return 1 << max(6, (least - 1).bit_length())

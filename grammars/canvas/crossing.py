@@ -1,0 +1,90 @@
+"""Tokens that may hold a boundary between two rules, and where in them it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.grammars.vocabulary import Vocabulary
+from guided.kernels.canvas_arrays import Mids, Net
+
+#: Vocabularies of which every token is tried; of larger ones the short ones of no word characters.
+SMALL = 4096
+_SHORT = 4
+_WORD = frozenset(range(0x80, 0x100)) | frozenset(
+    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+)
+
+
+def candidates(vocabulary: Vocabulary, longest: int | None = None) -> tuple[list[bytes], bool]:
+    """(texts of two bytes or more that are tried, whether no token is left out)."""
+    texts = [t for t in vocabulary.spellings if len(t) > 1 and not t.startswith(b"\xff")]
+    if len(texts) <= SMALL and longest is None:
+        return sorted(texts), True
+    most = _SHORT if longest is None else longest
+    return sorted(t for t in texts if len(t) <= most and _WORD.isdisjoint(t)), False
+
+
+def token_tree(texts: Sequence[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int32], list[bytes]]:
+    """(nodes, index after each subtree, text of each node) of sorted texts, in preorder."""
+    path: list[int] = []
+    rows: list[list[int]] = []
+    names: list[bytes] = []
+    skip: list[int] = []
+    before = b""
+    for text in texts:
+        common = 0
+        while common < min(len(before), len(text)) and before[common] == text[common]:
+            common += 1
+        while len(path) > common:
+            skip[path.pop()] = len(rows)
+        for depth in range(common, len(text)):
+            path.append(len(rows))
+            rows.append([text[depth], depth + 1, 0, -1])
+            names.append(text[: depth + 1])
+            skip.append(0)
+        rows[-1][2] = 1
+        before = text
+    while path:
+        skip[path.pop()] = len(rows)
+    return np.array(rows, np.int32).reshape(-1, 4), np.array(skip, np.int32), names
+
+
+def with_mids(
+    node: NDArray[np.int32], skip: NDArray[np.int32], chosen: Iterable[int], lexemes: int
+) -> Mids:
+    """The tree with the chosen nodes as mids, their runs still empty."""
+    node_of = np.array(sorted(chosen), np.int32)
+    numbered = node.copy()
+    numbered[:, 3] = -1
+    numbered[node_of, 3] = np.arange(len(node_of))
+    run = np.zeros((len(node_of), lexemes, 3), np.int32)
+    return Mids(numbered, skip, node_of, run, np.zeros(64, np.int32))
+
+
+def followers(net: Net, lexemes: int) -> NDArray[np.bool_]:
+    """bool[L, L]: terminals that may come right after a terminal in some text."""
+    first: list[set[int]] = [set() for _ in net.final]
+    after: list[set[int]] = [set() for _ in net.final]
+    changed = True
+    while changed:
+        changed = False
+        for q in range(len(net.final)):
+            new = set(net.scan_lexeme[net.scan_begin[q] : net.scan_begin[q + 1]].tolist())
+            for k in range(net.call_begin[q], net.call_begin[q + 1]):
+                new |= first[net.start_of[net.call_rule[k]]]
+            # What follows once the rule of q ends in q.
+            onward = set(new)
+            if net.final[q]:
+                rule = net.rule_of[q]
+                for k in range(net.caller_begin[rule], net.caller_begin[rule + 1]):
+                    onward |= after[net.caller_target[k]]
+            changed |= new != first[q] or onward != after[q]
+            first[q], after[q] = new, onward
+    table = np.zeros((lexemes, lexemes), np.bool_)
+    for q in range(len(net.final)):
+        for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
+            table[net.scan_lexeme[k], sorted(after[net.scan_target[k]])] = True
+    return table

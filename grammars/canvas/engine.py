@@ -1,0 +1,186 @@
+"""A grammar over one vocabulary, ready for canvases."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.grammars.canvas.crossing import candidates, followers, token_tree, with_mids
+from guided.grammars.canvas.net import compact
+from guided.grammars.canvas.plain import PlainRules
+from guided.grammars.vocabulary import Vocabulary
+from guided.kernels.canvas_arrays import (
+    N_FOLLOWERS,
+    N_MEMBERS,
+    N_SETS,
+    N_SIDES,
+    UNKNOWN,
+    Mids,
+    Sets,
+)
+from guided.kernels.canvas_sets import FULL, ends_at, fill_runs, first_set, rehash_sets
+from guided.kernels.memo_arrays import DFA, FIRST, LEAST, MOST, PLAIN, Rules
+
+#: Nodes of the token trie that are visited for the tokens of more than three bytes.
+LONG_VISITS = 30_000
+#: Mids of a mask where a vocabulary is large.
+MOST_MIDS = 96
+
+
+class CanvasEngine:
+    """What canvases of one grammar and vocabulary share. Thread-safe: take `lock` for a call.
+
+    Attributes:
+        exact: whether every token was taken into account everywhere (given mids in all masks).
+    """
+
+    def __init__(self, plain: PlainRules, vocabulary: Vocabulary) -> None:
+        self.rules = plain.rules
+        self.vocabulary = vocabulary
+        self.lock = threading.RLock()
+        self.net, self.cyclic = compact(plain.rules)
+        self.sets = _new_sets(plain.rules)
+        self.token_nodes = vocabulary.whole_trie.node
+        self.most_visits = np.int64(1 << 40 if len(self.token_nodes) < 1 << 15 else LONG_VISITS)
+        self.alphabet = np.zeros(256, np.uint8)
+        self.alphabet[sorted(vocabulary.single_bytes - {0xFF})] = 1
+        for lex in range(len(plain.rules.lexeme)):
+            self.sets.first[lex] = self.repeat(lambda lex=lex: first_set(self.rules, self.sets, lex))
+        self._complete = plain.complete
+        self.mids, self._all_tokens = self._find_mids()
+        self.closed = vocabulary.is_closed and not _has_specials(plain.rules)
+
+    @property
+    def exact(self) -> bool:
+        """Whether no token and no text of the grammar was left out so far."""
+        return self._complete and self._all_tokens and not self.sets.truncated[0]
+
+    def repeat(self, call: Any) -> Any:
+        """The result of `call()`, which is tried again with more room for sets while it is FULL."""
+        while True:
+            result = call()
+            if result != FULL:
+                return result
+            self.grow()
+
+    def grow(self) -> None:
+        """Doubles what is nearly full of the sets; all of it where nothing is."""
+        self.sets = _grown(self.sets)
+
+    def _find_mids(self) -> tuple[Mids, bool]:
+        for longest in (None, 3, 2):
+            texts, complete = candidates(self.vocabulary, longest)
+            mids = self._mids_of(texts)
+            if complete or len(mids.node_of) <= MOST_MIDS:
+                return mids, complete
+        return mids, False
+
+    def _mids_of(self, texts: list[bytes]) -> Mids:
+        lexemes = len(self.rules.lexeme)
+        node, skip, names = token_tree(texts)
+        inner = np.flatnonzero(skip - np.arange(len(skip)) > 1)
+        trial = with_mids(node, skip, inner.tolist(), lexemes)
+        follow = followers(self.net, lexemes)
+        wanted = np.zeros((len(inner), lexemes), np.uint8)
+        for lex in range(lexemes):
+            found = np.zeros(len(inner), np.uint8)
+            states = np.arange(_n_states(self.rules, lex), dtype=np.int64)
+            self._reset_sides()
+            self.repeat(lambda: ends_at(self.rules, self.sets, trial, lex, states, found))
+            wanted[found > 0] |= follow[lex].astype(np.uint8)
+        trial = self._with_runs(trial, wanted)
+        goes_on = (trial.run[:, :, 2] >= 0) | (trial.run[:, :, 1] > trial.run[:, :, 0])
+        useful = {names[n] for n, on in zip(inner.tolist(), goes_on.any(axis=1), strict=True) if on}
+        kept = [t for t in texts if any(t[:i] in useful for i in range(1, len(t)))]
+        node, skip, names = token_tree(kept)
+        chosen = [n for n, name in enumerate(names) if name in useful and skip[n] > n + 1]
+        mids = with_mids(node, skip, chosen, lexemes)
+        self._reset_sides()
+        return self._with_runs(mids, np.ones((len(chosen), lexemes), np.uint8))
+
+    def _with_runs(self, mids: Mids, wanted: NDArray[np.uint8]) -> Mids:
+        while True:
+            used = fill_runs(self.rules, self.sets, mids, wanted, mids.run, mids.run_mid)
+            if used != FULL:
+                return mids
+            mids = mids._replace(run_mid=np.zeros(2 * len(mids.run_mid), np.int32))
+            self.grow()
+
+    def _reset_sides(self) -> None:
+        self.sets.side[:] = -1
+        self.sets.size[N_SIDES] = 0
+
+
+def _n_states(rules: Rules, lex: int) -> int:
+    dfa = rules.lexeme[lex, DFA]
+    states = int(rules.dfa[dfa + 1, FIRST] - rules.dfa[dfa, FIRST])
+    if rules.lexeme[lex, LEAST] == PLAIN:
+        return states
+    return states * (int(max(rules.lexeme[lex, LEAST], rules.lexeme[lex, MOST], 0)) + 1)
+
+
+def _has_specials(rules: Rules) -> bool:
+    return bool((rules.live[:, 3] >> np.uint64(63)).any())
+
+
+def _new_sets(rules: Rules) -> Sets:
+    lexemes = len(rules.lexeme)
+    base = np.zeros(lexemes + 1, np.int64)
+    base[1:] = np.cumsum([_n_states(rules, lex) for lex in range(lexemes)])
+    room = 256
+    return Sets(
+        size=np.zeros(4, np.int64),
+        lexeme=np.zeros(room, np.int32),
+        begin=np.zeros(room + 1, np.int32),
+        accepts=np.zeros(room, np.uint8),
+        member=np.zeros(1024, np.int32),
+        table=np.full(4 * room, -1, np.int32),
+        step=np.full((room, 256), UNKNOWN, np.int32),
+        after_token=np.full(room, UNKNOWN, np.int32),
+        after_text=np.full(room, UNKNOWN, np.int32),
+        side=np.full((room, 2), -1, np.int32),
+        side_mid=np.zeros(1024, np.int32),
+        first=np.zeros(lexemes, np.int32),
+        base=base,
+        followers=np.full((int(base[-1]), 2), -1, np.int32),
+        follower=np.zeros(1024, np.int32),
+        truncated=np.zeros(1, np.uint8),
+    )
+
+
+def _grown(sets: Sets) -> Sets:
+    counts = {
+        "lexeme": N_SETS,
+        "begin": N_SETS,
+        "accepts": N_SETS,
+        "step": N_SETS,
+        "after_token": N_SETS,
+        "after_text": N_SETS,
+        "side": N_SETS,
+        "member": N_MEMBERS,
+        "follower": N_FOLLOWERS,
+        "side_mid": N_SIDES,
+    }
+    full = {
+        counter
+        for name, counter in counts.items()
+        if 2 * sets.size[counter] >= len(getattr(sets, name))
+    }
+    wider = {
+        name: _doubled(getattr(sets, name))
+        for name, counter in counts.items()
+        if counter in full or not full
+    }
+    sets = sets._replace(**wider)
+    if 4 * len(sets.lexeme) > len(sets.table):
+        table = np.full(4 * len(sets.lexeme), -1, np.int32)
+        sets = sets._replace(table=table)
+        rehash_sets(sets)
+    return sets
+
+
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([array, np.zeros_like(array)])

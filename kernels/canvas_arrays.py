@@ -1,0 +1,171 @@
+"""The arrays of the any-order engine: a compact grammar, sets of lexer states, a canvas's positions.
+
+*Positions* of a canvas are the boundaries between its slots, those between the bytes of fixed
+tokens, and the places inside of a masked slot at which a rule may begin or end (*mids*). A set of
+positions is a row of bits.
+
+The left table holds for a rule state q at position i the positions at which its rule may have
+begun (an Earley item with the set of its origins), and the terminals in progress. The right table
+holds for q at i the positions at which the rule can end. A token may stand in a slot if some item
+before it, advanced by its bytes, meets an end after it for which the callers have a continuation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from guided.kernels.compiling import inner
+
+OK = 0
+GROW = -1
+
+#: What follows a main position.
+LAST, BYTE, MASK = 0, 1, 2
+#: A transition that was not asked for yet, and one that leads nowhere.
+UNKNOWN = -2
+DEAD = -1
+
+# Fields of Sets.size.
+N_SETS, N_MEMBERS, N_FOLLOWERS, N_SIDES = range(4)
+
+
+class Net(NamedTuple):
+    """A grammar without empty edges."""
+
+    #: int32[Q + 1], int32[...], int32[...]: terminal edges by source.
+    scan_begin: Any
+    scan_lexeme: Any
+    scan_target: Any
+    #: int32[Q + 1], int32[...], int32[...]: calls of rules by source.
+    call_begin: Any
+    call_rule: Any
+    call_target: Any
+    #: uint8[Q], int32[Q]: whether the rule may end, the rule.
+    final: Any
+    rule_of: Any
+    #: int32[R]: first state of every rule. Rule 0 is the start.
+    start_of: Any
+    #: int32[R + 1], int32[...], int32[...]: (state, state after the call) by called rule.
+    caller_begin: Any
+    caller_state: Any
+    caller_target: Any
+    #: int32[Q]: every state after the first states of the rules that it calls, cycles aside.
+    order: Any
+
+
+class Sets(NamedTuple):
+    """Sets of states of one terminal, interned, with the steps between them."""
+
+    #: int64[4]: how much is filled.
+    size: Any
+    #: int32[S], int32[S + 1], uint8[S]: terminal, first member, whether a member accepts.
+    lexeme: Any
+    begin: Any
+    accepts: Any
+    #: int32[...]: the members, sorted.
+    member: Any
+    #: int32[hash size]: open addressing, -1 is free.
+    table: Any
+    #: int32[S, 256], int32[S], int32[S]: the set after a byte, one token, any text.
+    step: Any
+    after_token: Any
+    after_text: Any
+    #: int32[S, 2], int32[...]: mids at which a member accepts (begin -1: not asked for yet).
+    side: Any
+    side_mid: Any
+    #: int32[L]: the set of the first state of every terminal.
+    first: Any
+    #: int64[L]: number of a terminal's state 0 among all states.
+    base: Any
+    #: int32[states, 2], int32[...]: states after one token from a state (begin -1: not asked).
+    followers: Any
+    follower: Any
+    #: uint8[1]: set to 1 where tokens were left out.
+    truncated: Any
+
+
+class Mids(NamedTuple):
+    """The tokens that may hold a boundary between rules, as a tree in preorder without its root."""
+
+    #: int32[N, 4]: BYTE, DEPTH, whether a token ends (END), number of the mid or -1 (MID).
+    node: Any
+    #: int32[N]: index after the subtree.
+    skip: Any
+    #: int32[V]: node of every mid.
+    node_of: Any
+    #: int32[V, L, 3], int32[...]: mids at which terminal l that begins there ends (begin, end), and
+    #: the set in which it leaves the token (-1: none).
+    run: Any
+    run_mid: Any
+
+
+class Lattice(NamedTuple):
+    """The positions of a canvas: main ones in order, then the mids of masks."""
+
+    #: uint8[M], uint8[M], uint8[M]: what follows (LAST, BYTE, MASK), the byte, whether a gap.
+    kind: Any
+    byte: Any
+    loop: Any
+    #: int32[M]: last main position of the hole of a masked position.
+    hole_end: Any
+    #: int32[M]: position of the first mid of a mask, -1 where there are none.
+    mid_base: Any
+    #: int32[P - M]: number of the mid.
+    mid_of: Any
+    #: uint64[W]: positions at which the text may end.
+    accepting: Any
+
+
+@njit(inline="always")
+def bit_set(rows, row, position):  # type: ignore[no-untyped-def]
+    rows[row, position >> 6] |= np.uint64(1) << np.uint64(position & 63)
+
+
+@njit(inline="always")
+def bit_test(rows, row, position):  # type: ignore[no-untyped-def]
+    return (rows[row, position >> 6] >> np.uint64(position & 63)) & np.uint64(1) != 0
+
+
+@njit(inline="always")
+def trailing_zeros(word):  # type: ignore[no-untyped-def]
+    """Number of zero bits below the lowest set bit of a word that is not zero."""
+    low = word & (~word + np.uint64(1))
+    count = np.int64(0)
+    if low & np.uint64(0xFFFFFFFF00000000):
+        count += 32
+    if low & np.uint64(0xFFFF0000FFFF0000):
+        count += 16
+    if low & np.uint64(0xFF00FF00FF00FF00):
+        count += 8
+    if low & np.uint64(0xF0F0F0F0F0F0F0F0):
+        count += 4
+    if low & np.uint64(0xCCCCCCCCCCCCCCCC):
+        count += 2
+    if low & np.uint64(0xAAAAAAAAAAAAAAAA):
+        count += 1
+    return count
+
+
+@inner
+def merge(rows, into, other, width):  # type: ignore[no-untyped-def]
+    """Adds row `other` to row `into`; whether that changed it."""
+    changed = False
+    for word in range(width):
+        value = rows[other, word]
+        if value & ~rows[into, word]:
+            rows[into, word] |= value
+            changed = True
+    return changed
+
+
+@inner
+def grown_rows(rows):  # type: ignore[no-untyped-def]
+    """A copy with twice the rows, the new ones empty."""
+    wider = np.zeros((2 * len(rows), rows.shape[1]), np.uint64)
+    for row in range(len(rows)):
+        for word in range(rows.shape[1]):
+            wider[row, word] = rows[row, word]
+    return wider

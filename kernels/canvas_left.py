@@ -1,0 +1,366 @@
+"""The left table: where the rule of a state may have begun, at every position."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from guided.kernels.canvas_arrays import BYTE, LAST, MASK, OK, bit_set, bit_test, merge, trailing_zeros
+from guided.kernels.canvas_sets import FULL, after_byte, after_text, after_token, find_side
+from guided.kernels.compiling import entry, inner
+from guided.kernels.memo_arrays import mix
+
+# Fields of Left.size.
+N_ROWS, N_ENTRIES, N_EPOCHS, N_WAITING = range(4)
+
+
+class Left(NamedTuple):
+    """Rows of origins. Row numbers are -1 where a row is empty."""
+
+    #: int64[4]: how many rows, entries, groups of entries and waiting states there are.
+    size: Any
+    #: uint64[..., W + spare].
+    rows: Any
+    #: int32[P, Q]: row of every state at every position.
+    index: Any
+    #: int32[..., 3]: terminals in progress: state after them, set, row.
+    entry: Any
+    #: int32[M + 1], int32[M + 1]: entries of every main position.
+    entry_begin: Any
+    entry_end: Any
+    #: int32[H, 2]: hash table of the entries of one group: entry, group.
+    slot: Any
+    #: int64[Q], uint8[Q]: states to be looked at, whether they wait.
+    queue: Any
+    waits: Any
+    #: int32[R]: row of the origins from which a rule has ended here.
+    ended: Any
+    #: int32[S, Q]: rows of states between the bytes of a token that is tried, S the spare bits.
+    local: Any
+
+
+@inner
+def fresh_row(table):  # type: ignore[no-untyped-def]
+    """An empty row, FULL without room."""
+    row = table.size[N_ROWS]
+    if row >= len(table.rows):
+        return np.int64(FULL)
+    for word in range(table.rows.shape[1]):
+        table.rows[row, word] = 0
+    table.size[N_ROWS] = row + 1
+    return row
+
+
+@inner
+def add_origins(table, index, position, q, row):  # type: ignore[no-untyped-def]
+    """Adds `row` to that of q at a position of `index`; 1: it changed, 0: it did not, FULL."""
+    into = np.int64(index[position, q])
+    if into < 0:
+        into = fresh_row(table)
+        if into == FULL:
+            return into
+        index[position, q] = into
+    return np.int64(1) if merge(table.rows, into, row, table.rows.shape[1]) else np.int64(0)
+
+
+@inner
+def begin_entries(table):  # type: ignore[no-untyped-def]
+    """Number of the first entry of a new group."""
+    table.size[N_EPOCHS] += 1
+    return table.size[N_ENTRIES]
+
+
+@inner
+def add_entry(table, first, q, number, row):  # type: ignore[no-untyped-def]
+    """Adds a terminal in progress to the group of entries from `first` on; 1: new or changed."""
+    last = len(table.slot) - 1
+    place = np.int64(mix(mix(np.uint64(3), q), number) & np.uint64(last))
+    epoch = table.size[N_EPOCHS]
+    width = table.rows.shape[1]
+    while table.slot[place, 1] == epoch:
+        found = table.slot[place, 0]
+        if table.entry[found, 0] == q and table.entry[found, 1] == number:
+            changed = merge(table.rows, np.int64(table.entry[found, 2]), row, width)
+            return np.int64(1) if changed else np.int64(0)
+        place = (place + 1) & last
+    new = table.size[N_ENTRIES]
+    if new >= len(table.entry) or 2 * (new - first) > last:
+        return np.int64(FULL)
+    own = fresh_row(table)
+    if own == FULL:
+        return own
+    merge(table.rows, own, row, width)
+    table.entry[new, 0] = q
+    table.entry[new, 1] = number
+    table.entry[new, 2] = own
+    table.slot[place, 0] = new
+    table.slot[place, 1] = epoch
+    table.size[N_ENTRIES] = new + 1
+    return np.int64(1)
+
+
+@inner
+def wait(table, q):  # type: ignore[no-untyped-def]
+    """Marks that the row of q at the position at hand has changed."""
+    if not table.waits[q]:
+        table.waits[q] = 1
+        table.queue[table.size[N_WAITING]] = q
+        table.size[N_WAITING] += 1
+
+
+@inner
+def _predict(net, table, index, position, bit, loop, q):  # type: ignore[no-untyped-def]
+    """Begins the rules that q calls; FULL without room."""
+    row = np.int64(index[position, q])
+    for k in range(net.call_begin[q], net.call_begin[q + 1]):
+        rule = net.call_rule[k]
+        start = np.int64(net.start_of[rule])
+        first = np.int64(index[position, start])
+        if first < 0:
+            first = fresh_row(table)
+            if first == FULL:
+                return first
+            index[position, start] = first
+        if not bit_test(table.rows, first, bit):
+            bit_set(table.rows, first, bit)
+            wait(table, start)
+        ended = np.int64(table.ended[rule])
+        if loop and ended >= 0 and bit_test(table.rows, ended, bit):
+            # The rule fits into a gap as a whole.
+            target = np.int64(net.call_target[k])
+            status = add_origins(table, index, position, target, row)
+            if status == FULL:
+                return status
+            if status:
+                wait(table, target)
+    return np.int64(OK)
+
+
+@inner
+def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type: ignore[no-untyped-def]
+    """Goes on after the rule of q with whatever called it; FULL without room."""
+    rule = net.rule_of[q]
+    row = np.int64(index[position, q])
+    ended = np.int64(table.ended[rule])
+    if ended < 0:
+        ended = fresh_row(table)
+        if ended == FULL:
+            return ended
+        table.ended[rule] = ended
+    for word in range(table.rows.shape[1]):
+        bits = table.rows[row, word] & ~table.rows[ended, word]
+        table.rows[ended, word] |= bits
+        while bits:
+            origin = word * 64 + trailing_zeros(bits)
+            bits &= bits - np.uint64(1)
+            if origin == bit and not loop:
+                continue
+            for k in range(net.caller_begin[rule], net.caller_begin[rule + 1]):
+                caller = net.caller_state[k]
+                if origin < n_bits:
+                    before = np.int64(table.index[origin, caller])
+                else:
+                    before = np.int64(local[origin - n_bits, caller])
+                if before >= 0:
+                    target = np.int64(net.caller_target[k])
+                    status = add_origins(table, index, position, target, before)
+                    if status == FULL:
+                        return status
+                    if status:
+                        wait(table, target)
+    return np.int64(OK)
+
+
+@inner
+def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, first):  # type: ignore[no-untyped-def]
+    """Adds what follows at a position from the states that wait; OK or FULL.
+
+    Positions from `n_bits` on are those of `local`. In a gap (`loop`) terminals begin and end at
+    the same position; they are added to the group of entries from `first` on.
+    """
+    virtual = position >= n_bits
+    index = local if virtual else table.index
+    place = position - n_bits if virtual else position
+    for rule in range(len(table.ended)):
+        table.ended[rule] = -1
+    while table.size[N_WAITING] > 0:
+        table.size[N_WAITING] -= 1
+        q = table.queue[table.size[N_WAITING]]
+        table.waits[q] = 0
+        status = _predict(net, table, index, place, position, loop, q)
+        if status == FULL:
+            return status
+        if net.final[q]:
+            status = _complete(net, table, local, n_bits, index, place, position, loop, q)
+            if status == FULL:
+                return status
+        if loop:
+            row = np.int64(index[place, q])
+            for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
+                number = after_text(
+                    rules, sets, np.int64(sets.first[net.scan_lexeme[k]]), alphabet
+                )
+                if number == FULL:
+                    return number
+                status = add_entry(table, first, net.scan_target[k], number, row)
+                if status == FULL:
+                    return status
+                if status and sets.accepts[number]:
+                    target = np.int64(net.scan_target[k])
+                    status = add_origins(table, index, place, target, row)
+                    if status == FULL:
+                        return status
+                    if status:
+                        wait(table, target)
+    return np.int64(OK)
+
+
+@inner
+def begin_terminals(net, sets, table, index, place, first):  # type: ignore[no-untyped-def]
+    """Adds the terminals that begin at a position to a group of entries; OK or FULL."""
+    for q in range(len(net.final)):
+        row = np.int64(index[place, q])
+        if row >= 0:
+            for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
+                number = np.int64(sets.first[net.scan_lexeme[k]])
+                status = add_entry(table, first, np.int64(net.scan_target[k]), number, row)
+                if status == FULL:
+                    return status
+    return np.int64(OK)
+
+
+@inner
+def _enter(rules, net, sets, lat, alphabet, table, p, first):  # type: ignore[no-untyped-def]
+    """Ends terminals at main position p and begins those that may follow; OK or FULL."""
+    loop = lat.loop[p] != 0
+    carried = table.size[N_ENTRIES]
+    if loop:
+        # What any text makes of the terminals in progress becomes a group of its own.
+        first = begin_entries(table)
+        for i in range(table.entry_begin[p], carried):
+            number = after_text(rules, sets, np.int64(table.entry[i, 1]), alphabet)
+            if number == FULL:
+                return number
+            row = np.int64(table.entry[i, 2])
+            if add_entry(table, first, np.int64(table.entry[i, 0]), number, row) == FULL:
+                return np.int64(FULL)
+        table.entry_begin[p] = first
+        carried = table.size[N_ENTRIES]
+    for i in range(first, carried):
+        if sets.accepts[table.entry[i, 1]]:
+            q = np.int64(table.entry[i, 0])
+            status = add_origins(table, table.index, p, q, np.int64(table.entry[i, 2]))
+            if status == FULL:
+                return status
+            wait(table, q)
+    n_bits = np.int64(1) << 40
+    status = close(rules, net, sets, table, table.local, n_bits, np.int64(p), alphabet, loop, first)
+    if status == FULL or loop:
+        return status
+    return begin_terminals(net, sets, table, table.index, np.int64(p), first)
+
+
+@inner
+def _enter_mids(rules, net, sets, mids, lat, alphabet, table, p):  # type: ignore[no-untyped-def]
+    """Ends the terminals in progress at the mids of p; OK or FULL."""
+    base = np.int64(lat.mid_base[p])
+    for i in range(table.entry_begin[p], table.size[N_ENTRIES]):
+        number = np.int64(table.entry[i, 1])
+        if not find_side(rules, sets, mids, number):
+            return np.int64(FULL)
+        for k in range(sets.side[number, 0], sets.side[number, 1]):
+            status = add_origins(
+                table,
+                table.index,
+                base + sets.side_mid[k],
+                np.int64(table.entry[i, 0]),
+                np.int64(table.entry[i, 2]),
+            )
+            if status == FULL:
+                return status
+    return np.int64(OK)
+
+
+@inner
+def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type: ignore[no-untyped-def]
+    """Closes the mids of p and adds what leaves them to the group from `first` on; OK or FULL."""
+    base = np.int64(lat.mid_base[p])
+    n_bits = np.int64(1) << 40
+    for mid in range(len(mids.node_of)):
+        place = base + mid
+        for q in range(len(net.final)):
+            if table.index[place, q] >= 0:
+                wait(table, q)
+        if table.size[N_WAITING] == 0:
+            continue
+        status = close(rules, net, sets, table, table.local, n_bits, place, alphabet, False, first)
+        if status == FULL:
+            return status
+        for q in range(len(net.final)):
+            row = np.int64(table.index[place, q])
+            if row < 0:
+                continue
+            for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
+                lex = net.scan_lexeme[k]
+                target = np.int64(net.scan_target[k])
+                for i in range(mids.run[mid, lex, 0], mids.run[mid, lex, 1]):
+                    ended = base + mids.run_mid[i]
+                    if add_origins(table, table.index, ended, target, row) == FULL:
+                        return np.int64(FULL)
+                leaving = np.int64(mids.run[mid, lex, 2])
+                if leaving >= 0 and add_entry(table, first, target, leaving, row) == FULL:
+                    return np.int64(FULL)
+    return np.int64(OK)
+
+
+@inner
+def _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p):  # type: ignore[no-untyped-def]
+    """Adds the entries of main position p + 1 from those of p; OK or FULL."""
+    last = table.size[N_ENTRIES]
+    has_mids = lat.kind[p] == MASK and lat.mid_base[p] >= 0
+    if has_mids and _enter_mids(rules, net, sets, mids, lat, alphabet, table, p) == FULL:
+        return np.int64(FULL)
+    first = begin_entries(table)
+    table.entry_begin[p + 1] = first
+    for i in range(table.entry_begin[p], last):
+        number = np.int64(table.entry[i, 1])
+        if lat.kind[p] == BYTE:
+            number = after_byte(rules, sets, number, lat.byte[p])
+        else:
+            number = after_token(rules, sets, number, tok, most)
+        if number == FULL:
+            return number
+        if number >= 0:
+            row = np.int64(table.entry[i, 2])
+            if add_entry(table, first, np.int64(table.entry[i, 0]), number, row) == FULL:
+                return np.int64(FULL)
+    if has_mids:
+        return _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first)
+    return np.int64(OK)
+
+
+@entry
+def fill_left(rules, net, sets, mids, lat, tok, most, alphabet, table):  # type: ignore[no-untyped-def]
+    """Fills the whole table; OK or FULL."""
+    for q in range(len(net.final)):
+        table.waits[q] = 0
+    table.size[N_WAITING] = 0
+    start = np.int64(net.start_of[0])
+    row = fresh_row(table)
+    bit_set(table.rows, row, np.int64(0))
+    table.index[0, start] = row
+    wait(table, start)
+    table.entry_begin[0] = begin_entries(table)
+    for p in range(len(lat.kind)):
+        status = _enter(
+            rules, net, sets, lat, alphabet, table, p, np.int64(table.entry_begin[p])
+        )
+        if status == FULL:
+            return status
+        table.entry_end[p] = table.size[N_ENTRIES]
+        if lat.kind[p] != LAST:
+            status = _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p)
+            if status == FULL:
+                return status
+    return np.int64(OK)
