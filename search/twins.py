@@ -47,6 +47,9 @@ def _can_share(decoder: Decoder, branches: Sequence[Branch]) -> bool:
     """Whether some branches are at one place, and it is the decoder's own way to draw tokens."""
     if decoder.network.device.type != "cpu" or len(branches) < 2:
         return False
+    # Rows that make room for others have to be followed up one by one.
+    if decoder.ledger.limit is not None:
+        return False
     speculation = decoder.speculation
     if speculation is not None and speculation.verifier is not None:
         return False
@@ -96,6 +99,8 @@ class Twins:
         self._drawn: set[Branch] = set()
         #: leaders that pause for their followers' sake.
         self._resting: list[Branch] = []
+        #: of the ready ones those that only pause, once their last tokens have been read.
+        self._pausing: set[Branch] = set()
         #: pairs of branches that have paused at one place.
         self._paused: list[tuple[Branch, Branch]] = []
 
@@ -108,6 +113,8 @@ class Twins:
                 self._ready = []
                 if not self._run(leaders, steps=0):
                     return
+                for row in self.loop.rows:
+                    row.pausing = row.pausing or row.branch in self._pausing
             if not self._run([], steps=1):
                 return
             self._rouse()
@@ -131,9 +138,12 @@ class Twins:
         places: dict[Hashable, list[Branch]] = defaultdict(list)
         for number, branch in enumerate(self._ready):
             # What was appended is judged first, by the loop.
-            places[number if branch.unjudged else _place(branch)].append(branch)
+            place = number if branch.unjudged else _place(branch)
+            places[place, branch in self._pausing].append(branch)
         for leader, *followers in places.values():
-            if followers:
+            if leader in self._pausing:
+                self._paused += [(leader, follower) for follower in followers]
+            elif followers:
                 self._followers[leader] = followers
         return [leader for leader, *_ in places.values()]
 
@@ -171,7 +181,7 @@ class Twins:
     def _stops(self, leader: Branch) -> bool:
         """Whether a leader is to pause; asks its followers, too, and lets go of some."""
         stops = self.until is not None and self.until(leader)
-        followers = self._ask(leader)
+        followers = self._ask(leader, stops)
         if stops:
             self._ready += self._followers.pop(leader, [])
         elif followers and followers[0].unread >= REST:
@@ -179,8 +189,12 @@ class Twins:
             return True
         return stops
 
-    def _ask(self, leader: Branch) -> list[Branch]:
-        """Asks the followers about the token that they have drawn; those that follow on."""
+    def _ask(self, leader: Branch, stops: bool = False) -> list[Branch]:
+        """Asks the followers about the token that they have drawn; those that follow on.
+
+        Args:
+            stops: whether the leader pauses after it.
+        """
         if leader not in self._drawn:
             return self._followers.get(leader, [])
         self._drawn.remove(leader)
@@ -189,15 +203,18 @@ class Twins:
             if follower.finish_reason is not None:
                 continue
             agrees = follower.tokens[-1] == leader.tokens[-1]
-            if self.until is not None and self.until(follower):
-                if agrees:
-                    self._paused.append((leader, follower))
-            elif agrees:
+            pauses = self.until is not None and self.until(follower)
+            if agrees:
                 # Equal values, as states are functions of the prefix.
                 follower.states = leader.states
+            if agrees and pauses and stops:
+                self._paused.append((leader, follower))
+            elif agrees and not pauses:
                 on.append(follower)
             else:
                 self._ready.append(follower)
+                if pauses:
+                    self._pausing.add(follower)
         if on:
             self._followers[leader] = on
         return on
