@@ -25,7 +25,7 @@ def texts(results):
 
 
 @pytest.mark.parametrize(
-    ("steps", "block"), [(6, 6), (6, 3), (3, 3), (4, 3), (2, 6), (6, 1), (4, 6), (12, 6)]
+    ("steps", "block"), [(6, 6), (6, 3), (2, 3), (4, 3), (2, 6), (6, 1), (4, 6), (12, 6)]
 )
 def test_llada_is_its_loop_written_out(table, steps, block):
     adapter = table(seed=3)
@@ -78,8 +78,8 @@ def test_left_to_right_goes_from_left_to_right(table):
 def test_random_order_depends_on_the_seed_and_the_row_alone(table):
     adapter = table(seed=1)
     decoding = LLaDA(remasking="random")
-    orders = {decoded(adapter, decoding, [[1]], seed=seed)[0].steps for seed in range(20)}
-    assert len(orders) > 10
+    orders = {decoded(adapter, decoding, [[1]], seed=seed)[0].steps for seed in range(12)}
+    assert len(orders) > 6
     together = decoded(adapter, decoding, seed=4)
     alone = [decoded(adapter, decoding, [prompt], seed=4)[0] for prompt in PROMPTS]
     assert texts(together) == texts(alone)
@@ -168,7 +168,7 @@ def chi_square(counts, law, draws):
 def test_sampling_has_the_law_of_the_tempered_softmax(table):
     # Left to right, so that the law of the canvas is a product of laws.
     adapter = table(4, seed=8, spread=2.0)
-    temperature, draws = 0.6, 4000
+    temperature, draws = 0.6, 700
     exact = {}
     for first in range(3):
         law = (laws(adapter.model, [1, 3, 3])[1] / temperature).softmax(-1)
@@ -227,23 +227,25 @@ def test_dream_with_exact_shares_is_lladas_loop_by_entropy(table):
 def test_dreams_origin_reveals_each_slot_by_chance(table):
     adapter = table(5, seed=1)
     steps = 4
-    draws = decoded(adapter, Dream(alg="origin", steps=steps), [[1]] * 400, 5, seed=3)
+    draws = decoded(adapter, Dream(alg="origin", steps=steps), [[1]] * 120, 5, seed=3)
     times = np.linspace(1, 1e-3, steps + 1)
     # A slot is revealed at step i with probability t_i - t_(i+1), whatever the others do.
     exact = {i: times[i] - times[i + 1] for i in range(steps - 1)}
     exact[steps - 1] = times[steps - 1]
     counts = Counter(step for result in draws for step in result.steps)
-    assert chi_square(counts, exact, 2000) < 16.3
+    assert chi_square(counts, exact, 600) < 16.3
     assert all(min(result.steps) >= 0 for result in draws)
 
 
 def test_slots_drawn_by_score_follow_the_softmax_of_scores(table):
     adapter = table(5, seed=6)
-    temperature, draws = 0.2, 3000
+    temperature, draws = 0.2, 500
     scores = laws(adapter.model, [1, 4, 4, 4])[1:].max(-1).values.exp()
     exact = dict(enumerate((scores / temperature).softmax(-1).tolist()))
-    decoding = Dream(alg="maskgit_plus", alg_temp=temperature, steps=3)
-    first = Counter(r.steps.index(0) for r in decoded(adapter, decoding, [[1]] * draws, 3))
+    decoder = MaskedDiffusionDecoder(adapter, Dream(alg="maskgit_plus", alg_temp=temperature))
+    tracks = decoder.open([[1]] * draws, 3)
+    decoder.step(tracks)
+    first = Counter(int(track.state.steps.argmax()) for track in tracks)
     assert chi_square(first, exact, draws) < 13.8
 
 
@@ -262,23 +264,28 @@ def test_every_slot_is_committed_once_and_the_mask_never(table):
         assert (before[was] == after[was]).all()
 
 
-def test_ends_can_be_banned_or_put_last(table):
+def test_ends_can_be_banned(table):
     adapter = table(seed=11, eos=1, spread=1.0)
-    free = decoded(adapter, LLaDA(ends_early=False))
-    assert any(1 in result.canvas for result in free)
-    banned = decoded(adapter, LLaDA(stop="ban"))
-    assert not any(1 in result.canvas for result in banned)
-    for result in decoded(adapter, LLaDA(stop="last", ends_early=False)):
-        ends = [step for token, step in zip(result.canvas, result.steps, strict=True) if token == 1]
-        others = [s for t, s in zip(result.canvas, result.steps, strict=True) if t != 1]
-        # A slot that proposed an end may have changed its mind when the others were committed.
-        assert max(others, default=0) < 6
-        assert ends == sorted(ends) or len(ends) > 1
+    assert any(1 in r.canvas for r in decoded(adapter, LLaDA(ends_early=False)))
+    assert not any(1 in r.canvas for r in decoded(adapter, LLaDA(stop="ban")))
+
+
+def test_ends_can_be_put_last(table):
+    differs = 0
+    for seed in range(6):
+        adapter = table(seed=seed, eos=1)
+        law = laws(adapter.model, [2] + [adapter.mask_id] * 6)[1:]
+        ends = law.argmax(-1) == 1
+        best = torch.where(ends, law.max(-1).values - 1000, law.max(-1).values)
+        (last,) = decoded(adapter, LLaDA(stop="last", ends_early=False), [[2]])
+        assert last.steps.index(0) == int(best.argmax())
+        differs += int(best.argmax()) != int(law.max(-1).values.argmax())
+    assert differs
 
 
 def test_a_row_that_ends_early_has_the_text_that_it_would_have(table):
     saved = 0
-    for seed in range(12):
+    for seed in range(6):
         adapter = table(seed=seed, eos=1)
         early = decoded(adapter, LLaDA(remasking="left_to_right"))
         whole = decoded(adapter, LLaDA(remasking="left_to_right", ends_early=False))
