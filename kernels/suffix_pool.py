@@ -1,9 +1,9 @@
 """A ring of tokens of many sequences: where their ends stood before, and how it went on there.
 
-Every token has a number; the token of number g lies in slot g % capacity until `capacity` later ones
-have come. Sequences grow side by side, so each token knows the one before and the one after it. For
-each order n in `ORDERS` the tokens that follow n-grams with one hash are chained, the latest first:
-a number that is too old ends its chain, and nothing ever has to be swept.
+Every token has a number; the token of number g lies in slot g % capacity until `capacity` later
+ones have come. Sequences grow side by side, so each token knows the one before and the one after
+it. For each order n in `ORDERS` the tokens that follow n-grams with one hash are chained, the
+latest first: a number that is too old ends its chain, and nothing ever has to be swept.
 """
 
 from __future__ import annotations

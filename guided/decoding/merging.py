@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from guided.controls.pipeline import States
 from guided.decoding.branch import Branch
 from guided.decoding.drafts import ROOT, Draft
+from guided.kernels.draft_merge import FAINT
 
-#: Chance of a node, by its own drafter, below which it is not looked at.
-_FAINT = 0.005
+
+class Tree(Protocol):
+    """A tree in the making, without what the controls forbid or what no logits are needed after."""
+
+    @property
+    def draft(self) -> Draft:
+        """The tree so far."""
+        ...
+
+    def add(self, draft: Draft) -> None:
+        """Adds a draft; where its nodes are known already the higher chance stands."""
+        ...
 
 
 class Merging:
-    """A tree in the making, without what the controls forbid or what no logits are needed after.
+    """A tree of any branch, which asks the controls about every node.
 
     Args:
         form: "tree", or "chain": then only what goes on the first draft is added.
@@ -40,7 +53,7 @@ class Merging:
             above = place.get(parent)
             reached = likely[parent] * draft.chances[node]
             likely[node] = reached
-            if above is None or reached < _FAINT:
+            if above is None or reached < FAINT:
                 continue
             known = self._children.get((above, token))
             if known is None:

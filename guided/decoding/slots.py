@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-#: Slots are made in blocks, so that buffers rarely grow: of `_BLOCK`, and of more where there are
-#: few rows, but of at most `_SPARE` for all rows together.
+#: Slots are made in blocks, so that buffers rarely grow: of `_BLOCK`, and where there are few rows
+#: of more, but of at most `_SPARE` for all rows together.
 _BLOCK, _SPARE = 8, 64
 
 

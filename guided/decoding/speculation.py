@@ -10,7 +10,7 @@ from typing import Protocol
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafts import Draft
-from guided.decoding.merging import Merging
+from guided.decoding.merging_known import merging
 from guided.decoding.policy import Adaptive
 from guided.decoding.rng import Purpose
 from guided.decoding.sampling import Sampler
@@ -134,7 +134,7 @@ class Speculation:
 
     def _merged(self, request: Request, stop_ids: frozenset[int], form: str) -> list[Draft]:
         """One tree of all drafters for each branch; those that read guesses come last."""
-        trees = [Merging(branch, stop_ids, form) for branch in request.branches]
+        trees = [merging(branch, stop_ids, form) for branch in request.branches]
         for drafter in sorted(self.drafters, key=lambda drafter: drafter.reads_guesses):
             if drafter.reads_guesses:
                 request = replace(request, guesses=[tree.draft for tree in trees])

@@ -27,11 +27,11 @@ from transformers import (
 )
 
 from guided.controls import BanTokens, GrammarMask, StopStrings, Temperature, TopK
-from guided.decoding import Decoder, Fixed, Greedy, Network, Plain, Speculation
+from guided.decoding import Decoder, Fixed, Greedy, Network, Plain, Speculation, picking
 from guided.decoding.abilities import abilities
 from guided.decoding.drafts import Draft
-from guided.decoding.loop import Loop
 from guided.decoding.merging import Merging
+from guided.decoding.merging_known import KnownMerging, merging
 from guided.errors import InputError
 from guided.grammars.json_schema import json_schema
 from guided.grammars.vocabulary import Vocabulary
@@ -169,8 +169,8 @@ def test_drawing_for_all_nodes_at_once_gives_the_same_tokens(
     plain = grown(Decoder(llama, LETTERS), PROMPTS, **options)
     decoder = Decoder(llama, LETTERS, speculation=guessing(texts(plain), 9))
     calls = []
-    original = Loop._ahead
-    monkeypatch.setattr(Loop, "_ahead", lambda *args: calls.append(original(*args)) or calls[-1])
+    original = picking._ahead
+    monkeypatch.setattr(picking, "_ahead", lambda *args: calls.append(original(*args)) or calls[-1])
     branches = decoder.open(PROMPTS, **options)
     loop = decoder.loop()
     loop.draws_ahead = True
@@ -291,12 +291,16 @@ def check_merge(branch: Any, vocabulary: Vocabulary, legal: list[int], rng: rand
         for _ in range(60):
             parent = rng.randrange(-1, len(draft)) if len(draft) else -1
             token = rng.choice(legal) if rng.random() < 0.5 else rng.randrange(vocabulary.size)
-            draft.add(token, parent, 0.9, "test")
+            draft.add(token, parent, rng.choice((0.1, 0.5, 0.9)), rng.choice("abc"))
         drafts.append(draft)
-    merging = Merging(branch, vocabulary.stop_ids)
+    found = merging(branch, vocabulary.stop_ids)
+    plain = Merging(branch, vocabulary.stop_ids)
+    assert isinstance(found, KnownMerging)
     for draft in drafts:
-        merging.add(draft)
-    tree = merging.draft
+        found.add(draft)
+        plain.add(draft)
+    tree = found.draft
+    assert tree == plain.draft
     states = {-1: branch.states}
     for node, (token, parent) in enumerate(zip(tree.tokens, tree.parents, strict=True)):
         mask = states[parent][0].mask

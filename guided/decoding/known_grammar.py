@@ -1,0 +1,124 @@
+"""Where a branch stands in its grammar, as the numbers that kernels walk on."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.controls.grammar_mask import GrammarMask, MaskState
+from guided.controls.protocol import Control
+from guided.decoding.branch import Branch
+from guided.grammars.memo import Parser
+from guided.grammars.states import GrammarState
+from guided.grammars.vocabulary import Vocabulary
+from guided.kernels.draft_merge import FREE
+
+_NO_STEPS = np.zeros((0, 256), np.int32)
+_NO_FACTS = np.zeros((0, 4), np.int32)
+
+
+class TokenBytes(NamedTuple):
+    """The bytes of all tokens: those of token t are `data[offsets[t] : offsets[t + 1]]`.
+
+    A token that stands for nothing in a grammar has none.
+    """
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+
+_NO_BYTES = TokenBytes(np.zeros(0, np.uint8), np.zeros(1, np.int64))
+_BYTES: WeakKeyDictionary[Vocabulary, TokenBytes] = WeakKeyDictionary()
+
+
+def token_bytes(vocabulary: Vocabulary) -> TokenBytes:
+    """The bytes of a vocabulary's tokens; made once."""
+    found = _BYTES.get(vocabulary)
+    if found is None:
+        each = [vocabulary.grammar_bytes(token) or b"" for token in range(vocabulary.size)]
+        offsets = np.zeros(len(each) + 1, np.int64)
+        np.cumsum([len(data) for data in each], out=offsets[1:])
+        found = _BYTES[vocabulary] = TokenBytes(np.frombuffer(b"".join(each), np.uint8), offsets)
+    return found
+
+
+class Known(NamedTuple):
+    """A configuration of a parser, and what is left of the token budget.
+
+    Attributes:
+        parser: None where there is no grammar.
+        config: `FREE` where there is none.
+        left: tokens left; -1: any number.
+        at: the index of its control among the branch's.
+    """
+
+    parser: Parser | None
+    config: int
+    left: int
+    at: int
+    bytes: TokenBytes
+
+    @property
+    def steps(self) -> NDArray[np.int32]:
+        """The parser's steps that were made so far."""
+        return _NO_STEPS if self.parser is None else self.parser.memo.step
+
+    @property
+    def facts(self) -> NDArray[np.int32]:
+        """What is known of its configurations."""
+        return _NO_FACTS if self.parser is None else self.parser.memo.config
+
+
+_FREE = Known(None, FREE, -1, -1, _NO_BYTES)
+
+
+def known_grammar(branch: Branch) -> Known | None:
+    """Where a branch stands; None where more than a grammar decides what may come next."""
+    found = _FREE
+    for at, (control, state) in enumerate(
+        zip(branch.pipeline.controls, branch.states, strict=True)
+    ):
+        if _forbids_nothing(type(control)):
+            continue
+        one = _known(state, at) if type(control) is GrammarMask else None
+        if one is None or found is not _FREE:
+            return None
+        found = one
+    return found
+
+
+def _known(state: object, at: int) -> Known | None:
+    if type(state) is not MaskState or state.thinking is not None:
+        return None
+    grammar = state.grammar
+    if type(grammar) is not GrammarState or grammar.is_finished:
+        return None
+    engine = grammar.grammar.engine(grammar.vocabulary)
+    if (
+        engine.careful
+        or engine.parser.full
+        or grammar.key != (id(engine.parser), config_of(grammar))
+    ):
+        return None
+    left = -1 if state.left is None else state.left
+    return Known(engine.parser, config_of(grammar), left, at, token_bytes(engine.vocabulary))
+
+
+def config_of(state: GrammarState) -> int:
+    """The number of a state's configuration."""
+    _, config = state.key  # type: ignore[misc]
+    return int(config)
+
+
+@cache
+def _forbids_nothing(kind: type[Control]) -> bool:
+    """Whether such controls never forbid a token or end a sequence but by the law."""
+    return (
+        kind.allows is Control.allows
+        and kind.follow is Control.follow
+        and kind.finish is Control.finish
+    )

@@ -1,0 +1,121 @@
+"""Merging where nothing but a grammar, or nothing at all, limits what may be guessed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from guided.controls.grammar_mask import MaskState
+from guided.controls.pipeline import States
+from guided.decoding.branch import Branch
+from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.known_grammar import Known, config_of, known_grammar
+from guided.decoding.merging import Merging, Tree
+from guided.kernels import draft_merge
+from guided.kernels.draft_merge import CONFIG, DEPTH, N_ROWS, NOWHERE, ORIGIN, PARENT, TOKEN
+
+#: Nodes that there is room for at first.
+_ROOM = 64
+#: A depth that no draft has.
+_DEEPEST = 1 << 30
+
+
+def merging(branch: Branch, stop_ids: frozenset[int], form: str = "tree") -> Tree:
+    """An empty tree for a branch, of the quickest kind; see `Merging`."""
+    known = known_grammar(branch)
+    return (
+        Merging(branch, stop_ids, form)
+        if known is None
+        else KnownMerging(branch, stop_ids, form, known)
+    )
+
+
+class KnownMerging:
+    """What `Merging` does, by a kernel over the steps that the grammar's parser has made.
+
+    It asks the controls only about steps that were never made, and where the text may end.
+    """
+
+    def __init__(self, branch: Branch, stop_ids: frozenset[int], form: str, known: Known) -> None:
+        self._branch = branch
+        self._known = known
+        self._stops = np.array(sorted(stop_ids), np.int64)
+        deepest = _DEEPEST
+        if branch.limit is not None:
+            deepest = branch.limit - len(branch.tokens) - 1
+        self._form = (known.config, deepest, known.left, form == "chain")
+        self._tree = np.empty((N_ROWS, _ROOM), np.int64)
+        self._sure = np.empty(_ROOM)
+        self._size = 0
+        self._sources: list[str] = []
+        self._states: dict[int, States] = {ROOT: branch.states}
+
+    @property
+    def draft(self) -> Draft:
+        """The tree so far."""
+        size, sources = self._size, self._sources
+        tokens, parents, _, _, origins = self._tree[:, :size].tolist()
+        return Draft(tokens, parents, self._sure[:size].tolist(), [sources[i] for i in origins])
+
+    def add(self, draft: Draft) -> None:
+        """Adds a draft; where its nodes are known already the higher chance stands."""
+        count = len(draft.tokens)
+        if not count:
+            return
+        self._make_room(count)
+        nodes = np.array((draft.tokens, draft.parents), np.int64)
+        chances = np.array(draft.chances, np.float64)
+        place, likely = np.empty(count + 1, np.int64), np.empty(count + 1)
+        place[0], likely[0] = ROOT, 1.0
+        first = len(self._sources)
+        self._sources += draft.sources
+        at = 0
+        while True:
+            at, self._size = draft_merge.merge(
+                self._tree, self._sure, self._size, nodes, chances, place, likely, at, first,
+                self._form, self._known.steps, self._known.facts, *self._known.bytes, self._stops,
+            )  # fmt: skip
+            if at == count:
+                return
+            above = int(place[draft.parents[at] + 1])
+            new = self._ask(draft.tokens[at], above)
+            if new is not None:
+                size = self._size
+                self._tree[[TOKEN, PARENT, CONFIG, ORIGIN], size] = (
+                    draft.tokens[at], above, new, first + at,
+                )  # fmt: skip
+                self._tree[DEPTH, size] = 1 if above == ROOT else self._tree[DEPTH, above] + 1
+                self._sure[size] = chances[at]
+                place[at + 1] = size
+                self._size += 1
+            else:
+                place[at + 1] = NOWHERE
+            at += 1
+
+    def _make_room(self, count: int) -> None:
+        wanted, room = self._size + count, len(self._sure)
+        if wanted > room:
+            self._tree = np.pad(self._tree, ((0, 0), (0, wanted)))
+            self._sure = np.pad(self._sure, (0, wanted))
+
+    def _ask(self, token: int, above: int) -> int | None:
+        """The configuration after a token that the kernel is not sure of; None: it may not come.
+
+        Also None in the rare case that the parser has been started afresh.
+        """
+        after = self._branch.pipeline.follow(self._states_at(above), token)
+        if after is None:
+            return None
+        self._states[self._size] = after
+        state = after[self._known.at]
+        if not isinstance(state, MaskState):
+            raise TypeError(f"a {type(state).__name__} where a grammar's state was")
+        is_same = state.grammar.key == (id(self._known.parser), config_of(state.grammar))
+        return config_of(state.grammar) if is_same else None
+
+    def _states_at(self, node: int) -> States:
+        found = self._states.get(node)
+        if found is None:
+            above = self._states_at(int(self._tree[PARENT, node]))
+            token = int(self._tree[TOKEN, node])
+            found = self._states[node] = self._branch.pipeline.step(above, token)
+        return found
