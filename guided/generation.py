@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from guided.decoding import Decoder, Sampler
+from guided.denoising import canvas_results, check_complete
+from guided.diffusion.decodings import Decoding
+from guided.diffusion_model import DiffusionModel
 from guided.drafting import speculation
 from guided.errors import InputError, OutOfMemoryError
+from guided.kinds import Kind, of_kind
 from guided.model import Message, Model, Prompt, is_many
 from guided.options import Align, Options, Settings
 from guided.result import Result
@@ -26,6 +30,8 @@ class BatchOptions(Options, total=False):
     batch_size: int
     align: Align
     trace: Trace | None
+    kind: Kind
+    decoding: Decoding | None
 
 
 @overload
@@ -125,7 +131,9 @@ def generate(
             RegexError, GrammarError, BudgetError (max_new_tokens too few; says how many
             suffice), ControlError, VocabularyError.
         ValidationFailedError: a validator refused the value, `retries` times again.
-        DecodingError: the controls left no token, the model gave NaN, or memory ran out.
+        ModelError: a model of another kind than `kind` says.
+        DecodingError: the controls left no token, the model gave NaN, memory ran out, or a canvas
+            could not be filled (`run` returns what there is of it).
         KeyboardInterrupt: Ctrl-C; `run` returns what there is instead.
 
     Example:
@@ -143,6 +151,7 @@ def generate(
             "memory ran out while decoding; `run` returns what there is. Lower batch_size or "
             "max_new_tokens, or set kv_limit"
         )
+    check_complete(results)
     if _is_aligned(settings):
         from guided.alignment import check_whole
 
@@ -240,9 +249,15 @@ def run(
 
 
 def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Result[Any]]:
-    model = settings.over(model)
+    model = settings.over(of_kind(model, settings.kind))
     prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]  # type: ignore[arg-type,list-item]
     outputs = settings.outputs(len(prompts), is_many(prompt))
+    if isinstance(model, DiffusionModel):
+        return canvas_results(model, prompts, outputs, settings)
+    if settings.decoding is not None:
+        raise InputError(
+            f"decoding={settings.decoding!r} is for masked-diffusion models; {model!r} is causal"
+        )
     if _is_aligned(settings):
         # The searches are loaded where they are needed.
         from guided.alignment import aligned_results

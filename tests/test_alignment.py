@@ -402,7 +402,7 @@ def test_none_is_no_alignment_as_in_generate(owner: guided.Model) -> None:
 def test_the_command_prints_draws_and_on_stderr_the_certificate(
     align: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("guided.model.load", lambda name: tiny_model())
+    monkeypatch.setattr("guided.loading.load", lambda name: tiny_model())
     arguments = ["generate", "m", "x", "--regex", "[ab]", "--max-new-tokens", "3", "--n", "4"]
     assert main([*arguments, "--align", align]) == 0
     told = capsys.readouterr()
@@ -418,7 +418,7 @@ def test_the_command_prints_draws_and_on_stderr_the_certificate(
 def test_the_command_refuses_as_the_function_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("guided.model.load", lambda name: tiny_model())
+    monkeypatch.setattr("guided.loading.load", lambda name: tiny_model())
     assert main(["generate", "m", "x", "--align", "asap"]) == 1
     assert "there is none; give schema=" in capsys.readouterr().err
     with pytest.raises(SystemExit):

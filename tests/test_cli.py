@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-import guided.model
+import guided.loading
 from guided.cli import main
 from guided.grammars.regex import regex
 from guided.testing import fake_model
@@ -34,7 +34,7 @@ def schema(tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model is loaded: whatever its name, it says SCRIPT."""
-    monkeypatch.setattr(guided.model, "load", lambda name: fake_model(SCRIPT))
+    monkeypatch.setattr(guided.loading, "load", lambda name: fake_model(SCRIPT))
 
 
 def say(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> None:
@@ -152,7 +152,7 @@ def test_describe_writes_the_fields_into_the_prompt(
 ) -> None:
     told = '{"name": "told", "age": 1}'
     model = fake_model({"Fields: name (string), age (integer)": told, "Who": SCRIPT})
-    monkeypatch.setattr(guided.model, "load", lambda name: model)
+    monkeypatch.setattr(guided.loading, "load", lambda name: model)
     assert main(["generate", "any", "--schema", schema, "Who?", "--describe"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "told"
 
@@ -193,7 +193,7 @@ def test_a_bad_output_type_is_told_before_the_model_is_loaded(
     def load(name: str) -> None:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr(guided.model, "load", load)
+    monkeypatch.setattr(guided.loading, "load", load)
     assert main(["generate", "any", "x", "--regex", "a(b"]) == 1
 
 
@@ -302,5 +302,5 @@ def test_ctrl_c_has_the_status_of_a_shell(schema: str, monkeypatch: pytest.Monke
     def interrupted(name: str) -> PreTrainedTokenizerFast:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(guided.model, "load", interrupted)
+    monkeypatch.setattr(guided.loading, "load", interrupted)
     assert main(["generate", "any", "--schema", schema, "x"]) == 130

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import guided.model
+import guided.loading
 import guided.rewards
 import guided.solving.embedded
 from guided.cli import main
@@ -23,7 +23,7 @@ BEST = ["--method", "best-of-n", "--set", "n=2", "--reward", "equations", "--max
 
 @pytest.fixture(autouse=True)
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guided.model, "load", lambda name, **how: fake_model(SCRIPTS))
+    monkeypatch.setattr(guided.loading, "load", lambda name, **how: fake_model(SCRIPTS))
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_what_cannot_work_is_told_before_anything_is_loaded(
     def load(*_: Any, **__: Any) -> None:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr(guided.model, "load", load)
+    monkeypatch.setattr(guided.loading, "load", load)
     monkeypatch.setattr(guided.rewards, "PRM", load)
     assert main(["solve", *arguments]) == 1
     told = capsys.readouterr()

@@ -14,13 +14,14 @@ import torch
 from recipe.canvases import CanvasStream, canvas_tokenizer
 from recipe.denoiser import build_denoiser, denoise
 from recipe.model import Shape
+from recipe.neighbours import look_around
 from recipe.saving import save
 from recipe.training import Plan, Report, printer
 from torch import Tensor
 
 FOLDER = Path(__file__).resolve().parents[1] / "models" / "tiny-diffusion"
-SHAPE = Shape(layers=4, width=128, heads=4, inner=256)
-VOCABULARY = 1280
+SHAPE = Shape(layers=4, width=96, heads=4, inner=192)
+VOCABULARY = 1024
 STEPS, ROWS, CANVAS = 6000, 16, 32
 
 
@@ -50,7 +51,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     tokenizer = canvas_tokenizer(VOCABULARY, options.seed)
-    model = build_denoiser(SHAPE, len(tokenizer), options.seed)
+    model = look_around(build_denoiser(SHAPE, len(tokenizer), options.seed), options.seed)
     plan = Plan(
         steps=options.steps if options.minutes is None else 1_000_000,
         warmup=100,

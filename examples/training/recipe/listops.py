@@ -1,4 +1,4 @@
-"""Operations on lists of words whose answers are scored exactly, after ParallelBench's waiting line.
+"""Operations on lists of words, scored exactly, after the waiting-line tasks of ParallelBench.
 
 Every token of an answer is easy, but where many answers are right (any order, any place) its tokens
 depend on each other: who commits several at a time without looking mixes two answers into a wrong
@@ -20,7 +20,7 @@ LONGEST = 15
 """More items than that have no answer here, as in the benchmark."""
 
 
-def pool(size: int = 64) -> tuple[str, ...]:
+def pool(size: int = 32) -> tuple[str, ...]:
     """The words that lists are made of."""
     text = (WORDS / "nouns.txt").read_text(encoding="utf-8")
     listed = [word.strip() for word in text.replace("\n", " ").split(",")]

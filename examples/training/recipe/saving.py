@@ -23,4 +23,6 @@ def save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path, max_new_t
         max_new_tokens=max_new_tokens,
     )
     model.save_pretrained(folder)
+    # Models that only fill masks do not write it themselves.
+    model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 def _learn(options: argparse.Namespace) -> int:
     solutions = _solutions(read(options.data), name(options.data))
     # Heavy, and not needed to refuse wrong data.
-    from guided.model import load
+    from guided.loading import load
     from guided.search.adadec_threshold import learn_threshold
 
     found = learn_threshold(load(options.model), solutions, seed=options.seed)

@@ -56,7 +56,7 @@ def _generate(options: argparse.Namespace) -> int:
     }
     # Heavy, and not needed to refuse a wrong argument.
     from guided.generation import run
-    from guided.model import load
+    from guided.loading import load
     from guided.outputs import output_of
 
     output_of(**kinds)  # before the model is loaded, which may take minutes

@@ -174,7 +174,7 @@ def _problems(options: argparse.Namespace) -> list[Problem]:
 
 
 def _solver(options: argparse.Namespace, methods: list[Search]) -> Solver:
-    from guided.model import load
+    from guided.loading import load
     from guided.search import Budget, Delimiter
     from guided.solving import Prompting, Solver
     from guided.solving.embedded import embedded

@@ -1,0 +1,232 @@
+"""Canvases of a masked-diffusion model, from prompts to results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
+
+from guided.decoding.usage import Usage
+from guided.diffusion.constraint import GrammarConstraint
+from guided.diffusion.decoder import MaskedDiffusionDecoder, Track
+from guided.diffusion.decodings import Decoding, LLaDA
+from guided.diffusion.result import DiffusionResult
+from guided.diffusion_model import DiffusionModel
+from guided.errors import DeadEndError, InputError, ValidationFailedError
+from guided.model import Prompt
+from guided.options import Settings
+from guided.outputs import Output
+from guided.prompts import describe_prompt
+from guided.result import Result
+from guided.sampling import token_limit
+
+#: Options that change how the next token is drawn, and what they are without an effect.
+_CAUSAL_ONLY: dict[str, Any] = {
+    "controls": (), "min_p": None, "repetition_penalty": None, "stops": (), "after": None,
+    "draft": "auto", "kv_limit": None, "align": "none", "trace": None,
+}  # fmt: skip
+_FAILED = ("dead_end", "unknown")
+
+
+@dataclass(frozen=True)
+class CanvasRow:
+    """One canvas: its prompt, what it is to be, and its slots."""
+
+    model: DiffusionModel
+    prompt: tuple[int, ...]
+    output: Output
+    length: int
+
+    @property
+    def constraint(self) -> GrammarConstraint | None:
+        """What is allowed on it; None: anything."""
+        grammar = self.output.grammar
+        return None if grammar is None else GrammarConstraint(grammar, self.model.vocabulary)
+
+    def result(self, found: DiffusionResult, seconds: float) -> Result[Any]:
+        """A decoded canvas as a result; its value is None where the canvas could not be filled.
+
+        Raises:
+            ValidationFailedError: the text is in the grammar, its parser refused it.
+        """
+        pieces = spelled(self.model, found.tokens)
+        text = b"".join(pieces).decode(errors="replace")
+        is_whole = found.is_complete and found.finish_reason not in ("cut", "interrupt")
+        usage = found.usage
+        return Result(
+            text,
+            self.output.parse(text) if is_whole else None,
+            found.tokens,
+            found.log_p[: len(found.tokens)],
+            found.log_q[: len(found.tokens)],
+            found.finish_reason,
+            Usage(
+                tokens=len(found.tokens),
+                passes=usage.passes,
+                positions=usage.positions,
+                drafted=usage.drafted,
+                accepted=usage.accepted,
+                seconds=seconds,
+            ),
+            token_ends=tuple(accumulate(map(len, pieces))),
+            certificate=found,
+        )
+
+
+def spelled(model: DiffusionModel, tokens: Sequence[int]) -> list[bytes]:
+    """What every token spells; a slot that is still open, the mask's name."""
+    mask = str(getattr(model.tokenizer, "mask_token", None) or "<mask>").encode()
+    vocabulary, mask_id = model.vocabulary, model.adapter.mask_id
+    return [mask if token == mask_id else vocabulary.decode([token]) for token in tokens]
+
+
+def canvas_rows(
+    model: DiffusionModel, prompts: Sequence[Prompt], outputs: Sequence[Output], settings: Settings
+) -> list[CanvasRow]:
+    """`settings.n` rows for every prompt, in order.
+
+    Raises:
+        InputError: an option that only a causal model has, a prompt that fills the context.
+    """
+    _check_options(settings)
+    rows = []
+    for prompt, output in zip(prompts, outputs, strict=True):
+        if settings.describe is not None and output.schema is not None:
+            prompt = describe_prompt(prompt, settings.describe, output.schema)
+        tokens = model.encode(prompt, settings.chat_options)
+        length = token_limit(
+            settings.max_new_tokens, model.generation_config, model.context_length, tokens
+        )
+        rows += [CanvasRow(model, tuple(tokens), output, length)] * settings.n
+    return rows
+
+
+def decoding_of(model: DiffusionModel, settings: Settings) -> Decoding:
+    """How to decode: what the caller says, or else one slot a pass at the temperature asked for.
+
+    Raises:
+        InputError: a temperature beside a decoding that has its own; several equal outputs.
+    """
+    given = {name: getattr(settings, name) for name in ("temperature", "top_k", "top_p")}
+    said = {name: value for name, value in given.items() if value is not None}
+    if settings.decoding is not None:
+        if said:
+            raise InputError(
+                f"{', '.join(said)} beside decoding=: give them to it, as in"
+                f" {type(settings.decoding).__name__}(temperature=0.7)"
+            )
+        found = settings.decoding
+    else:
+        config = model.generation_config
+        if getattr(config, "do_sample", None) and "temperature" not in said:
+            said["temperature"] = getattr(config, "temperature", None) or 1.0
+        found = LLaDA(**said)
+    if not found.rules(model.adapter.block_length).warp.temperature:
+        _check_greedy(settings)
+    return found
+
+
+def canvas_results(
+    model: DiffusionModel, prompts: Sequence[Prompt], outputs: Sequence[Output], settings: Settings
+) -> list[Result[Any]]:
+    """`settings.n` results for every prompt.
+
+    Raises:
+        InputError: an argument cannot work; BudgetError: a canvas that nothing valid fits into.
+        ValidationFailedError: a validator has refused a value once more than `retries`.
+    """
+    rows = canvas_rows(model, prompts, outputs, settings)
+    decoder = MaskedDiffusionDecoder(model.adapter, decoding_of(model, settings))
+    tracks = decoder.open(
+        [row.prompt for row in rows],
+        [row.length for row in rows],
+        constraint=[row.constraint for row in rows],
+        seed=settings.seed,
+    )
+    results: list[Result[Any]] = []
+    for begin in range(0, len(rows), settings.batch_size):
+        end = begin + settings.batch_size
+        results += _Batch(decoder, rows[begin:end], tracks[begin:end], settings).results()
+    return results
+
+
+def check_complete(results: Sequence[Result[Any]]) -> None:
+    """Refuses canvases that could not be filled.
+
+    Raises:
+        DeadEndError: one ended without a valid text.
+    """
+    for result in results:
+        if result.finish_reason in _FAILED and isinstance(result.certificate, DiffusionResult):
+            checks = result.certificate.checks
+            raise DeadEndError(
+                f"the canvas could not be completed ({result.finish_reason}): {checks.rejections}"
+                f" proposals were refused, {checks.unknown} checks were not answered in time;"
+                f" run returns what there is: {result.text!r}"
+            )
+
+
+@dataclass
+class _Batch:
+    """Rows that are decoded side by side, again where a validator refuses."""
+
+    decoder: MaskedDiffusionDecoder
+    rows: Sequence[CanvasRow]
+    tracks: Sequence[Track]
+    settings: Settings
+
+    def results(self) -> list[Result[Any]]:
+        began = time.perf_counter()
+        fresh = [replace(track) for track in self.tracks]
+        found: dict[int, Result[Any]] = {}
+        stopped = ""
+        for attempt in range(self.settings.retries + 1):
+            tracks = {
+                at: replace(track) if not attempt else track.fork(attempt)
+                for at, track in enumerate(fresh)
+                if at not in found
+            }
+            stopped = stopped or self._run(list(tracks.values()))
+            for at, track in tracks.items():
+                read = replace(self.decoder.result(track))
+                if stopped and not track.is_done:
+                    read = replace(read, finish_reason=stopped)
+                try:
+                    found[at] = self.rows[at].result(read, time.perf_counter() - began)
+                except ValidationFailedError:
+                    if attempt == self.settings.retries:
+                        raise
+        return [found[at] for at in range(len(self.rows))]
+
+    def _run(self, tracks: Sequence[Track]) -> str:
+        """Decodes rows until all have ended, or Ctrl-C: says which."""
+        try:
+            while not all(track.is_done for track in tracks):
+                self.decoder.step(tracks)
+        except KeyboardInterrupt:
+            return "interrupt"
+        return ""
+
+
+def _check_options(settings: Settings) -> None:
+    wrong = [
+        "stop" if name == "stops" else name
+        for name, neutral in _CAUSAL_ONLY.items()
+        if getattr(settings, name) != neutral
+    ]
+    if wrong:
+        raise InputError(
+            f"{', '.join(wrong)} cannot be had from a masked-diffusion model, which does not draw"
+            " its tokens one after the other"
+        )
+
+
+def _check_greedy(settings: Settings) -> None:
+    for name, value, least in (("n", settings.n, 1), ("retries", settings.retries, 0)):
+        if value > least:
+            raise InputError(
+                f"{name}={value} would give the same greedy output again; "
+                "give a temperature above 0"
+            )
