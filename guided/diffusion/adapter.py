@@ -15,7 +15,7 @@ from torch import Tensor
 
 from guided.decoding.network import context_length, logits_width
 from guided.diffusion import cached_pass
-from guided.diffusion.families import FAMILIES, NATIVE, Family, family_of, named
+from guided.diffusion.families import Family, family_of, given_family
 from guided.diffusion.memory import Memory
 from guided.diffusion.protocols import Span
 from guided.diffusion.state import Ints
@@ -208,7 +208,7 @@ class DiffusionAdapter:
             row[width - len(view.tokens) :] = view.tokens
         pads = torch.tensor([width - length for length in lengths])
         given: dict[str, Any] = {}
-        if bool(pads.any()) or self.block_length is not None:
+        if bool(pads.any()) or self.block_length is not None or self.family.needs_mask:
             given["attention_mask"] = self._mask(pads, width)
             if self.takes_positions:
                 at = torch.arange(width)[None] - pads[:, None]
@@ -255,10 +255,7 @@ def _settled(
     model: Any, family: Family | str | None, shift: bool | None, block_length: int | None
 ) -> Family:
     """The family of a model, with what the caller knows better."""
-    found = named(family) if isinstance(family, str) else family
-    if isinstance(family, str) and found is None:
-        names = sorted(each.name for each in (*FAMILIES, NATIVE))
-        raise ModelError(f"no family is named {family!r}; there are {names}")
+    found = given_family(family)
     if found is None:
         found = family_of(getattr(model, "config", None), type(model).__name__)
     if found is None:

@@ -48,3 +48,7 @@ class FixedBlocks:
     def count(self, length: int, prompt: int) -> int:
         before = prompt % self.length if self.aligned else 0
         return -(-(before + length) // self.length)
+
+    def divides(self, length: int) -> bool:
+        """Whether a canvas consists of whole blocks; aligned blocks begin within the prompt's."""
+        return self.aligned or length % self.length == 0

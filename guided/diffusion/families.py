@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from guided.errors import ModelError
+
 #: How a model takes a mask: `[n, length]` of ones and zeros, or `[n, 1, length, length]`, boolean
 #: or added to the scores.
 MaskForm = Literal["padding", "boolean", "additive"]
@@ -27,6 +29,7 @@ class Family:
             before it, counted from the prompt's begin; None: every position sees every other.
         shift: whether the logits at a position predict the next position.
         mask_form: how it takes an attention mask.
+        needs_mask: whether it is causal unless a mask says otherwise.
         auto_class: the transformers class that loads it.
         remote_code: whether its code comes with the checkpoint.
         max_positions: positions that it was trained on, where its configuration does not say.
@@ -40,6 +43,7 @@ class Family:
     block_length: int | None = None
     shift: bool = False
     mask_form: MaskForm = "padding"
+    needs_mask: bool = False
     auto_class: str = "AutoModel"
     remote_code: bool = True
     max_positions: int | None = None
@@ -128,7 +132,16 @@ def _class_names(config: Any) -> Iterator[str]:
             yield value.rpartition(".")[2]
 
 
-def named(name: str) -> Family | None:
-    """The family of a name, whatever its case; None where there is none."""
-    known = {family.name.lower(): family for family in (*FAMILIES, NATIVE)}
-    return known.get(name.lower())
+def given_family(family: Family | str | None) -> Family | None:
+    """The family that a caller names; None where none is named.
+
+    Raises:
+        ModelError: no family has this name.
+    """
+    if not isinstance(family, str):
+        return family
+    known = {each.name.lower(): each for each in (*FAMILIES, NATIVE)}
+    if family.lower() not in known:
+        names = sorted(each.name for each in known.values())
+        raise ModelError(f"no family is named {family!r}; there are {names}")
+    return known[family.lower()]

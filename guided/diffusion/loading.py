@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from guided.diffusion.adapter import DiffusionAdapter
-from guided.diffusion.families import Family, family_of, named
+from guided.diffusion.families import Family, family_of, given_family
 from guided.errors import ModelError
 
 #: Keyword arguments that also say which tokenizer and configuration are meant.
@@ -35,9 +35,9 @@ def load(
             its own that the caller did not allow.
     """
     shared = {name: hf_kwargs[name] for name in _SHARED if name in hf_kwargs}
+    named = given_family(family)
     config = _config(path_or_id, shared)
-    found = named(family) if isinstance(family, str) else family
-    found = found or family_of_dict(config)
+    found = named or family_of_dict(config)
     if found is None:
         raise ModelError(
             f"{path_or_id!r} has model type {config.get('model_type')!r} and is not known as a"

@@ -48,7 +48,8 @@ class Passes:
         """The sequence of a state; under classifier-free guidance also the one without prompt."""
         tokens = self._tokens(state)
         prompt = len(state.row.prompt)
-        span = self._cache.plan(state, self._begin(state), self._end(state, tokens), len(tokens))
+        begin, end = max(0, self._begin(state)), self._end(state, tokens)
+        span = self._cache.plan(state, begin, end, len(tokens))
         view = View(tokens, span, self._first(state), state.memory)
         if not self._scale:
             return [view]
@@ -70,9 +71,14 @@ class Passes:
         return np.concatenate([tokens[:whole], more])
 
     def _begin(self, state: State) -> int:
-        """The first position that the active block's predictions come from."""
-        begin = 0 if state.block is None else state.block.begin
-        return len(state.row.prompt) + begin - self._adapter.shift
+        """The first position that is computed again where keys are kept.
+
+        That from which the active block is predicted; of block-causal models the begin of the
+        model's block, whose positions all see each other.
+        """
+        begin = len(state.row.prompt) + (0 if state.block is None else state.block.begin)
+        block = self._adapter.block_length
+        return (begin if block is None else begin // block * block) - self._adapter.shift
 
     def _end(self, state: State, tokens: Ints) -> int:
         if state.block is None or state.block.end == state.row.length:

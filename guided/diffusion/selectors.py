@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from guided.diffusion.blocks import FixedBlocks
 from guided.diffusion.law import order_uniforms
 from guided.diffusion.protocols import BlockScheduler, Candidate, Rule
 from guided.diffusion.state import State
@@ -53,6 +54,11 @@ class FixedSchedule(AtLeastOne):
         if self.steps is None:
             return
         blocks = self.blocks.count(length, prompt)
+        if isinstance(self.blocks, FixedBlocks) and not self.blocks.divides(length):
+            raise InputError(
+                f"steps={self.steps} cannot be shared out evenly: a canvas of {length} slots is no"
+                f" multiple of block_length={self.blocks.length}; leave steps out, or change one"
+            )
         if self.steps < 1 or self.steps % blocks:
             raise InputError(
                 f"steps={self.steps} is not a multiple of the {blocks} blocks of a canvas of"

@@ -110,9 +110,8 @@ def test_the_kind_of_a_model_is_told_without_a_pass():
     with pytest.raises(ModelError, match="LlamaForCausalLM is not known as a masked-diffusion"):
         DiffusionAdapter(causal, mask_id=7)
     # Who knows better says so: a decoder that was trained on bidirectional masks.
-    adapter = DiffusionAdapter(
-        causal.double(), family=Family("mine", mask_form="boolean"), mask_id=7, stop_ids=()
-    )
+    mine = Family("mine", mask_form="boolean", needs_mask=True)
+    adapter = DiffusionAdapter(causal.double(), family=mine, mask_id=7, stop_ids=())
     left, right = rows(adapter, [[1, 7, 2], [1, 7, 3]])
     assert not torch.allclose(left[0], right[0])
 

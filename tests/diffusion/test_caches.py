@@ -1,4 +1,4 @@
-"""Keys and values kept while a block is decoded: exact where they can be, stale as said elsewhere."""
+"""Keys and values kept while a block is decoded: exact where they can be, else as stale as said."""
 
 import pytest
 import torch
