@@ -33,7 +33,7 @@ class Stretch:
     @property
     def bytes(self) -> int:
         """Size of its keys and values."""
-        return sum(t.numel() * t.element_size() for pair in self.layers or () for t in pair)
+        return 0 if self.layers is None else self.layers.nbytes
 
     @property
     def ancestors(self) -> list[Stretch]:
@@ -87,8 +87,7 @@ class PrefixTree:
         if child.layers is not None:
             layers = child.layers
             # Copies, so that each part can be given up by itself.
-            first.layers = [(k[:, :at].clone(), v[:, :at].clone()) for k, v in layers]
-            child.layers = [(k[:, at:].clone(), v[:, at:].clone()) for k, v in layers]
+            first.layers, child.layers = layers[:, :, :at].clone(), layers[:, :, at:].clone()
         first.scores = {place: score for place, score in child.scores.items() if place < at}
         child.scores = {p - at: score for p, score in child.scores.items() if p >= at}
         if child.parent is not None:

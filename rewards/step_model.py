@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-#: Keys and values `[heads, tokens, width]` of every layer.
-Layers = list[tuple[Tensor, Tensor]]
+#: Keys and values of all layers in turn, `[2 * layers, heads, tokens, width]`.
+Layers = Tensor
 
 
 class Part(NamedTuple):
@@ -63,7 +63,7 @@ class StepModel:
         given: dict[str, Any] = {"attention_mask": mask.to(self.device)}
         if self._takes_positions:
             given["position_ids"] = positions.to(self.device)
-        cache = self._cache(parts, before) if keep else None
+        cache = _cache(parts, before, longest) if keep else None
         if keep:
             given[self._cache_name] = cache
         places = [(row, at) for row, part in enumerate(parts) for at in part.reads]
@@ -90,44 +90,32 @@ class StepModel:
         finally:
             hook.remove()
 
-    def _cache(self, parts: Sequence[Part], before: int) -> Any:
-        from transformers.cache_utils import DynamicCache
 
-        cache = DynamicCache()
-        if not before:
-            return cache
+def _cache(parts: Sequence[Part], before: int, longest: int) -> Any:
+    """A cache that holds what comes before the parts, padded on the left."""
+    from transformers.cache_utils import DynamicCache
+
+    from guided.rewards.step_cache import RoomyLayer
+
+    cache = DynamicCache()
+    if before:
         some = next(part.past[0] for part in parts if part.length)
-        for depth in range(len(some)):
-            pair = [
-                _padded([[piece[depth][kind] for piece in part.past] for part in parts], before)
-                for kind in (0, 1)
-            ]
-            cache.update(pair[0], pair[1], depth)
-        return cache
-
-
-def _padded(rows: Sequence[Sequence[Tensor]], before: int) -> Tensor:
-    """Rows of pieces `[heads, tokens, width]` as one tensor, padded on the left."""
-    some = next(pieces[0] for pieces in rows if pieces)
-    made = some.new_zeros((len(rows), some.shape[0], before, some.shape[2]))
-    for row, pieces in enumerate(rows):
-        at = before - sum(piece.shape[1] for piece in pieces)
-        for piece in pieces:
-            made[row, :, at : at + piece.shape[1]] = piece
-            at += piece.shape[1]
-    return made
+        kinds, heads, _, width = some.shape
+        room = some.new_zeros((kinds, len(parts), heads, before + longest, width))
+        for row, part in enumerate(parts):
+            at = before - part.length
+            for piece in part.past:
+                room[:, row, :, at : at + piece.shape[2]] = piece
+                at += piece.shape[2]
+        pairs = zip(room[::2], room[1::2], strict=True)
+        cache.layers = [RoomyLayer(keys, values, before) for keys, values in pairs]
+    return cache
 
 
 def _new_layers(cache: Any, parts: Sequence[Part], before: int) -> list[Layers]:
+    every = torch.stack([each for layer in cache.layers for each in (layer.keys, layer.values)])
     return [
-        [
-            (
-                layer.keys[row, :, before : before + len(part.tokens)],
-                layer.values[row, :, before : before + len(part.tokens)],
-            )
-            for layer in cache.layers
-        ]
-        for row, part in enumerate(parts)
+        every[:, row, :, before : before + len(part.tokens)] for row, part in enumerate(parts)
     ]
 
 

@@ -98,8 +98,7 @@ class CachedReader:
         for node in chain:
             end = start + len(node)
             if node.layers is None:
-                own = [(k[:, start:end].clone(), v[:, start:end].clone()) for k, v in made]
-                self.tree.fill(node, own)
+                self.tree.fill(node, made[:, :, start:end].clone())
             start = end
 
 
