@@ -241,12 +241,12 @@ class Pieces:
         self, tokenizer: Any, question: str, steps: Sequence[str], is_complete: bool
     ) -> Written:
         bos = tokenizer.bos_token_id if self.starts_with_bos else None
-        tokens = [] if bos is None else [bos]
-        tokens += ids_of(tokenizer, question + self.after_question)
-        separator, reads = ids_of(tokenizer, self.separator), []
-        for number, step in enumerate(steps):
+        texts = [question + self.after_question, self.separator, *steps]
+        # One call for all: a call costs more than what it spells.
+        asked, separator, *spelled = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        tokens, reads = [*([] if bos is None else [bos]), *asked], list[int]()
+        for number, step in enumerate(spelled):
             is_end = self.stops and is_complete and number + 1 == len(steps)
-            tokens += ids_of(tokenizer, step)
-            tokens += [tokenizer.eos_token_id] if is_end else separator
+            tokens += [*step, *([tokenizer.eos_token_id] if is_end else separator)]
             reads.append(len(tokens) - 1)
         return Written(tuple(tokens), tuple(reads))
