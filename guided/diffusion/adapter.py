@@ -136,7 +136,7 @@ class DiffusionAdapter:
             if given is not None:
                 raise ModelError(f"token {found} cannot both be the mask and padding")
             found = None
-        return found if self._is_id(found) else int(self.mask_id == 0)
+        return found if found is not None and self._is_id(found) else int(self.mask_id == 0)
 
     @property
     def block_length(self) -> int | None:

@@ -166,14 +166,18 @@ class MaskedDiffusionDecoder:
             stream=stream(seed, request.prompt, copy),
         )
 
+    def predict(self, tracks: Sequence[Track]) -> None:
+        """The passes that are due, all in one: every row that has not ended has its prediction."""
+        live = [track for track in tracks if not track.is_done]
+        due = [track for track in live if track.prediction is None]
+        found = self._predict([(track, [track.state]) for track in due])
+        for track, (prediction,) in zip(due, found, strict=True):
+            track.prediction = prediction
+
     def step(self, tracks: Sequence[Track]) -> None:
         """One step of every row that has not ended; with a verifier, as many as come true."""
         live = [track for track in tracks if not track.is_done]
-        due = [track for track in live if track.prediction is None]
-        for track, (prediction,) in zip(
-            due, self._predict([(t, [t.state]) for t in due]), strict=True
-        ):
-            track.prediction = prediction
+        self.predict(live)
         before = [track.state for track in live]
         if self.rules.verifier is None:
             for track in live:
@@ -295,7 +299,7 @@ def _each(value: T | Sequence[T | None] | None, count: int, what: str) -> list[T
 
 def _without_fillers(row: Row, canvas: Sequence[int], begin: int, end: int) -> list[int]:
     """The tokens of slots, without what stands in a hole of variable length from its filler on."""
-    dropped = set()
+    dropped: set[int] = set()
     for first, last in row.holes:
         slots = (s for s in range(first, last) if s in row.fillable and canvas[s] == row.filler)
         dropped.update(range(next(slots, last), last))

@@ -87,7 +87,8 @@ class Law:
     @cached_property
     def entropy(self) -> Tensor:
         """`[n]`, entropies in nats of the law that confidences are read from."""
-        return torch.special.entr(self.scored.exp()).sum(-1)
+        entropies: Tensor = torch.special.entr(self.scored.exp())
+        return entropies.sum(-1)
 
     def probabilities(self, tokens: Tensor) -> Tensor:
         """`[n]`, probabilities of one token at each slot."""

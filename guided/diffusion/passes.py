@@ -60,7 +60,7 @@ class Passes:
 
     def _tokens(self, state: State) -> Ints:
         """Prompt and canvas; of block-causal models only as far as the active block sees."""
-        tokens = np.concatenate([np.array(state.row.prompt, np.int64), state.tokens])
+        tokens: Ints = np.concatenate([np.array(state.row.prompt, np.int64), state.tokens])
         block = self._adapter.block_length
         if block is None:
             return tokens
@@ -68,7 +68,8 @@ class Passes:
         whole = -(-end // block) * block
         # Masks fill up the last block: so these models are trained.
         more = np.full(max(0, whole - len(tokens)), state.row.mask_id, np.int64)
-        return np.concatenate([tokens[:whole], more])
+        filled: Ints = np.concatenate([tokens[:whole], more])
+        return filled
 
     def _begin(self, state: State) -> int:
         """The first position that is computed again where keys are kept.

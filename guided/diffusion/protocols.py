@@ -61,8 +61,10 @@ class LogitsTransform(Protocol):
 class Scorer(Protocol):
     """Says which proposals to commit first."""
 
-    #: Whether it reads what earlier steps left in `State.scratch`.
-    reads_history: bool
+    @property
+    def reads_history(self) -> bool:
+        """Whether it reads what earlier steps left in `State.scratch`."""
+        ...
 
     def score(self, state: State, slots: Ints, law: Law, tokens: Tensor) -> Tensor:
         """Scores `[n]` of the tokens `[n]` proposed for the slots, the best the greatest."""
@@ -72,9 +74,15 @@ class Scorer(Protocol):
 class Selector(Protocol):
     """Says how many proposals to commit."""
 
-    reads_history: bool
-    #: Whether a step may commit nothing; else the best candidate is committed whatever it says.
-    may_wait: bool
+    @property
+    def reads_history(self) -> bool:
+        """Whether it reads what earlier steps left in `State.scratch`."""
+        ...
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether a step may commit nothing; else the best candidate is committed in any case."""
+        ...
 
     def rule(self, state: State, candidates: Sequence[Candidate]) -> Rule:
         """The rule of this step. `candidates` are in order, best first.
@@ -126,8 +134,10 @@ class Span(NamedTuple):
 class CachePolicy(Protocol):
     """Says which positions are computed again."""
 
-    #: Whether it keeps keys and values at all.
-    keeps: bool
+    @property
+    def keeps(self) -> bool:
+        """Whether it keeps keys and values at all."""
+        ...
 
     def plan(self, state: State, begin: int, end: int, length: int) -> Span:
         """What the next pass computes; `state.memory` is None when a block begins.

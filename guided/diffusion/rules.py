@@ -89,9 +89,9 @@ class Step:
         if found is None:
             return state
         masked = len(state.masked(*found))
-        index = int(state.scratch.get("blocks", 0))
-        block = Block(*found, started=state.step, masked=masked, index=index)
-        return replace(state, block=block, scratch={**state.scratch, "blocks": index + 1})
+        number = int(state.scratch.get("blocks", 0))
+        block = Block(*found, started=state.step, masked=masked, number=number)
+        return replace(state, block=block, scratch={**state.scratch, "blocks": number + 1})
 
     def _proposals(self, state: State, prediction: Prediction, slots: Ints) -> Proposals:
         logits = prediction.at(slots)

@@ -26,14 +26,14 @@ class Block(NamedTuple):
         end: one past the last.
         started: the state's step when it began.
         masked: masked slots that it had then.
-        index: how many blocks came before.
+        number: how many blocks came before.
     """
 
     begin: int
     end: int
     started: int
     masked: int
-    index: int
+    number: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,8 @@ class State:
     @property
     def is_masked(self) -> NDArray[np.bool_]:
         """`[length]`, where nothing is committed."""
-        return self.tokens == self.row.mask_id
+        masked: NDArray[np.bool_] = self.tokens == self.row.mask_id
+        return masked
 
     def masked(self, begin: int = 0, end: int | None = None) -> Ints:
         """Masked slots of a range, ascending."""

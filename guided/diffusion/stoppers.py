@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from guided.diffusion.protocols import FillRest, Stop
@@ -34,7 +35,7 @@ class GapConverged:
             counts = (slots >= self.answer[0]) & (slots < self.answer[1])
         else:
             tokens = best.indices[:, 0].tolist()
-            counts = [token not in state.row.stop_ids for token in tokens]
+            counts = np.array([token not in state.row.stop_ids for token in tokens])
         counted = gaps[counts]
         progress = 1 - len(slots) / state.to_fill
         needed = self.gaps[0 if progress < 0.33 else 1 if progress < 0.67 else 2]

@@ -168,7 +168,7 @@ def chi_square(counts, law, draws):
 def test_sampling_has_the_law_of_the_tempered_softmax(table):
     # Left to right, so that the law of the canvas is a product of laws.
     adapter = table(4, seed=8, spread=2.0)
-    temperature, draws = 0.6, 700
+    temperature, draws = 0.6, 400
     exact = {}
     for first in range(3):
         law = (laws(adapter.model, [1, 3, 3])[1] / temperature).softmax(-1)
