@@ -10,11 +10,13 @@ from functools import cached_property
 
 from guided.errors import EmptyGrammarError, VocabularyError
 from guided.grammars.automata import literal
-from guided.grammars.canvas.canvas import Canvas, CanvasLimits, open_canvas
+from guided.grammars.canvas.canvas import Canvas, open_canvas
 from guided.grammars.canvas.emptiness import OutOfSteps, shortest_word
+from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.nfa import ByteNfa
 from guided.grammars.canvas.plain import PlainRules, plain_rules
 from guided.grammars.canvas.slots import Slot
+from guided.grammars.canvas.sources import CanvasSource
 from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.ir import (
     Alt,
@@ -59,6 +61,7 @@ class Grammar:
         self._rules = compile_tables(self._builder)
         self._parser: Parser | None = None
         self._engines: OrderedDict[Vocabulary, TokenEngine] = OrderedDict()
+        self._canvases: OrderedDict[Vocabulary, CanvasSource] = OrderedDict()
 
     def start(self, vocabulary: Vocabulary) -> GrammarState:
         """The state before the first token.
@@ -142,8 +145,18 @@ class Grammar:
             InputError: a slot holds no token of the vocabulary.
             VocabularyError: a special token of the grammar does not exist.
         """
-        self._check_specials(vocabulary)
-        return open_canvas(self, self._plain_rules, vocabulary, slots, limits)
+        return open_canvas(self._canvas_source(vocabulary), slots, limits)
+
+    def _canvas_source(self, vocabulary: Vocabulary) -> CanvasSource:
+        with self._lock:
+            source = self._canvases.get(vocabulary)
+            if source is None:
+                self._check_specials(vocabulary)
+                source = CanvasSource.of(self._plain_rules, vocabulary)
+                self._canvases[vocabulary] = source
+                while len(self._canvases) > _ENGINES:
+                    self._canvases.popitem(last=False)
+            return source
 
     def intersects(self, nfa: ByteNfa, *, most_steps: int | None = None) -> Verdict:
         """Whether some text of the grammar is a word of `nfa`; UNKNOWN after `most_steps`."""

@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.grammars.canvas.emptiness import OutOfSteps, shortest_word
-from guided.grammars.canvas.exact import completion_nfa
-from guided.grammars.canvas.plain import PlainRules
-from guided.grammars.canvas.slots import Layout, Slot, check_token
+from guided.errors import InputError
+from guided.grammars.canvas.chart import Chart, OutOfRoom
+from guided.grammars.canvas.limits import CanvasLimits
+from guided.grammars.canvas.rescue import Completion, rescue, shortest_length
+from guided.grammars.canvas.slots import MASKED, Layout, Slot, check_token
+from guided.grammars.canvas.sources import CanvasSource
 from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.token_engine import pack_tokens
-from guided.grammars.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from guided.grammars.grammar import Grammar
-
-
-@dataclass(frozen=True)
-class CanvasLimits:
-    """How much work one answer may take.
-
-    Attributes:
-        steps: steps of the search after which it answers UNKNOWN.
-    """
-
-    steps: int = 4_000_000
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A whole text that completes a canvas.
-
-    Attributes:
-        tokens: its tokens, without a stop token.
-        data: its bytes.
-        fits: whether the tokens fill the canvas as it is, every hole with as many tokens as it has
-            slots (the last one may end early). Else the text holds the fixed fragments in order,
-            but its length is another one.
-    """
-
-    tokens: list[int]
-    data: bytes
-    fits: bool
 
 
 class Canvas:
@@ -55,22 +23,19 @@ class Canvas:
 
     The question it answers: do tokens exist for the holes, so that the text is in the grammar's
     language? A text ends before the first stop token, or with the last slot. A stop token may stand
-    in a trailing run of masks only: what is fixed is never cut off. Slots after a fixed stop token
-    do not matter.
+    in the trailing run of holes only: what is fixed is never cut off. Slots after a fixed stop
+    token do not matter.
+
+    YES is proven: real tokens exist, one for every mask. NO is proven as well. UNKNOWN remains
+    where tokens were left out of account: of vocabularies of more than 4096 tokens, a boundary
+    between two rules of the grammar is looked for inside of short tokens without word characters
+    only, and long tokens are tried up to a limit.
+
+    Fixing tokens gives a new canvas and leaves this one as it was. Thread-safe.
     """
 
-    def __init__(
-        self,
-        grammar: Grammar,
-        rules: PlainRules,
-        vocabulary: Vocabulary,
-        layout: Layout,
-        limits: CanvasLimits,
-    ) -> None:
-        self.grammar = grammar
-        self.vocabulary = vocabulary
-        self.limits = limits
-        self._rules = rules
+    def __init__(self, source: CanvasSource, layout: Layout) -> None:
+        self._source = source
         self._layout = layout
 
     @property
@@ -81,69 +46,157 @@ class Canvas:
     @cached_property
     def verdict(self) -> Verdict:
         """Whether the holes can be filled."""
-        nfa, complete = completion_nfa(self._layout, self.vocabulary)
+        if self._chart is None:
+            return Verdict.NO
         try:
-            word = shortest_word(self._rules.rules, nfa, self.limits.steps)
-        except OutOfSteps:
-            return Verdict.UNKNOWN
-        if word is not None:
-            return Verdict.YES
-        return Verdict.NO if complete and self._rules.complete else Verdict.UNKNOWN
+            if self._chart.fillable:
+                return Verdict.YES
+        except OutOfRoom:
+            return self._wider_verdict
+        return Verdict.NO if self._is_exact else self._wider_verdict
 
     def check(self, slot: int, token: int) -> Verdict:
-        """Whether the holes could be filled once `token` were fixed at `slot`."""
+        """Whether the holes could be filled once `token` were fixed at `slot`.
+
+        Raises:
+            InputError: the vocabulary has no such token, or a gap stands in the slot.
+            IndexError: the canvas has no such slot.
+        """
+        self._check_arguments(slot, token)
+        layout = self._layout
+        if self.verdict is Verdict.NO or self._chart is None:
+            return Verdict.NO
+        stops = token in self._source.vocabulary.stop_ids
+        if slot >= layout.end:
+            return self.verdict if stops else Verdict.NO
+        if layout.slots[slot] is not MASKED:
+            return self.verdict if layout.slots[slot] == token else Verdict.NO
         after = self._after({slot: token})
-        return Verdict.NO if after is None else after.verdict
+        if after is None:
+            return Verdict.NO
+        known = after.__dict__.get("verdict")
+        if known is not None:
+            return Verdict(known)
+        verdict = self._judged(slot, token, stops)
+        if verdict is None:
+            verdict = Verdict.NO if self._is_exact else after._wider_verdict
+        after.__dict__["verdict"] = verdict
+        return verdict
+
+    def _judged(self, slot: int, token: int, stops: bool) -> Verdict | None:
+        """YES where the tables prove it, NO where the token spells nothing, else None."""
+        chart = self._chart
+        data = self._source.vocabulary.grammar_bytes(token)
+        if not stops and data is None:
+            return Verdict.NO
+        try:
+            if stops:
+                shortest = chart.shortest if chart is not None else None
+                return Verdict.YES if shortest is not None and shortest <= slot else None
+            if chart is not None and data is not None and chart.allows(slot, data):
+                return Verdict.YES
+        except OutOfRoom:
+            return None
+        return None
 
     def check_many(self, slot: int, tokens: Iterable[int]) -> NDArray[np.object_]:
         """The verdict of every token at `slot`."""
-        return np.array([self.check(slot, token) for token in tokens], object)
+        verdicts: dict[bytes | None, Verdict] = {}
+        spelling = self._source.engine.classes
+        found = []
+        for token in tokens:
+            data = self._source.vocabulary.grammar_bytes(token)
+            if data is None:
+                found.append(self.check(slot, token))
+                continue
+            # Tokens that no terminal tells apart have the same verdict.
+            alike = data.translate(spelling)
+            if alike not in verdicts:
+                verdicts[alike] = self.check(slot, token)
+            found.append(verdicts[alike])
+        return np.array(found, object)
 
     def mask(self, slot: int) -> NDArray[np.int32]:
         """Packed int32 mask of the tokens at `slot` whose verdict is not NO."""
-        verdicts = self.check_many(slot, range(self.vocabulary.size))
+        vocabulary = self._source.vocabulary
+        verdicts = self.check_many(slot, range(vocabulary.size))
         allowed = np.flatnonzero(verdicts != Verdict.NO).astype(np.int32)
-        return pack_tokens(allowed, self.vocabulary.n_words)
+        return pack_tokens(allowed, vocabulary.n_words)
 
     def fix(self, tokens: Mapping[int, int]) -> Canvas | None:
-        """The canvas with `tokens` (by slot) fixed, None where the verdict would be NO."""
+        """The canvas with `tokens` (by slot) fixed, None where the verdict would be NO.
+
+        Raises:
+            InputError: the vocabulary has no such token.
+            IndexError: the canvas has no such slot.
+        """
+        for slot, token in tokens.items():
+            self._check_arguments(slot, token)
+        if len(tokens) == 1:
+            (slot, token), *_ = tokens.items()
+            if self.check(slot, token) is Verdict.NO:
+                return None
         after = self._after(tokens)
         return None if after is None or after.verdict is Verdict.NO else after
 
     def completion(self) -> Completion | None:
-        """A text that completes the canvas, None where none is found."""
-        nfa, _ = completion_nfa(self._layout, self.vocabulary)
-        try:
-            word = shortest_word(self._rules.rules, nfa, self.limits.steps)
-        except OutOfSteps:
-            return None
-        if word is None:
-            return None
-        return Completion(self.vocabulary.encode(word), word, True)
+        """A text that completes the canvas, as short as possible; None where none is found.
+
+        Where no tokens fit the holes, a text is tried that holds the fixed fragments in order with
+        longer holes between them.
+        """
+        return rescue(self._source, self._layout)
+
+    @property
+    def fits(self) -> int | None:
+        """How many slots a shortest completion takes, more than there are where the canvas is too
+        short; None where no completion was found."""
+        return shortest_length(self._source, self._layout)
+
+    @cached_property
+    def _chart(self) -> Chart | None:
+        """The tables of this canvas, None where a fixed token spells nothing."""
+        return self._source.chart(self._layout)
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether what the tables do not prove is impossible."""
+        return self._chart is not None and self._source.is_exact(self._layout, self._chart)
+
+    @cached_property
+    def _wider_verdict(self) -> Verdict:
+        """NO where not even other lengths of the holes help, UNKNOWN where they do."""
+        return Verdict.UNKNOWN if self._source.may_fit(self._layout) else Verdict.NO
+
+    def _check_arguments(self, slot: int, token: int) -> None:
+        if not 0 <= slot < len(self.slots):
+            raise IndexError(f"the canvas has no slot {slot}: it has {len(self.slots)}")
+        check_token(token, self._source.vocabulary, slot)
+        if slot < self._layout.end and not isinstance(self.slots[slot], int):
+            if self.slots[slot] is not MASKED:
+                raise InputError(f"slot {slot} is a gap, which holds no single token")
+
+    @cached_property
+    def _successors(self) -> dict[tuple[tuple[int, int], ...], Canvas | None]:
+        return {}
 
     def _after(self, tokens: Mapping[int, int]) -> Canvas | None:
-        for slot, token in tokens.items():
-            check_token(token, self.vocabulary, slot)
-            if not 0 <= slot < len(self.slots):
-                raise IndexError(f"the canvas has no slot {slot}: it has {len(self.slots)}")
-        stop_ids = self.vocabulary.stop_ids
-        texts = [(slot, token) for slot, token in tokens.items() if token not in stop_ids]
-        layout = self._layout.fixed(texts)
-        for slot in sorted(slot for slot, token in tokens.items() if token in stop_ids):
-            if layout is not None and slot < layout.end:
-                layout = layout.stopped_at(slot, tokens[slot])
-        if layout is None:
-            return None
-        return Canvas(self.grammar, self._rules, self.vocabulary, layout, self.limits)
+        key = tuple(sorted(tokens.items()))
+        if key not in self._successors:
+            if len(self._successors) >= self._source.limits.kept:
+                self._successors.clear()
+            layout = self._layout.with_tokens(tokens, self._source.vocabulary)
+            self._successors[key] = None if layout is None else Canvas(self._source, layout)
+        return self._successors[key]
+
+    def __repr__(self) -> str:
+        holes = sum(not isinstance(slot, int) for slot in self.slots)
+        return f"Canvas({len(self.slots)} slots, {holes} open)"
 
 
 def open_canvas(
-    grammar: Grammar,
-    rules: PlainRules,
-    vocabulary: Vocabulary,
-    slots: Sequence[Slot] | int,
-    limits: CanvasLimits | None,
+    source: CanvasSource, slots: Sequence[Slot] | int, limits: CanvasLimits | None
 ) -> Canvas:
-    """The canvas of a grammar."""
-    layout = Layout.of(slots, vocabulary)
-    return Canvas(grammar, rules, vocabulary, layout, limits or CanvasLimits())
+    """The canvas of a grammar over a vocabulary."""
+    chosen = source if limits is None else source.limited(limits)
+    return Canvas(chosen, Layout.of(slots, source.vocabulary))

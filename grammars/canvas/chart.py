@@ -17,8 +17,6 @@ from guided.kernels.canvas_sets import FULL
 
 #: Bits for the places between the bytes of a token that is tried.
 SPARE = 128
-#: Words of rows that one chart may take before it gives up.
-MOST_WORDS = 1 << 25
 
 
 class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown"
@@ -28,13 +26,10 @@ class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown
 class Chart:
     """The tables of one canvas, filled when they are first needed."""
 
-    def __init__(
-        self, engine: CanvasEngine, positions: Positions, alphabet: NDArray[np.uint8], most: int
-    ) -> None:
+    def __init__(self, engine: CanvasEngine, positions: Positions, most_words: int) -> None:
         self.engine = engine
         self.positions = positions
-        self._alphabet = alphabet
-        self._most = most
+        self._most = most_words
         self._right: Right | None = None
         self._left: Left | None = None
         self._seen = np.zeros(0, np.int32)
@@ -48,16 +43,19 @@ class Chart:
             row = right.index[0, self.engine.net.start_of[0]]
             return row >= 0 and bool(meets(right.rows, row, self.positions.lattice.accepting))
 
-    def ends_within(self, main: int) -> bool:
-        """Whether a text may end at an accepting position up to `main`."""
+    @property
+    def shortest(self) -> int | None:
+        """The fewest slots that a text can fill, None where none fits."""
         with self.engine.lock:
             right = self._filled_right()
             row = right.index[0, self.engine.net.start_of[0]]
             if row < 0:
-                return False
+                return None
             bits = right.rows[row] & self.positions.lattice.accepting
-            marks = np.unpackbits(bits.view(np.uint8), bitorder="little")
-            return bool(marks[: main + 1].any())
+        ends = np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
+        if not len(ends):
+            return None
+        return int(np.searchsorted(self.positions.main_of, ends[0]))
 
     def allows(self, slot: int, data: bytes) -> bool:
         """Whether a token with these bytes may stand in a masked slot."""
@@ -77,7 +75,7 @@ class Chart:
                     self.positions.lattice,
                     engine.token_nodes,
                     engine.most_visits,
-                    self._alphabet,
+                    self.engine.alphabet,
                     left,
                     right,
                     self._seen,
@@ -150,7 +148,7 @@ class Chart:
             self.positions.lattice,
             engine.token_nodes,
             engine.most_visits,
-            self._alphabet,
+            self.engine.alphabet,
             table,
             *more,
         )

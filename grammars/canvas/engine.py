@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,13 @@ class CanvasEngine:
     """What canvases of one grammar and vocabulary share. Thread-safe: take `lock` for a call.
 
     Attributes:
-        exact: whether every token was taken into account everywhere (given mids in all masks).
+        alphabet: uint8[256], the bytes that gaps may hold: those that are tokens by themselves.
+        closed: whether gaps leave no text out.
+        loose: whether this is the engine of a wider question, in which gaps hold any bytes and
+            there are no masks. What it calls impossible is impossible.
     """
 
-    def __init__(self, plain: PlainRules, vocabulary: Vocabulary) -> None:
+    def __init__(self, plain: PlainRules, vocabulary: Vocabulary, *, loose: bool = False) -> None:
         self.rules = plain.rules
         self.vocabulary = vocabulary
         self.lock = threading.RLock()
@@ -46,17 +50,33 @@ class CanvasEngine:
         self.token_nodes = vocabulary.whole_trie.node
         self.most_visits = np.int64(1 << 40 if len(self.token_nodes) < 1 << 15 else LONG_VISITS)
         self.alphabet = np.zeros(256, np.uint8)
-        self.alphabet[sorted(vocabulary.single_bytes - {0xFF})] = 1
+        self.alphabet[list(range(256)) if loose else sorted(vocabulary.single_bytes - {0xFF})] = 1
         for lex in range(len(plain.rules.lexeme)):
             self.sets.first[lex] = self.repeat(lambda lex=lex: first_set(self.rules, self.sets, lex))
-        self._complete = plain.complete
-        self.mids, self._all_tokens = self._find_mids()
+        self.complete = plain.complete
         self.closed = vocabulary.is_closed and not _has_specials(plain.rules)
+        self.mids, self._all_tokens = (self._mids_of([]), True) if loose else self._find_mids()
 
     @property
-    def exact(self) -> bool:
-        """Whether no token and no text of the grammar was left out so far."""
-        return self._complete and self._all_tokens and not self.sets.truncated[0]
+    def tries_all_tokens(self) -> bool:
+        """Whether no token was left out so far (given mids in all masks)."""
+        return self._all_tokens and not self.sets.truncated[0]
+
+    @cached_property
+    def classes(self) -> bytes:
+        """For every byte the number of its class: no terminal tells apart bytes of one class."""
+        _, inverse = np.unique(self.rules.columns, axis=1, return_inverse=True)
+        classes = inverse.reshape(-1)
+        # Counted strings treat quotes on their own; special tokens are told by their spelling.
+        return bytes(classes.astype(np.uint8).tolist())
+
+    @cached_property
+    def representatives(self) -> list[tuple[int, bytes]]:
+        """(token, bytes), one for each class of tokens that no terminal tells apart, short first."""
+        kinds: dict[bytes, tuple[int, bytes]] = {}
+        for data, token in self.vocabulary.spellings.items():
+            kinds.setdefault(data.translate(self.classes), (token, data))
+        return sorted(kinds.values(), key=lambda pair: (len(pair[1]), pair[1]))
 
     def repeat(self, call: Any) -> Any:
         """The result of `call()`, which is tried again with more room for sets while it is FULL."""
@@ -91,7 +111,7 @@ class CanvasEngine:
             self._reset_sides()
             self.repeat(lambda: ends_at(self.rules, self.sets, trial, lex, states, found))
             wanted[found > 0] |= follow[lex].astype(np.uint8)
-        trial = self._with_runs(trial, wanted)
+        trial = self._with_all_runs(trial, wanted, follow)
         goes_on = (trial.run[:, :, 2] >= 0) | (trial.run[:, :, 1] > trial.run[:, :, 0])
         useful = {names[n] for n, on in zip(inner.tolist(), goes_on.any(axis=1), strict=True) if on}
         kept = [t for t in texts if any(t[:i] in useful for i in range(1, len(t)))]
@@ -100,6 +120,19 @@ class CanvasEngine:
         mids = with_mids(node, skip, chosen, lexemes)
         self._reset_sides()
         return self._with_runs(mids, np.ones((len(chosen), lexemes), np.uint8))
+
+    def _with_all_runs(
+        self, mids: Mids, wanted: NDArray[np.uint8], follow: NDArray[np.bool_]
+    ) -> Mids:
+        """With the runs of the wanted terminals, and of those that may come after these."""
+        while True:
+            mids = self._with_runs(mids, wanted)
+            before = int(wanted.sum())
+            for mid, lex in zip(*np.nonzero(wanted), strict=True):
+                begin, end, _ = mids.run[mid, lex]
+                wanted[mids.run_mid[begin:end]] |= follow[lex].astype(np.uint8)
+            if int(wanted.sum()) == before:
+                return mids
 
     def _with_runs(self, mids: Mids, wanted: NDArray[np.uint8]) -> Mids:
         while True:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from guided.errors import InputError
@@ -76,6 +76,40 @@ class Layout:
             slots[slot] = token
             text_end = max(text_end, slot + 1)
         return Layout(tuple(slots), self.end, self.stopped, text_end)
+
+    def with_tokens(self, tokens: Mapping[int, int], vocabulary: Vocabulary) -> Layout | None:
+        """The layout with tokens fixed, None where something else is fixed already or cut off."""
+        stops = sorted(slot for slot, token in tokens.items() if token in vocabulary.stop_ids)
+        layout = self.fixed((s, t) for s, t in tokens.items() if s not in stops)
+        for slot in stops:
+            if layout is not None and slot < layout.end:
+                layout = layout.stopped_at(slot, tokens[slot])
+        return layout
+
+    def with_gaps(self) -> Layout:
+        """The layout with a gap for every mask."""
+        slots = tuple(GAP if slot is MASKED else slot for slot in self.slots)
+        return replace(self, slots=slots)
+
+    def cut(self, length: int) -> Layout:
+        """The first `length` slots, gaps left empty."""
+        kept = tuple(slot for slot in self.slots[:length] if slot is not GAP)
+        return Layout(kept, len(kept), True, len(kept))
+
+    def grown(self, growth: int) -> Layout:
+        """The layout with every hole longer by `growth` masks, gaps as masks."""
+        slots: list[Slot] = []
+        for place, slot in enumerate(self.slots[: self.end]):
+            if isinstance(slot, int):
+                slots.append(slot)
+                continue
+            if slot is MASKED:
+                slots.append(slot)
+            last = place + 1 == self.end or isinstance(self.slots[place + 1], int)
+            if last:
+                slots += [MASKED] * growth
+        fixed = [i for i, slot in enumerate(slots) if isinstance(slot, int)]
+        return Layout(tuple(slots), len(slots), self.stopped, fixed[-1] + 1 if fixed else 0)
 
     def stopped_at(self, slot: int, token: int) -> Layout | None:
         """The layout with a stop token at `slot`, None where fixed text follows."""

@@ -1,0 +1,82 @@
+"""What the canvases of one grammar and vocabulary are made of."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from guided.grammars.canvas.chart import Chart, OutOfRoom
+from guided.grammars.canvas.engine import CanvasEngine
+from guided.grammars.canvas.lattice import positions_of
+from guided.grammars.canvas.limits import CanvasLimits
+from guided.grammars.canvas.plain import PlainRules
+from guided.grammars.canvas.slots import GAP, MASKED, Layout
+from guided.grammars.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class CanvasSource:
+    """A grammar over a vocabulary, with the engines that judge its canvases."""
+
+    plain: PlainRules
+    vocabulary: Vocabulary
+    limits: CanvasLimits
+    engines: _Engines = field(compare=False)
+
+    @classmethod
+    def of(cls, plain: PlainRules, vocabulary: Vocabulary) -> CanvasSource:
+        """The source of canvases, with the usual limits."""
+        return cls(plain, vocabulary, CanvasLimits(), _Engines(plain, vocabulary))
+
+    def limited(self, limits: CanvasLimits) -> CanvasSource:
+        """The same with other limits."""
+        return replace(self, limits=limits)
+
+    @property
+    def engine(self) -> CanvasEngine:
+        """The engine that counts slots."""
+        return self.engines.counting
+
+    def chart(self, layout: Layout) -> Chart | None:
+        """The tables of a layout, None where a fixed token spells nothing."""
+        n_mids = len(self.engine.mids.node_of)
+        positions = positions_of(layout, self.vocabulary, n_mids, self.limits.inner_positions)
+        if positions is None:
+            return None
+        return Chart(self.engine, positions, self.limits.words)
+
+    def is_exact(self, layout: Layout, chart: Chart) -> bool:
+        """Whether the tables leave no text out of account."""
+        slots = layout.slots[: layout.end]
+        engine = self.engine
+        if not engine.complete or (GAP in slots and not engine.closed):
+            return False
+        return MASKED not in slots or (chart.positions.complete and engine.tries_all_tokens)
+
+    def may_fit(self, layout: Layout) -> bool:
+        """False only where no text holds the fixed fragments in order, whatever lies between."""
+        if not self.plain.complete:
+            return True
+        positions = positions_of(layout.with_gaps(), self.vocabulary, 0, 0)
+        if positions is None:
+            return False
+        try:
+            return Chart(self.engines.loose, positions, self.limits.words).fillable
+        except OutOfRoom:
+            return True
+
+
+@dataclass(frozen=True, eq=False)
+class _Engines:
+    plain: PlainRules
+    vocabulary: Vocabulary
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @cached_property
+    def counting(self) -> CanvasEngine:
+        return CanvasEngine(self.plain, self.vocabulary)
+
+    @cached_property
+    def loose(self) -> CanvasEngine:
+        return CanvasEngine(self.plain, self.vocabulary, loose=True)
