@@ -41,10 +41,10 @@ def _after(config, token, rest, step, facts, data, offsets):  # type: ignore[no-
 
 @inner
 def _is_among(token, some):  # type: ignore[no-untyped-def]
+    found = False
     for i in range(len(some)):
-        if some[i] == token:
-            return True
-    return False
+        found |= some[i] == token
+    return found
 
 
 @entry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from functools import cache
 
 #: Widths between which costs are interpolated.
 WIDTHS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -45,6 +46,12 @@ def _bucket(value: int, edges: tuple[int, ...]) -> int:
     return edges[min(bisect_left(edges, value), len(edges) - 1)]
 
 
+@cache
+def _buckets(widest: int) -> list[int]:
+    """For 0, 1, … `widest` the index of the width in `WIDTHS` that it counts as."""
+    return [WIDTHS.index(_bucket(width, WIDTHS)) for width in range(widest + 1)]
+
+
 @dataclass(slots=True)
 class CostModel:
     """Seconds of a pass by its rows and the width of its tree, and of drafting."""
@@ -78,8 +85,8 @@ class CostModel:
         base = known.get(1)
         if base is None:
             return [1 + _GUESS * max(0, width - 1) for width in range(widest + 1)]
-        costs = {width: self._seconds(known, base, width) / base for width in WIDTHS}
-        return [costs[_bucket(width, WIDTHS)] for width in range(widest + 1)]
+        costs = [self._seconds(known, base, width) / base for width in WIDTHS]
+        return [costs[at] for at in _buckets(widest)]
 
     def base(self, rows: int) -> float | None:
         """Seconds of a pass of a single token for each row, None if never measured."""

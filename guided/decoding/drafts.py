@@ -94,11 +94,13 @@ class Draft:
     def keep(self, nodes: Iterable[int]) -> Draft:
         """The draft of some nodes (in this order), among which are the parents of all."""
         chosen = list(nodes)
-        place = {ROOT: ROOT} | {node: index for index, node in enumerate(chosen)}
+        place = {node: index for index, node in enumerate(chosen)}
+        place[ROOT] = ROOT
+        tokens, parents, chances, sources = self.tokens, self.parents, self.chances, self.sources
         return Draft(
-            [self.tokens[node] for node in chosen],
-            [place[self.parents[node]] for node in chosen],
-            [self.chances[node] for node in chosen],
-            [self.sources[node] for node in chosen],
+            [tokens[node] for node in chosen],
+            [place[parents[node]] for node in chosen],
+            [chances[node] for node in chosen],
+            [sources[node] for node in chosen],
             None if self.laws is None else self.laws[chosen],
         )

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from guided.controls.grammar_mask import GrammarMask, MaskState
 from guided.controls.protocol import Control
 from guided.decoding.branch import Branch
-from guided.grammars.memo import Parser
 from guided.grammars.states import GrammarState
+from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.draft_merge import FREE
 
@@ -50,13 +50,13 @@ class Known(NamedTuple):
     """A configuration of a parser, and what is left of the token budget.
 
     Attributes:
-        parser: None where there is no grammar.
+        engine: None where there is no grammar.
         config: `FREE` where there is none.
         left: tokens left; -1: any number.
         at: the index of its control among the branch's.
     """
 
-    parser: Parser | None
+    engine: TokenEngine | None
     config: int
     left: int
     at: int
@@ -65,12 +65,27 @@ class Known(NamedTuple):
     @property
     def steps(self) -> NDArray[np.int32]:
         """The parser's steps that were made so far."""
-        return _NO_STEPS if self.parser is None else self.parser.memo.step
+        return _NO_STEPS if self.engine is None else self.engine.parser.memo.step
 
     @property
     def facts(self) -> NDArray[np.int32]:
         """What is known of its configurations."""
-        return _NO_FACTS if self.parser is None else self.parser.memo.config
+        return _NO_FACTS if self.engine is None else self.engine.parser.memo.config
+
+
+#: Configurations after which nothing but a stop token may come.
+_ENDS: WeakKeyDictionary[TokenEngine, set[int]] = WeakKeyDictionary()
+
+
+def is_end(engine: TokenEngine, config: int) -> bool:
+    """Whether nothing but a stop token may follow a configuration, whatever the budget is."""
+    ends = _ENDS.setdefault(engine, set())
+    if config in ends:
+        return True
+    if engine.parser.is_accepting(config) and (engine.mask(config) == engine.stop_mask).all():
+        ends.add(config)
+        return True
+    return False
 
 
 _FREE = Known(None, FREE, -1, -1, _NO_BYTES)
@@ -97,15 +112,11 @@ def _known(state: object, at: int) -> Known | None:
     grammar = state.grammar
     if type(grammar) is not GrammarState or grammar.is_finished:
         return None
-    engine = grammar.grammar.engine(grammar.vocabulary)
-    if (
-        engine.careful
-        or engine.parser.full
-        or grammar.key != (id(engine.parser), config_of(grammar))
-    ):
+    engine, config = grammar.grammar.engine(grammar.vocabulary), config_of(grammar)
+    if engine.careful or engine.parser.full or grammar.key != (id(engine.parser), config):
         return None
     left = -1 if state.left is None else state.left
-    return Known(engine.parser, config_of(grammar), left, at, token_bytes(engine.vocabulary))
+    return Known(engine, config, left, at, token_bytes(engine.vocabulary))
 
 
 def config_of(state: GrammarState) -> int:

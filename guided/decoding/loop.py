@@ -22,6 +22,7 @@ from guided.decoding.usage import Usage
 from guided.decoding.verifiers.protocol import ChainVerifier
 
 Until = Callable[[Branch], bool]
+_NONE = torch.empty(0)
 
 
 class Loop:
@@ -285,7 +286,7 @@ class Loop:
     def _observe(self, raw: Tensor) -> None:
         if self.speculation is None:
             return
-        reads, unread = self.speculation.reads_logits, raw[:0, 0]
+        reads, unread = self.speculation.reads_logits, _NONE
         self.speculation.observe(
             [
                 Observation(

@@ -8,7 +8,7 @@ from guided.controls.grammar_mask import MaskState
 from guided.controls.pipeline import States
 from guided.decoding.branch import Branch
 from guided.decoding.drafts import ROOT, Draft
-from guided.decoding.known_grammar import Known, config_of, known_grammar
+from guided.decoding.known_grammar import Known, is_end, known_grammar
 from guided.decoding.merging import Merging, Tree
 from guided.kernels import draft_merge
 from guided.kernels.draft_merge import CONFIG, DEPTH, N_ROWS, NOWHERE, ORIGIN, PARENT, TOKEN
@@ -102,6 +102,12 @@ class KnownMerging:
 
         Also None in the rare case that the parser has been started afresh.
         """
+        engine, config = self._known.engine, self._known.config
+        if engine is None:
+            raise TypeError("a kernel that asks about a grammar where there is none")
+        config = engine.after(config if above == ROOT else int(self._tree[CONFIG, above]), token)
+        if config == 0 or is_end(engine, config):
+            return None
         after = self._branch.pipeline.follow(self._states_at(above), token)
         if after is None:
             return None
@@ -109,8 +115,7 @@ class KnownMerging:
         state = after[self._known.at]
         if not isinstance(state, MaskState):
             raise TypeError(f"a {type(state).__name__} where a grammar's state was")
-        is_same = state.grammar.key == (id(self._known.parser), config_of(state.grammar))
-        return config_of(state.grammar) if is_same else None
+        return config if state.grammar.key == (id(engine.parser), config) else None
 
     def _states_at(self, node: int) -> States:
         found = self._states.get(node)

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
+import numpy as np
+from numpy.typing import NDArray
+
 from guided.decoding.branch import Branch
 from guided.decoding.cost import CostModel
 from guided.decoding.drafts import Draft
+from guided.kernels import draft_choice
 
 #: Guesses per row that may be tried in one pass, by the number of rows; beyond the last, none:
 #: there a pass is filled by the rows alone, and looking for guesses costs more than it saves.
 _MOST = ((1, 31), (2, 27), (4, 23), (8, 19), (16, 13), (32, 7), (256, 3))
 _BINS = 10
-#: A guess that is not worth thinking about.
-_FAINT = 0.01
 #: A guess that is worth trying whatever passes cost, and the most of them in one row.
 _SURE, _SURE_MOST = 0.9, 8
 #: A source's own estimate counts as so many observations.
@@ -31,8 +33,6 @@ _IDLE_SHARE, _REST_MOST = 0.01, 32
 #: Passes' worth of time that drafting may lose before it has to earn any, and the most it can save
 #: up for when nothing pays.
 _CREDIT, _CREDIT_MOST = 1.0, 8.0
-#: The most that all guesses at one token may be believed in, together.
-_ALL_SIBLINGS = 0.98
 
 
 @dataclass(slots=True)
@@ -122,9 +122,13 @@ class Adaptive:
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
-        paths = [d.reached(self._chances(b, d)) for b, d in zip(branches, drafts, strict=True)]
-        orders = [_best(path) for path in paths]
-        gains = [[path[node] for node in order] for path, order in zip(paths, orders, strict=True)]
+        orders: list[NDArray[np.int64]] = []
+        gains: list[NDArray[np.float64]] = []
+        for branch, draft in zip(branches, drafts, strict=True):
+            parents = np.array(draft.parents, np.int64)
+            order, gain = draft_choice.ranked(parents, self._chances(branch, draft, parents))
+            orders.append(order)
+            gains.append(gain)
         width = self._width(gains)
         if width == 0:
             if self._credit <= 0:
@@ -132,46 +136,59 @@ class Adaptive:
                 idle = self.cost.draft_seconds(len(branches)) / base
                 self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
             return [Draft() for _ in drafts]
-        return [d.keep(sorted(o[:width])) for d, o in zip(drafts, orders, strict=True)]
+        return [
+            draft if width >= len(draft) else draft.keep(np.sort(order[:width]).tolist())
+            for draft, order in zip(drafts, orders, strict=True)
+        ]
 
     def base(self, rows: int) -> float | None:
         """Seconds of a pass of a single token for each row, None if never measured."""
         return self.cost.base(rows)
 
-    def _width(self, gains: Sequence[Sequence[float]]) -> int:
+    def _width(self, gains: Sequence[NDArray[np.float64]]) -> int:
         """Nodes for each row at which most tokens come out in the same time."""
         rows = len(gains)
         base = self.cost.base(rows)
         if base is None:
             # Only what is all but sure, until a pass has shown what a single token costs.
-            return min(_SURE_MOST, max(sum(one >= _SURE for one in gain) for gain in gains))
-        drafting = self.cost.draft_seconds(rows) / base
-        level = (self.cost.level.value or 0.0) / base
+            return min(_SURE_MOST, max(int((gain >= _SURE).sum()) for gain in gains))
+        widest = max([len(gain) for gain in gains])
+        if widest == 0:
+            return 0
+        if rows == 1:
+            table = gains[0][None]
+        else:
+            table = np.zeros((rows, widest))
+            for row, gain in enumerate(gains):
+                table[row, : len(gain)] = gain
         # The time of drafting is spent already, whatever is tried.
-        best_width, best_rate = 0, _MARGIN * rows / (1 + drafting)
-        total = float(rows)
-        deepest = 0.0
-        widest = max(map(len, gains), default=0)
-        costs = self.cost.relative(rows, 1 + widest)
-        for width in range(1, widest + 1):
-            new = [gain[width - 1] for gain in gains if len(gain) >= width]
-            if max(new) < _FAINT:
-                break
-            total += sum(new)
-            deepest += max(new)
-            spent = costs[1 + width] + drafting + level * deepest
-            if total / spent > best_rate:
-                best_width, best_rate = width, total / spent
-        return best_width
+        drafting = self.cost.draft_seconds(rows) / base
+        width = draft_choice.best_width(
+            table,
+            np.array([len(gain) for gain in gains]),
+            np.array(self.cost.relative(rows, 1 + widest)),
+            drafting,
+            (self.cost.level.value or 0.0) / base,
+            _MARGIN * rows / (1 + drafting),
+        )
+        return int(width)
 
-    def _chances(self, branch: Branch, draft: Draft) -> list[float]:
+    def _chances(
+        self, branch: Branch, draft: Draft, parents: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         hits, expected = self._luck_of(branch)
         luck = min(1.15, (hits + 2) / (expected + 2))
-        found = [
-            min(1.0, luck * self._tally(source, chance).rate(chance)) if chance < 1 else 1.0
-            for source, chance in zip(draft.sources, draft.chances, strict=True)
-        ]
-        return _shared(draft, found)
+        names: dict[str, int] = {}
+        found: list[float] = []
+        for source, chance in zip(draft.sources, draft.chances, strict=True):
+            names.setdefault(source, len(names))
+            if chance < 1:
+                found.append(min(1.0, luck * self._tally(source, chance).rate(chance)))
+            else:
+                found.append(1.0)
+        sources = np.array([names[source] for source in draft.sources], np.int64)
+        shared: NDArray[np.float64] = draft_choice.shared(parents, np.array(found), sources)
+        return shared
 
     def _luck_of(self, branch: Branch) -> list[float]:
         """Guesses of a row that came true, and how many were expected to, lately.
@@ -186,9 +203,10 @@ class Adaptive:
 
     def _tally(self, source: str, chance: float) -> Tally:
         key = source, min(int(chance * _BINS), _BINS - 1)
-        if key not in self.tallies:
-            self.tallies[key] = Tally()
-        return self.tallies[key]
+        found = self.tallies.get(key)
+        if found is None:
+            found = self.tallies[key] = Tally()
+        return found
 
     def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
         """Learns from a node whose parent came true."""
@@ -230,43 +248,6 @@ class Adaptive:
 
     def _earn(self, passes: float) -> None:
         self._credit = max(0.0, min(_CREDIT_MOST, self._credit + passes))
-
-
-def _shared(draft: Draft, chances: list[float]) -> list[float]:
-    """The chances, made smaller where several guesses at one token compete.
-
-    What one source says leaves to the others what it does not believe in itself; all together are
-    not believed in beyond what can be.
-    """
-    siblings: dict[int, list[int]] = {}
-    for node, parent in enumerate(draft.parents):
-        siblings.setdefault(parent, []).append(node)
-    found = list(chances)
-    for nodes in siblings.values():
-        if len(nodes) > 1:
-            _compete(nodes, draft.sources, chances, found)
-    return found
-
-
-def _compete(
-    nodes: Sequence[int], sources: Sequence[str], chances: Sequence[float], found: list[float]
-) -> None:
-    """Puts the chances of guesses at one token into `found`."""
-    total = 0.0
-    taken: dict[str, float] = {}
-    for node in sorted(nodes, key=lambda node: -chances[node]):
-        left = 1.0
-        for source, share in taken.items():
-            if source != sources[node]:
-                left *= 1 - share
-        found[node] = chances[node] * left
-        taken[sources[node]] = min(1.0, taken.get(sources[node], 0.0) + chances[node])
-        total += found[node]
-    if total > _ALL_SIBLINGS:
-        for node in nodes:
-            # A guess that is certain needs no share of the rest.
-            if chances[node] < 1:
-                found[node] *= _ALL_SIBLINGS / total
 
 
 def _best(paths: Sequence[float]) -> list[int]:
