@@ -110,13 +110,23 @@ def _known(state: object, at: int) -> Known | None:
     if type(state) is not MaskState or state.thinking is not None:
         return None
     grammar = state.grammar
-    if type(grammar) is not GrammarState or grammar.is_finished:
+    engine = engine_of(grammar)
+    if engine is None or engine.careful or grammar.is_finished:
         return None
-    engine, config = grammar.grammar.engine(grammar.vocabulary), config_of(grammar)
-    if engine.careful or engine.parser.full or grammar.key != (id(engine.parser), config):
-        return None
+    config = config_of(grammar)
     left = -1 if state.left is None else state.left
     return Known(engine, config, left, at, token_bytes(engine.vocabulary))
+
+
+def engine_of(state: object) -> TokenEngine | None:
+    """The engine that the state's configuration belongs to; None for states of another kind, and
+    where the parser has to be started afresh.
+    """
+    if type(state) is not GrammarState:
+        return None
+    engine = state.grammar.engine(state.vocabulary)
+    is_own = state.key == (id(engine.parser), config_of(state))
+    return engine if is_own and not engine.parser.full else None
 
 
 def config_of(state: GrammarState) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from enum import Enum, auto
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
@@ -15,8 +16,10 @@ from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafters.spelling import Spell, Speller
 from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.known_grammar import engine_of
 from guided.grammars.spacing import Spacing
 from guided.grammars.states import GrammarState
+from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.mask_apply import only_token
 
@@ -26,7 +29,23 @@ _CONTEXT = 3
 _CANONICAL = 0.95
 #: How much likelier a literal is that stands in the text so far.
 _SEEN = 8.0
+#: Texts of one grammar whose tokens are remembered.
+_WAYS = 1 << 14
 _WORDS = re.compile(rb"\w[\w .-]*\w|\w")
+
+
+class _Doubt(Enum):
+    """What may be wrong with a token of a text that is sure to come."""
+
+    NONE = auto()
+    #: The model may spell it in another way.
+    SPELLING = auto()
+    #: It is the last one, and a longer one that begins like it is legal.
+    MAY_GO_ON = auto()
+
+
+_CHANCES = {_Doubt.NONE: 1.0, _Doubt.SPELLING: _CANONICAL, _Doubt.MAY_GO_ON: 0.5}
+_Way = tuple[int, _Doubt]
 
 
 class _Text:
@@ -46,16 +65,22 @@ class _Text:
         twin.spacing, twin.count = self.spacing.copy(), self.count
         return twin
 
-    def read(self, tokens: Sequence[int], state: GrammarState, vocabulary: Vocabulary) -> None:
-        """Takes in new tokens, after which the grammar is in `state`."""
+    def read(
+        self,
+        tokens: Sequence[int],
+        state: GrammarState,
+        spelled: Callable[[Sequence[int]], bytes],
+    ) -> None:
+        """Takes in new tokens, which are `spelled` so, after which the grammar is in `state`."""
         begin = 0
         before: GrammarState | None = self.state
         while before is not None and before.in_free_text and begin < len(tokens):
             before = before.advance(tokens[begin])
             begin += 1
             self.spacing = Spacing()
-        self.spacing.feed(vocabulary.decode(tokens[begin:]))
-        self.data += vocabulary.decode(tokens)
+        data = spelled(tokens)
+        self.spacing.feed(data if begin == 0 else spelled(tokens[begin:]))
+        self.data += data
         self.count += len(tokens)
         self.state = state
 
@@ -84,6 +109,8 @@ class GrammarText(Drafter):
         self._speller = Speller(vocabulary, spell)
         self._texts: WeakKeyDictionary[Branch, _Text] = WeakKeyDictionary()
         self._ends = _Ends(vocabulary)
+        self._silent = frozenset(vocabulary.specials.values()) | vocabulary.stop_ids
+        self._ways: WeakKeyDictionary[TokenEngine, dict[Hashable, list[_Way]]] = WeakKeyDictionary()
 
     def propose(self, request: Request) -> list[Draft]:
         """A tree of literals; where laws are to be kept the likeliest alone."""
@@ -137,45 +164,59 @@ class GrammarText(Drafter):
         nodes: dict[tuple[int, int], int] = {}
         shares: list[float] = []
         for text, share in chosen:
-            parent, at = ROOT, state
-            tokens = self._speller.after(before, text)
-            for index, token in enumerate(tokens):
-                following = at.advance(token)
-                if following is None:
-                    break
+            parent = ROOT
+            for token, doubt in self._way(state, before, text):
                 node = nodes.get((parent, token))
                 if node is None:
                     if len(draft) >= room:
                         break
-                    is_last = index == len(tokens) - 1
-                    chance = self._chance(branch, draft, parent, at, token, is_last)
+                    chance = _CHANCES[doubt]
+                    if doubt is _Doubt.MAY_GO_ON:
+                        # What follows is a choice, with which the end may be one token.
+                        path = [draft.tokens[node] for node in draft.path(parent)]
+                        chance = self._ends.chance(branch, path, token)
                     node = nodes[parent, token] = draft.add(token, parent, chance, self.name)
                     shares.append(0.0)
                 shares[node] += share
-                parent, at = node, following
-        for node, parent in enumerate(draft.parents):
-            draft.chances[node] *= shares[node] / (shares[parent] if parent != ROOT else 1.0)
+                parent = node
+        if len(chosen) > 1:
+            for node, parent in enumerate(draft.parents):
+                draft.chances[node] *= shares[node] / (shares[parent] if parent != ROOT else 1.0)
         return draft
 
-    def _chance(
-        self,
-        branch: Branch,
-        draft: Draft,
-        parent: int,
-        state: GrammarState,
-        token: int,
-        is_last: bool,
-    ) -> float:
-        """How likely the token is, given that its text comes."""
+    def _way(self, state: GrammarState, before: bytes, text: bytes) -> list[_Way]:
+        """The tokens that spell a text, as far as they are legal, and how sure each is."""
+        engine = engine_of(state)
+        if engine is None:
+            return self._found_way(state, before, text)
+        ways = self._ways.setdefault(engine, {})
+        key = (state.key, before, text)
+        found = ways.get(key)
+        if found is None:
+            if len(ways) >= _WAYS:
+                ways.clear()
+            found = ways[key] = self._found_way(state, before, text)
+        return found
+
+    def _found_way(self, state: GrammarState, before: bytes, text: bytes) -> list[_Way]:
+        way = []
+        tokens = self._speller.after(before, text)
+        for index, token in enumerate(tokens):
+            following = state.advance(token)
+            if following is None:
+                break
+            way.append((token, self._doubt(state, token, index == len(tokens) - 1)))
+            state = following
+        return way
+
+    def _doubt(self, state: GrammarState, token: int, is_last: bool) -> _Doubt:
         data = self.vocabulary.grammar_bytes(token) or b""
         may_be_alone = len(data) == 1 or data[0] not in self.vocabulary.single_bytes
         if may_be_alone and only_token(state.mask()) == token:
-            return 1.0
+            return _Doubt.NONE
         if is_last and self._ends.may_go_on(state, token):
-            # What follows is a choice, with which the end of the text may be one token.
-            path = [draft.tokens[node] for node in draft.path(parent)]
-            return self._ends.chance(branch, path, token)
-        return _CANONICAL
+            return _Doubt.MAY_GO_ON
+        return _Doubt.SPELLING
 
     def _before(self, branch: Branch, path: Sequence[int] = ()) -> bytes:
         last = [*branch.tokens[-_CONTEXT:], *path][-_CONTEXT:]
@@ -189,8 +230,13 @@ class GrammarText(Drafter):
             start = state.grammar.start(self.vocabulary)
             text = self._texts[branch] = _Text(self.vocabulary.decode(branch.prompt), start)
         if new := branch.tokens[text.count :]:
-            text.read(new, state, self.vocabulary)
+            text.read(new, state, self._decode)
         return text
+
+    def _decode(self, tokens: Sequence[int]) -> bytes:
+        """What `Vocabulary.decode` gives, without collecting the special tokens every time."""
+        spelling, silent = self.vocabulary.tokens, self._silent
+        return b"".join([spelling[token] or b"" for token in tokens if token not in silent])
 
 
 class _Ends:

@@ -90,12 +90,19 @@ class Lookup(Drafter):
         room: int,
     ) -> None:
         matched, place = candidate
-        parent = ROOT
-        for step in range(min(room, self.longest, len(index.tokens) - place)):
-            # Given that all before it were right, the match is that much longer.
-            chance = (matched + step + 0.5) / (matched + step + 0.5 + _DOUBT)
-            token = self._token(branch, place + step)
-            parent = draft.add(token, parent, chance, self.name)
+        count = min(room, self.longest, len(index.tokens) - place)
+        first = len(draft.tokens)
+        draft.tokens += self._tokens(branch, place, count)
+        draft.parents += [ROOT, *range(first, first + count - 1)][:count]
+        # Given that all before it were right, the match is that much longer.
+        lengths = range(matched, matched + count)
+        draft.chances += [(length + 0.5) / (length + 0.5 + _DOUBT) for length in lengths]
+        draft.sources += [self.name] * count
+
+    def _tokens(self, branch: Branch, place: int, count: int) -> list[int]:
+        prompt, end = branch.prompt, place + count
+        begin = max(0, place - len(prompt))
+        return [*prompt[place:end], *branch.tokens[begin : max(0, end - len(prompt))]]
 
     def _token(self, branch: Branch, place: int) -> int:
         prompt = branch.prompt

@@ -9,9 +9,11 @@ from guided.decoding.branch import Branch
 from guided.decoding.drafters.grammar import GrammarText, grammar_state
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.known_grammar import config_of, engine_of
 from guided.errors import InputError
 from guided.grammars.spacing import Spacing
 from guided.grammars.states import GrammarState
+from guided.grammars.token_engine import TokenEngine
 
 #: How likely a copied value ends where punctuation follows in the source, and where a blank does.
 _AT_PUNCTUATION, _AT_BLANK = 0.6, 0.25
@@ -23,10 +25,10 @@ _QUOTE = b'"'
 
 
 class _Reached(NamedTuple):
-    """A legal node: how likely it is reached, the grammar's state and the spacing after it."""
+    """A legal node: how likely it is reached, the configuration and the spacing after it."""
 
     likely: float
-    state: GrammarState
+    config: int
     spacing: Spacing
 
 
@@ -36,8 +38,14 @@ class _End(NamedTuple):
     chance: float
     node: int
     share: float
-    state: GrammarState
-    spacing: Spacing
+
+
+class _Edges(NamedTuple):
+    """Whether a token ends with a word's character, begins with one, and begins with a blank."""
+
+    ends_word: bool
+    begins_word: bool
+    begins_blank: bool
 
 
 class Structured(Drafter):
@@ -68,6 +76,7 @@ class Structured(Drafter):
         self.copies = copies
         self.vocabulary = grammar.vocabulary
         self._quote = self.vocabulary.spellings.get(_QUOTE)
+        self._edges: dict[int, _Edges] = {}
 
     def propose(self, request: Request) -> list[Draft]:
         """A tree; where laws are to be kept what is forced, or else the copy."""
@@ -94,26 +103,32 @@ class Structured(Drafter):
         tree = _Tree(room)
         tree.graft(forced, ROOT)
         state = grammar_state(branch)
-        if state is None or state.is_finished or not len(copied):
+        engine = engine_of(state) if len(copied) else None
+        if state is None or engine is None or state.is_finished:
             tree.graft(copied, ROOT)
             return tree.draft
-        reached = self._reached(branch, state, copied)
+        reached = self._reached(branch, state, engine, copied)
         places = tree.graft(copied, ROOT, reached)
         ends = sorted(self._ends(branch, copied, reached), key=lambda end: -end.chance)
         for end in ends[:_CLOSED]:
             if end.node in places:
-                self._close(tree, branch, copied, end, places[end.node])
+                at = reached[end.node]
+                self._close(tree, branch, engine, copied, end, at, places[end.node])
         return tree.draft
 
-    def _reached(self, branch: Branch, state: GrammarState, copied: Draft) -> dict[int, _Reached]:
+    def _reached(
+        self, branch: Branch, state: GrammarState, engine: TokenEngine, copied: Draft
+    ) -> dict[int, _Reached]:
         """The legal nodes of a copy, and its root."""
-        reached = {ROOT: _Reached(1.0, state, self.grammar.spacing(branch, state))}
+        spacing = self.grammar.spacing(branch, state)
+        reached = {ROOT: _Reached(1.0, config_of(state), spacing)}
+        tokens, chances = self.vocabulary.tokens, copied.chances
         for node, (token, parent) in enumerate(zip(copied.tokens, copied.parents, strict=True)):
             above = reached.get(parent)
-            at = above.state.advance(token) if above is not None else None
-            if above is not None and at is not None:
-                spacing = above.spacing.after(self.vocabulary.tokens[token] or b"")
-                reached[node] = _Reached(above.likely * copied.chances[node], at, spacing)
+            config = engine.after(above.config, token) if above is not None else 0
+            if above is not None and config:
+                spacing = above.spacing.after(tokens[token] or b"")
+                reached[node] = _Reached(above.likely * chances[node], config, spacing)
         return reached
 
     def _ends(self, branch: Branch, copied: Draft, reached: dict[int, _Reached]) -> Iterator[_End]:
@@ -123,32 +138,51 @@ class Structured(Drafter):
         for node, parent in enumerate(copied.parents):
             following.setdefault(parent, copied.tokens[node])
         for node, at in reached.items():
-            if at.spacing.in_string:
-                said = branch.tokens or branch.prompt
-                token = said[-1] if node == ROOT else copied.tokens[node]
-                chance = self._ends_here(token, following.get(node))
-                if at.likely * chance > _FAINT:
-                    yield _End(at.likely * chance, node, chance, at.state, at.spacing)
+            if at.likely * _AT_PUNCTUATION <= _FAINT or not at.spacing.in_string:
+                continue
+            said = branch.tokens or branch.prompt
+            token = said[-1] if node == ROOT else copied.tokens[node]
+            chance = self._ends_here(token, following.get(node))
+            if at.likely * chance > _FAINT:
+                yield _End(at.likely * chance, node, chance)
 
     def _ends_here(self, token: int, following: int | None) -> float:
         """How likely a value ends between two tokens of the source; 0 within a word."""
-        data = (self.vocabulary.tokens[token] or b"")[-1:]
-        after = b"." if following is None else (self.vocabulary.tokens[following] or b"")[:1]
-        if not _is_word(data) or _is_word(after):
+        if not self._edges_of(token).ends_word:
             return 0.0
-        return _AT_BLANK if after == b" " else _AT_PUNCTUATION
+        if following is None:
+            return _AT_PUNCTUATION
+        after = self._edges_of(following)
+        if after.begins_word:
+            return 0.0
+        return _AT_BLANK if after.begins_blank else _AT_PUNCTUATION
 
-    def _close(self, tree: _Tree, branch: Branch, copied: Draft, end: _End, place: int) -> None:
-        after = end.state.advance(self._quote) if self._quote is not None else None
-        if after is None:
+    def _edges_of(self, token: int) -> _Edges:
+        found = self._edges.get(token)
+        if found is None:
+            data = self.vocabulary.tokens[token] or b""
+            found = _Edges(_is_word(data[-1:]), _is_word(data[:1]), data[:1] == b" ")
+            self._edges[token] = found
+        return found
+
+    def _close(
+        self,
+        tree: _Tree,
+        branch: Branch,
+        engine: TokenEngine,
+        copied: Draft,
+        end: _End,
+        at: _Reached,
+        place: int,
+    ) -> None:
+        closed = engine.after(at.config, self._quote) if self._quote is not None else 0
+        if not closed:
             return
         path = [copied.tokens[node] for node in copied.path(end.node)]
-        spacing = end.spacing.copy()
-        spacing.feed(_QUOTE)
-        texts = [_QUOTE + text for text in after.likely_texts(spacing, 2)]
+        texts = engine.likely_texts(closed, at.spacing.after(_QUOTE), 2)
         share = end.share / len(texts)
         for text in texts:
-            tokens = self.grammar.spelled(branch, path, text)
+            tokens = self.grammar.spelled(branch, path, _QUOTE + text)
             chances = [share, *[0.9] * (len(tokens) - 1)]
             tree.graft(Draft.chain(tokens, chances, self.name), place)
 
@@ -169,16 +203,18 @@ class _Tree:
         With `among` only these of its nodes.
         """
         places = {ROOT: below}
+        draft, children, size = self.draft, self._children, len(self.draft)
         for node, (token, parent) in enumerate(zip(other.tokens, other.parents, strict=True)):
-            if parent not in places or (among is not None and node not in among):
+            above = places.get(parent)
+            if above is None or (among is not None and node not in among):
                 continue
-            key = places[parent], token
-            known = self._children.get(key)
+            known = children.get((above, token))
             if known is None:
-                if len(self.draft) >= self.room:
+                if size >= self.room:
                     continue
-                known = self.draft.add(token, key[0], other.chances[node], other.sources[node])
-                self._children[key] = known
+                known = draft.add(token, above, other.chances[node], other.sources[node])
+                children[above, token] = known
+                size += 1
             places[node] = known
         return places
 
