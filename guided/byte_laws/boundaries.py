@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,8 @@ class Boundaries:
         self._numbers: dict[_Place, int] = {}
         self._table = np.empty((0, 256), np.int32)
         self._possible: dict[int, bool] = {DEAD: False}
+        self._fates: dict[_Place, bool] = {}
+        self._step = cache(splitter.step)
         self.start = self._number(_Place(splitter.start))
 
     def step(
@@ -133,11 +136,7 @@ class Boundaries:
 
     def may_end(self, state: int) -> bool:
         """Whether the text may end here with everything as wanted."""
-        place = self._places[state]
-        if place.utf8 != BETWEEN:
-            return False
-        cuts = self.splitter.end(place.memory)
-        return cuts is not None and _agreed(cuts, place.wanted) is not None
+        return self._ends(self._places[state])
 
     def _endings(self, place: _Place, after: int) -> frozenset[int]:
         """The characters that the one begun can become, or has become (`after` < 0)."""
@@ -156,7 +155,7 @@ class Boundaries:
 
     def _read(self, place: _Place, char: int) -> _Place | None:
         """After one more character; None if that refutes what was wanted."""
-        cuts, memory = self.splitter.step(place.memory, char)
+        cuts, memory = self._step(place.memory, char)
         if memory is None:
             return None
         is_first = place.memory == self.splitter.start
@@ -164,29 +163,48 @@ class Boundaries:
         return None if wanted is None else _Place(memory, wanted)
 
     def _search(self, place: _Place) -> bool:
-        """Looks for a text to go on with, the shortest first."""
-        if _is_free(place):
-            return True
-        todo, seen = deque([place]), {place}
+        """Looks for a text to go on with, the shortest first; what it finds out is kept."""
+        if (known := self._fate(place)) is not None:
+            return known
+        todo, before = deque([place]), {place: place}
         while todo:
-            place = todo.popleft()
-            if place.utf8 == BETWEEN:
-                cuts = self.splitter.end(place.memory)
-                if cuts is not None and _agreed(cuts, place.wanted) is not None:
-                    return True
-            for char in sorted(self._endings(place, place.utf8)):
-                after = self._read(place, char)
-                if after is None or after in seen:
+            here = todo.popleft()
+            if self._ends(here):
+                return self._found(place, here, before)
+            for char in sorted(self._endings(here, here.utf8)):
+                after = self._read(here, char)
+                if after is None or after in before:
                     continue
-                if _is_free(after):
-                    return True
-                seen.add(after)
-                todo.append(after)
-            if len(seen) > _MOST_TRIED:
+                before[after] = here
+                known = self._fate(after)
+                if known:
+                    return self._found(place, after, before)
+                if known is None:
+                    todo.append(after)
+            if len(before) > _MOST_TRIED:
                 raise VocabularyError(
                     "the tokenizer splits text by a pattern that looks too far ahead for byte laws"
                 )
+        self._fates.update(dict.fromkeys(before, False))
         return False
+
+    def _fate(self, place: _Place) -> bool | None:
+        """Whether some text goes on from a place, as far as that is known."""
+        return True if _is_free(place) else self._fates.get(place)
+
+    def _ends(self, place: _Place) -> bool:
+        if place.utf8 != BETWEEN:
+            return False
+        cuts = self.splitter.end(place.memory)
+        return cuts is not None and _agreed(cuts, place.wanted) is not None
+
+    def _found(self, first: _Place, last: _Place, before: dict[_Place, _Place]) -> bool:
+        """A text goes on from all places on the way from `first` to `last`."""
+        while last != first:
+            self._fates[last] = True
+            last = before[last]
+        self._fates[first] = True
+        return True
 
 
 def _is_free(place: _Place) -> bool:
