@@ -218,7 +218,8 @@ class Driver:
         try:
             if group[0][1].greedy:
                 decoder.sampler = Greedy()
-            segments = iter(extend(decoder, branches, _until(group)))
+            laws = {b: wish.laws for _, wish in group if wish.laws is not None for b in wish.branches}
+            segments = iter(extend(decoder, branches, _until(group), laws))
         finally:
             decoder.sampler = sampler
         counts = iter(before)

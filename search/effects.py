@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from guided.decoding import Branch, Decoder, Segment
 from guided.rewards.scorer import Score, Scorer
+from guided.search.laws import Laws
 from guided.search.node import Node
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Grow:
         decoder: another model's than the search's own.
         final: finishes texts on the tokens that the budget keeps back; a method may ask for that
             after its budget has ended.
+        laws: where what the model says after prefixes is kept between wishes.
     """
 
     branches: Sequence[Branch]
@@ -34,6 +36,7 @@ class Grow:
     greedy: bool = False
     decoder: Decoder | None = None
     final: bool = False
+    laws: Laws | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,9 +93,10 @@ def grow_branches(
     *,
     greedy: bool = False,
     decoder: Decoder | None = None,
+    laws: Laws | None = None,
 ) -> Plan[list[Segment]]:
     """Grows branches that are no nodes, like rollouts; what was added to each."""
-    segments: list[Segment] = yield Grow(branches, until, greedy, decoder)
+    segments: list[Segment] = yield Grow(branches, until, greedy, decoder, laws=laws)
     return segments
 
 

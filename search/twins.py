@@ -2,8 +2,8 @@
 
 Searches fork: samples of one prompt, copies of a particle, children of a node begin with one law,
 and often draw the same tokens for long. Every one of them draws by its own random stream, but the
-model has to be asked once only. On an accelerator more rows cost hardly anything, so that this is
-left to passes on the CPU.
+model has to be asked once only; not at all where it is known what it says (`Laws`). On an
+accelerator more rows cost hardly anything, so that this is left to passes on the CPU.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from guided.decoding import Branch, Decoder, Sampler, Segment
 from guided.decoding.draws import Drawn, Spot, draw
+from guided.search.laws import Laws
 
 Until = Callable[[Branch], bool]
 #: Tokens after which those who follow a branch get its keys and values, so that no more than these
@@ -22,13 +24,21 @@ Until = Callable[[Branch], bool]
 REST = 24
 
 
-def extend(decoder: Decoder, branches: Sequence[Branch], until: Until | None) -> list[Segment]:
+def extend(
+    decoder: Decoder,
+    branches: Sequence[Branch],
+    until: Until | None,
+    laws: Mapping[Branch, Laws] | None = None,
+) -> list[Segment]:
     """What `decoder.extend` gives, by the same random numbers; equal branches share a row.
+
+    Args:
+        laws: what is known of the branches' prompts; more is, afterwards.
 
     Raises: see `Decoder.extend`.
     """
     growing = [branch for branch in branches if branch.finish_reason is None]
-    if not _can_share(decoder, growing):
+    if not _can_share(decoder, growing, bool(laws)):
         return decoder.extend(branches, until)
     starts = [len(branch.tokens) for branch in branches]
     families: dict[Hashable, list[Branch]] = defaultdict(list)
@@ -36,16 +46,20 @@ def extend(decoder: Decoder, branches: Sequence[Branch], until: Until | None) ->
         models = branch.pipeline.models.items()
         families[tuple((name, id(model)) for name, model in models)].append(branch)
     for family in families.values():
-        Twins(decoder, family, until).grow()
+        Twins(decoder, family, until, laws or {}).grow()
     return [
         Segment(tuple(b.tokens[at:]), tuple(b.log_p[at:]), tuple(b.log_q[at:]))
         for b, at in zip(branches, starts, strict=True)
     ]
 
 
-def _can_share(decoder: Decoder, branches: Sequence[Branch]) -> bool:
-    """Whether some branches are at one place, and it is the decoder's own way to draw tokens."""
-    if decoder.network.device.type != "cpu" or len(branches) < 2:
+def _can_share(decoder: Decoder, branches: Sequence[Branch], knows: bool) -> bool:
+    """Whether there is something to share, and it is the decoder's own way to draw tokens.
+
+    Args:
+        knows: whether laws are remembered.
+    """
+    if decoder.network.device.type != "cpu" or not branches:
         return False
     # Rows that make room for others have to be followed up one by one.
     if decoder.ledger.limit is not None:
@@ -53,7 +67,7 @@ def _can_share(decoder: Decoder, branches: Sequence[Branch]) -> bool:
     speculation = decoder.speculation
     if speculation is not None and speculation.verifier is not None:
         return False
-    if len({_place(branch) for branch in branches}) == len(branches):
+    if not knows and len({_place(branch) for branch in branches}) == len(branches):
         return False
     # The decoder refuses greedy choices for some controls.
     return decoder.sampler.is_random or not any(
@@ -86,11 +100,19 @@ class Twins:
 
     Args:
         until: asked after every token of every branch.
+        laws: what is known of their prompts.
     """
 
-    def __init__(self, decoder: Decoder, branches: Sequence[Branch], until: Until | None) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        branches: Sequence[Branch],
+        until: Until | None,
+        laws: Mapping[Branch, Laws],
+    ) -> None:
         self.decoder = decoder
         self.until = until
+        self.laws = laws
         self.loop = decoder.loop(self._stops, branches[0].pipeline.models)
         self.loop.draw = self._draw
         self._ready = list(branches)
@@ -106,9 +128,17 @@ class Twins:
 
     def grow(self) -> None:
         """Grows all until they end or pause; see `Decoder.extend`."""
-        shares = self.loop.rig.drafts == "tree"
+        every = list(self._ready)
+        try:
+            self._grow(shares=self.loop.rig.drafts == "tree")
+        except KeyboardInterrupt:
+            self.loop.abandon("interrupt", every)
+
+    def _grow(self, shares: bool) -> None:
         while self._ready or not self.loop.is_done:
             while self._ready:
+                if shares:
+                    self._walk()
                 leaders = self._led() if shares else self._ready
                 self._ready = []
                 if not self._run(leaders, steps=0):
@@ -147,12 +177,58 @@ class Twins:
                 self._followers[leader] = followers
         return [leader for leader, *_ in places.values()]
 
+    # --- without a pass
+
+    def _walk(self) -> None:
+        """Draws the tokens of ready branches as far as laws are known."""
+        walking, self._ready = self._parted(self._ready)
+        while walking:
+            known = [self.laws[branch].after(branch.tokens) or [] for branch in walking]
+            raw = torch.stack([logits[0] for logits in known])
+            aux = self.loop.rig.named([logits[1:] for logits in known])
+            before = [id(branch.states) for branch in walking]
+            drawn = draw(self.decoder.sampler, walking, raw, aux)
+            for branch, one in zip(walking, drawn, strict=True):
+                self._push(branch, one)
+            alike: dict[tuple[int, int], Branch] = {}
+            on: list[Branch] = []
+            for branch, place in zip(walking, before, strict=True):
+                if branch.finish_reason is not None:
+                    continue
+                pauses = self.until is not None and self.until(branch)
+                first = alike.setdefault((place, branch.tokens[-1]), branch)
+                branch.states = first.states
+                on.append(branch)
+                if pauses:
+                    self._pausing.add(branch)
+            walking, rest = self._parted(on)
+            self._ready += rest
+
+    def _parted(self, branches: Sequence[Branch]) -> tuple[list[Branch], list[Branch]]:
+        """Those whose next law is known and that want a token, and the others."""
+        walking: list[Branch] = []
+        rest: list[Branch] = []
+        for branch in branches:
+            laws = self.laws.get(branch)
+            is_known = (
+                laws is not None
+                and not branch.unjudged
+                and branch not in self._pausing
+                and laws.after(branch.tokens) is not None
+            )
+            (walking if is_known else rest).append(branch)
+        return walking, rest
+
     # --- tokens
 
     def _draw(
         self, sampler: Sampler, spots: Sequence[Spot], raw: Tensor, aux: Mapping[str, Tensor]
     ) -> list[Drawn]:
         """A token for every leader, from the logits `[n, V]`; followers get theirs on the way."""
+        for row, spot in enumerate(spots):
+            if isinstance(spot, Branch) and spot in self.laws:
+                logits = [raw[row], *(others[row] for others in aux.values())]
+                self.laws[spot].keep(spot.tokens, logits)
         pairs = [
             (row, spot, follower)
             for row, spot in enumerate(spots)

@@ -16,6 +16,7 @@ from guided.search.aligned.tries import MEMORY, Tries
 from guided.search.aligned.walks import Walk, Walks
 from guided.search.budget import BudgetReached
 from guided.search.effects import Plan, grow_branches
+from guided.search.laws import Laws
 from guided.search.node import Node
 from guided.search.problem import Problem
 from guided.search.samples import scored
@@ -47,6 +48,7 @@ class Drawing:
         proofs: what was proven after each draw.
         log_weights: log P / q of all draws of whole rounds, -inf of those outside the language.
         attempts: draws that were judged; `accepted`: of them.
+        laws: what the model has said, so that no prefix is read twice.
     """
 
     problem: Problem
@@ -62,6 +64,7 @@ class Drawing:
     log_weights: list[float] = field(default_factory=list)
     attempts: int = 0
     accepted: int = 0
+    laws: Laws = field(default_factory=Laws)
 
     def __post_init__(self) -> None:
         branch = self.problem.root.branch
@@ -110,7 +113,8 @@ class Drawing:
         branches = problem.fork_branches(root, count, keep_stream=not self.attempts)
         walks = Walks(self.proposal, self.trie, branches)
         try:
-            yield from grow_branches(branches, walks.seen if self.learns else None)
+            seen = walks.seen if self.learns else None
+            yield from grow_branches(branches, seen, laws=self.laws)
         except BudgetReached:
             self._take(walks, is_whole=False)
             raise
