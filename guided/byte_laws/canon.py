@@ -28,7 +28,8 @@ from guided.grammars.vocabulary import Vocabulary
 
 #: The token before the first one of a text.
 NOTHING = -1
-_KEPT = 128
+#: Laws of what may follow, and steps by one token, that are remembered.
+_KEPT, _KEPT_STEPS = 512, 1 << 15
 _CANONS: WeakValueDictionary[tuple[str, str], Canon] = WeakValueDictionary()
 
 
@@ -74,6 +75,7 @@ class Canon:
             if data is not None and token not in kept and token not in vocabulary.stop_ids
         )
         self.index = {int(token): at for at, token in enumerate(self.spelling.ids)}
+        self.follow = lru_cache(_KEPT_STEPS)(self._follow)
         self.after = lru_cache(_KEPT)(self._after)
         self._run = lru_cache(_KEPT)(self._run_uncached)
 
@@ -119,7 +121,7 @@ class Canon:
         merges = Merges(vocabulary.size, spelled, ())
         return cls(vocabulary, merges, Boundaries(Whole(), Utf8(Characters([]))))
 
-    def follow(self, state: int, last: int, token: int) -> int:
+    def _follow(self, state: int, last: int, token: int) -> int:
         """The state after one more token; DEAD where no canonical sequence begins so."""
         at = self.index.get(token)
         if at is None:

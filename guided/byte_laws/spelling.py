@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 #: The number of symbols that a next-byte law is over: the bytes, and the end.
 N_SYMBOLS = 257
 END = 256
+#: Ranges that are remembered, and those of which the groups by the next byte are.
+_KEPT, _KEPT_GROUPS = 1 << 15, 1 << 10
 
 
 class Range(NamedTuple):
@@ -42,6 +45,10 @@ class Spelling:
         )
         self.is_foreign = np.isin(self.ids, list(foreign))
         self.bytes = tokens
+        # Texts come back to the same few ranges.
+        self.narrowed = lru_cache(_KEPT)(self._narrowed)
+        self.longer = lru_cache(_KEPT)(self._longer)
+        self._groups = lru_cache(_KEPT_GROUPS)(self._groups_uncached)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +58,7 @@ class Spelling:
         """The range of all tokens."""
         return Range(0, len(self), 0)
 
-    def narrowed(self, some: Range, byte: int) -> Range:
+    def _narrowed(self, some: Range, byte: int) -> Range:
         """Those of a range that go on with `byte`."""
         column = self.matrix[:, some.depth] if some.depth < self.matrix.shape[1] else None
         low = self.longer(some)
@@ -61,7 +68,7 @@ class Spelling:
         begin, end = np.searchsorted(inside, [byte, byte + 1])
         return Range(low + int(begin), low + int(end), some.depth + 1)
 
-    def longer(self, some: Range) -> int:
+    def _longer(self, some: Range) -> int:
         """Where the tokens of a range begin that are longer than what they have in common."""
         at = some.low
         while at < some.high and self.lengths[at] == some.depth:
@@ -76,12 +83,21 @@ class Spelling:
         """
         found = np.full(N_SYMBOLS, -np.inf)
         low = self.longer(some)
-        most = log_p[low : some.high].max(initial=-np.inf)
+        if some.high - low == 1:
+            found[self.matrix[low, some.depth]] = log_p[low]
+            return found
+        inside = log_p[low : some.high]
+        most = inside.max(initial=-np.inf)
         if most == -np.inf:
             return found
-        column = self.matrix[low : some.high, some.depth]
-        starts = np.flatnonzero(np.r_[True, column[1:] != column[:-1]])
-        sums = np.add.reduceat(np.exp(log_p[low : some.high] - most), starts)
+        starts, symbols = self._groups(some)
+        sums = np.add.reduceat(np.exp(inside - most), starts)
         with np.errstate(divide="ignore"):
-            found[column[starts]] = np.log(sums) + most
+            found[symbols] = np.log(sums) + most
         return found
+
+    def _groups_uncached(self, some: Range) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+        """Where, among the longer tokens of a range, those with one next byte begin; that byte."""
+        column = self.matrix[self.longer(some) : some.high, some.depth]
+        starts = np.flatnonzero(np.concatenate(([True], column[1:] != column[:-1])))
+        return starts, column[starts]
