@@ -51,13 +51,21 @@ class CanvasRow:
         Raises:
             ValidationFailedError: the text is in the grammar, its parser refused it.
         """
+        return self._result(found, seconds, parses=True)
+
+    def unread(self, found: DiffusionResult, seconds: float) -> Result[Any]:
+        """The same for a text that is not to be parsed; its value is None."""
+        return self._result(found, seconds, parses=False)
+
+    def _result(self, found: DiffusionResult, seconds: float, parses: bool) -> Result[Any]:
         pieces = spelled(self.model, found.tokens)
         text = b"".join(pieces).decode(errors="replace")
         is_whole = found.is_complete and found.finish_reason not in ("cut", "interrupt")
+        value = self.output.parse(text) if is_whole and parses else None
         usage = found.usage
         return Result(
             text,
-            self.output.parse(text) if is_whole else None,
+            value,
             found.tokens,
             found.log_p[: len(found.tokens)],
             found.log_q[: len(found.tokens)],

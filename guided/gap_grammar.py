@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from guided.errors import VocabularyError
 from guided.grammars.canvas import GAP, Canvas, Verdict
 from guided.grammars.canvas.slots import Slot
 from guided.grammars.grammar import Grammar
@@ -24,7 +25,11 @@ class GapGrammar:
         Args:
             begun: what the next hole begins with; None: it is as open as those after it.
         """
-        return self._canvas(fillings, begun).verdict
+        try:
+            return self._canvas(fillings, begun).verdict
+        except VocabularyError:
+            # Bytes that no token spells by itself stand in no text.
+            return Verdict.NO
 
     def witness(self, fillings: Sequence[bytes], begun: bytes) -> bytes | None:
         """Something that fills the next hole so that the text can be completed; None: not found.

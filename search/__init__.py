@@ -21,6 +21,7 @@ from guided.search.budget import Budget
 from guided.search.cntp import CNTP
 from guided.search.controlled import ControlledDecoding
 from guided.search.deal import DeAL
+from guided.search.denoising import DenoisingSMC
 from guided.search.dvts import DVTS
 from guided.search.first_finish import FirstFinish
 from guided.search.greedy import Greedy
@@ -54,6 +55,7 @@ __all__ = [
     "ControlledDecoding",
     "DeAL",
     "Delimiter",
+    "DenoisingSMC",
     "FirstFinish",
     "Greedy",
     "MHPower",
