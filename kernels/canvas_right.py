@@ -284,7 +284,7 @@ def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, q)
 
 
 @inner
-def _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, p, cyclic):  # type: ignore[no-untyped-def]
+def _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, cyclic):  # type: ignore[no-untyped-def]
     starts = len(net.start_of)
     everything = lat.loop[p] != 0
     again = True
@@ -292,6 +292,8 @@ def _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, p, cycl
         again = False
         upto = len(net.order) if everything else starts
         for k in range(upto):
+            if active[p, net.order[k]] < 0:
+                continue
             status = _main_state(
                 rules, net, sets, mids, lat, tok, most, alphabet, table, p, np.int64(net.order[k])
             )
@@ -301,6 +303,8 @@ def _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, p, cycl
                 again = True
     if not everything:
         for k in range(starts, len(net.order)):
+            if active[p, net.order[k]] < 0:
+                continue
             status = _main_state(
                 rules, net, sets, mids, lat, tok, most, alphabet, table, p, np.int64(net.order[k])
             )
@@ -319,12 +323,14 @@ def _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, p, cycl
 
 
 @inner
-def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, cyclic):  # type: ignore[no-untyped-def]
+def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, m, cyclic):  # type: ignore[no-untyped-def]
     starts = len(net.start_of)
     again = True
     while again:
         again = False
         for k in range(starts):
+            if active[p, net.order[k]] < 0:
+                continue
             status = _mid_state(
                 rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, np.int64(net.order[k])
             )
@@ -333,6 +339,8 @@ def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, cy
             if status == 1 and cyclic:
                 again = True
     for k in range(starts, len(net.order)):
+        if active[p, net.order[k]] < 0:
+            continue
         status = _mid_state(
             rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, np.int64(net.order[k])
         )
@@ -342,19 +350,19 @@ def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, cy
 
 
 @entry
-def fill_right(rules, net, sets, mids, lat, tok, most, alphabet, table, cyclic, from_main):  # type: ignore[no-untyped-def]
-    """Fills the table for the main positions up to `from_main` and their mids; OK or FULL."""
+def fill_right(rules, net, sets, mids, lat, tok, most, alphabet, table, active, cyclic):  # type: ignore[no-untyped-def]
+    """Fills the table at the places that the left one (its index is `active`) has; OK or FULL."""
     n_mids = np.int64(len(mids.node_of))
-    for p in range(from_main, -1, -1):
+    for p in range(len(lat.kind) - 1, -1, -1):
         base = np.int64(lat.mid_base[p])
         if lat.kind[p] == MASK and base >= 0:
             for mid in range(n_mids - 1, -1, -1):
                 status = _close_mid(
-                    rules, net, sets, mids, lat, tok, most, alphabet, table, base + mid, p, cyclic
+                    rules, net, sets, mids, lat, tok, most, alphabet, table, active, base + mid, p, cyclic
                 )
                 if status == FULL:
                     return status
-        status = _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, p, cyclic)
+        status = _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, cyclic)
         if status == FULL:
             return status
     return np.int64(OK)

@@ -17,6 +17,8 @@ from guided.kernels.canvas_sets import FULL
 
 #: Bits for the places between the bytes of a token that is tried.
 SPARE = 128
+#: Members of sets beyond which more room is made only where it is nearly used up.
+_ENOUGH = 1 << 20
 
 
 class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown"
@@ -85,7 +87,7 @@ class Chart:
                 )
                 if result != FULL:
                     return bool(result == 1)
-                engine.grow()
+                self._grow_sets()
                 self._right = self._more_room_right()
                 self._left = left = self._more_room_left()
 
@@ -93,7 +95,8 @@ class Chart:
         if self._right is None:
             engine, positions = self.engine, self.positions
             states = len(engine.net.final)
-            rows = max(512, positions.count * 4)
+            left = self._filled_left()
+            rows = max(512, positions.count * engine.right_rows)
             while True:
                 table = Right(
                     size=np.zeros(2, np.int64),
@@ -103,7 +106,8 @@ class Chart:
                     key=np.full(_power(4 * rows), -1, np.int64),
                     value=np.full(_power(4 * rows), -1, np.int32),
                 )
-                if self._run(fill_right, table, engine.cyclic, len(positions.lattice.kind) - 1):
+                if self._run(fill_right, table, left.index, engine.cyclic):
+                    engine.right_rows = rows_per(table.size[N_ROWS], positions.count)
                     self._right = table
                     return table
                 rows = self._more(rows, int(table.size[N_ROWS]))
@@ -114,7 +118,7 @@ class Chart:
             engine, positions = self.engine, self.positions
             states, n_rules = len(engine.net.final), len(engine.net.start_of)
             mains = len(positions.lattice.kind)
-            rows = max(512, positions.count * 6)
+            rows = max(512, positions.count * engine.left_rows)
             while True:
                 table = Left(
                     size=np.zeros(4, np.int64),
@@ -130,6 +134,7 @@ class Chart:
                     local=np.full((SPARE, states), -1, np.int32),
                 )
                 if self._run(fill_left, table):
+                    engine.left_rows = rows_per(table.size[0], positions.count)
                     break
                 rows = self._more(rows, int(table.size[0]))
             self._left = table
@@ -153,8 +158,13 @@ class Chart:
             *more,
         )
         if status == FULL:
-            engine.grow()
+            self._grow_sets()
         return bool(status != FULL)
+
+    def _grow_sets(self) -> None:
+        # It is not known what was full. Small arrays of sets are cheap, up to a point.
+        if len(self.engine.sets.member) < _ENOUGH or self.engine.nearly_full:
+            self.engine.grow()
 
     def _rows(self, rows: int, width: int) -> NDArray[np.uint64]:
         if rows * width > self._most:
@@ -187,3 +197,8 @@ class Chart:
 
 def _power(least: int) -> int:
     return 1 << max(6, (least - 1).bit_length())
+
+
+def rows_per(rows: int, positions: int) -> int:
+    """Rows a position for which room is made next time, with some to spare."""
+    return int(1.5 * rows / positions) + 4

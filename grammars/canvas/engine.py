@@ -54,6 +54,7 @@ class CanvasEngine:
         for lex in range(len(plain.rules.lexeme)):
             self.sets.first[lex] = self.repeat(lambda lex=lex: first_set(self.rules, self.sets, lex))
         self.complete = plain.complete
+        self.left_rows = self.right_rows = 8
         self.closed = vocabulary.is_closed and not _has_specials(plain.rules)
         self.mids, self._all_tokens = (self._mids_of([]), True) if loose else self._find_mids()
 
@@ -86,8 +87,22 @@ class CanvasEngine:
                 return result
             self.grow()
 
+    @property
+    def nearly_full(self) -> bool:
+        """Whether some array of the sets is at least half full."""
+        sets = self.sets
+        return any(
+            2 * sets.size[counter] >= len(array)
+            for counter, array in (
+                (N_SETS, sets.lexeme),
+                (N_MEMBERS, sets.member),
+                (N_FOLLOWERS, sets.follower),
+                (N_SIDES, sets.side_mid),
+            )
+        )
+
     def grow(self) -> None:
-        """Doubles what is nearly full of the sets; all of it where nothing is."""
+        """Makes room for sets: doubles what is nearly full, and the small arrays where none is."""
         self.sets = _grown(self.sets)
 
     def _find_mids(self) -> tuple[Mids, bool]:
@@ -205,7 +220,7 @@ def _grown(sets: Sets) -> Sets:
     wider = {
         name: _doubled(getattr(sets, name))
         for name, counter in counts.items()
-        if counter in full or not full
+        if counter in full or (not full and counter != N_SETS)
     }
     sets = sets._replace(**wider)
     if 4 * len(sets.lexeme) > len(sets.table):

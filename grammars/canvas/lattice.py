@@ -12,6 +12,10 @@ from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import BYTE, LAST, MASK, Lattice
 
 
+#: Masks that get mids at each end of a hole where not all can have them.
+_EDGE = 1
+
+
 @dataclass(frozen=True)
 class Positions:
     """A canvas's positions.
@@ -108,6 +112,9 @@ def _mid_bases(
             main = end
         else:
             main += 1
-    chosen = sorted(m for _, m in sorted(ranked)[: most // n_mids])
+    ranked.sort()
+    if len(ranked) * n_mids > most:
+        ranked = [(depth, m) for depth, m in ranked if depth < _EDGE]
+    chosen = sorted(m for _, m in ranked[: most // n_mids])
     base[chosen] = len(kind) + n_mids * np.arange(len(chosen))
     return base, len(chosen)

@@ -16,5 +16,5 @@ class CanvasLimits:
     """
 
     words: int = 1 << 25
-    inner_positions: int = 1500
+    inner_positions: int = 1000
     kept: int = 256
