@@ -54,6 +54,7 @@ def main() -> None:
     model = look_around(build_denoiser(SHAPE, len(tokenizer), options.seed), options.seed)
     plan = Plan(
         steps=options.steps if options.minutes is None else 1_000_000,
+        adam_rate=1.5e-3,
         warmup=100,
         minutes=options.minutes,
         seed=options.seed,

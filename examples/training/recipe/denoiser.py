@@ -19,7 +19,7 @@ from transformers import ModernBertConfig, ModernBertForMaskedLM
 
 from .canvases import Canvases
 from .model import BOS, EOS, MASK, MAX_POSITIONS, PAD, ROPE_THETA, Shape
-from .training import Clock, Plan, Report, Updates, precision
+from .training import Clock, Plan, Report, precision, rate
 
 
 def build_denoiser(shape: Shape, vocabulary: int, seed: int) -> ModernBertForMaskedLM:
@@ -72,7 +72,10 @@ def denoise(
 ) -> float:
     """Trains `model` in place, two batches a step; returns the smoothed final loss."""
     random = torch.Generator().manual_seed(plan.seed + 1)
-    updates, clock, stream = Updates(model, plan, torch.float32), Clock(plan), iter(batches)
+    updates = torch.optim.AdamW(
+        model.parameters(), lr=plan.adam_rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    clock, stream = Clock(plan), iter(batches)
     smooth = torch.full((), float("nan"))
     model.train()
     for step in range(plan.steps):
@@ -87,7 +90,11 @@ def denoise(
             share = denoising_loss(model, batch, hidden) / count
             share.backward()  # type: ignore[no-untyped-call]
             loss += share.detach()
-        updates.make(step, progress)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in updates.param_groups:
+            group["lr"] = plan.adam_rate * rate(step, progress, plan)
+        updates.step()
+        updates.zero_grad()
         smooth = loss if step == 0 else 0.97 * smooth + 0.03 * loss
         if report is not None:
             report(step + 1, smooth)

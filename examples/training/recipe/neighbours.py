@@ -20,6 +20,8 @@ from .model import MASK, rope_frequencies
 
 OFFSETS = (1, -1, 2, -2)
 """How far back a head of the first layer looks; below zero, ahead."""
+LOUDER = 6.0
+"""Factor on the embeddings, which are the logits' weights too: what is copied shows in the loss."""
 MATCH_GAIN = 2.0
 MASK_PENALTY = 1.4
 MATCHING_LAYERS = 2
@@ -33,10 +35,11 @@ def look_around(model: Any, seed: int) -> Any:
     width, half = hidden // heads, hidden // 2
     blocks = [Heads(layer.attn, width, half) for layer in model.model.layers]
     embeddings = model.model.embeddings.tok_embeddings.weight
+    embeddings *= LOUDER
     embeddings[:, half:] = 0
     masked = embeddings[MASK].clone()
     masked[0] = 0
-    embeddings[:, 0] = CONSTANT
+    embeddings[:, 0] = LOUDER * CONSTANT
     part = half // len(OFFSETS)
     places = [slice(half + i * part, half + (i + 1) * part) for i in range(len(OFFSETS))]
     for head, (offset, place) in enumerate(zip(OFFSETS, places, strict=True)):
