@@ -107,7 +107,8 @@ class GrammarState:
         if self._config == _FINISHED:
             return self._engine.stop_mask
         mask = self._engine.mask_within(self._config, budget)
-        if not mask.any():
+        # The mask without a budget is never empty.
+        if mask is not self._engine.mask(self._config) and not mask.any():
             raise BudgetError(
                 f"no completion is known to fit into {budget} tokens; {self.bound} suffice",
                 self.bound,

@@ -138,38 +138,51 @@ class NodeDraws:
     Only on a CPU, where it is `numba` that draws, and for the samplers and controls of `_fused`.
     """
 
-    def __init__(self, sampler: Sampler, plain: Plain, raw: Tensor) -> None:
-        self._raw = raw
-        self._is_half = raw.dtype in _HALF
-        self._width = raw.shape[-1]
+    def __init__(self, sampler: Sampler, plain: Plain, width: int, dtype: torch.dtype) -> None:
+        self.kind = (plain, width, dtype)
+        self._is_half = dtype in _HALF
+        self._width = width
+        self._columns = 0
         self._mask_at = plain.mask
         self._is_random = sampler.is_random
+        self._raw = torch.empty(0, dtype=dtype)
         # Logits of half precision become single ones where they are drawn from, not all at once.
-        flat = np.zeros(0, np.float32) if self._is_half else raw.reshape(-1).numpy()
-        self._flat = flat
-        self._temperature = flat.dtype.type(plain.temperature)
-        self._mask = np.empty((self._width + 31) // 32 if plain.mask is not None else 0, np.int32)
-        blocks = -(-self._width // sampling_cpu.BLOCK)
+        self._flat = (self._raw.float() if self._is_half else self._raw).numpy()
+        self._temperature = self._flat.dtype.type(plain.temperature)
+        self._mask = np.empty((width + 31) // 32 if plain.mask is not None else 0, np.int32)
         self._room = (
             np.empty(sampling_cpu.BLOCK),
-            np.empty(sampling_cpu.BLOCK, flat.dtype),
-            np.empty(blocks),
+            np.empty(sampling_cpu.BLOCK, self._flat.dtype),
+            np.empty(-(-width // sampling_cpu.BLOCK)),
         )
 
     @classmethod
-    def of(cls, sampler: Sampler, spots: Sequence[Spot], raw: Tensor) -> NodeDraws | None:
-        """For the logits `[n, q, V]` of a pass; None where the kernel cannot draw for all spots."""
+    def of(
+        cls, sampler: Sampler, spots: Sequence[Spot], raw: Tensor, before: NodeDraws | None = None
+    ) -> NodeDraws | None:
+        """For the logits `[n, q, V]` of a pass; None where the kernel cannot draw for all spots.
+
+        Args:
+            before: that of an earlier pass with the same sampler, which is used again if it can be.
+        """
         plain = _plain(sampler, spots) if spots else None
         if plain is None or implementation(raw.device) is not Implementation.NUMBA:
             return None
-        return cls(sampler, plain, raw.detach())
+        kind = (plain, raw.shape[-1], raw.dtype)
+        found = before
+        if found is None or found.kind != kind:
+            found = cls(sampler, *kind)
+        found._raw, found._columns = raw, raw.shape[1]
+        if not found._is_half:
+            found._flat = raw.detach().reshape(-1).numpy()
+        return found
 
     def draw(self, spot: Spot, row: int, position: int) -> Drawn:
         """The token after one node of the pass; raises as `draw` does."""
         if self._is_half:
             flat, begin = self._raw[row, position].float().numpy(), 0
         else:
-            flat, begin = self._flat, (row * self._raw.shape[1] + position) * self._width
+            flat, begin = self._flat, (row * self._columns + position) * self._width
         if self._mask_at is not None:
             # The kernel is compiled for one kind of mask, and most of these are read-only.
             self._mask[:] = spot.states[self._mask_at].mask
@@ -178,8 +191,8 @@ class NodeDraws:
             flat, begin, self._width, self._mask, self._temperature, number,
             not self._is_random, *self._room,
         )  # fmt: skip
-        if status != masked_sampling.Status.OK:
-            is_number = status != masked_sampling.Status.NOT_NUMBERS
+        if status != sampling_cpu.OK:
+            is_number = status != sampling_cpu.NOT_NUMBERS
             check_row(spot, total=0.0 if is_number else math.nan, best=-math.inf)
         return Drawn(token, log_p, log_q)
 

@@ -14,7 +14,7 @@ from guided.decoding.drafters.protocol import Observation
 from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.draws import Drawn, draw
 from guided.decoding.growing import Row
-from guided.decoding.picking import Levels, Picks, picks
+from guided.decoding.picking import Picker
 from guided.decoding.rig import Rig
 from guided.decoding.sampling import Sampler
 from guided.decoding.speculation import Speculation
@@ -52,6 +52,7 @@ class Loop:
         self.rows: list[Row] = []
         self.waiting: list[Branch] = []
         self.draw = draw
+        self._picker = Picker(sampler)
         self._freed = False
         # One transfer for all nodes of a round, where each is dear; else only the nodes needed.
         self.draws_ahead = rig.device.type != "cpu"
@@ -183,9 +184,9 @@ class Loop:
             if chains:
                 self._verify(self.speculation.verifier, chains, raw, aux)
                 going = [row for row in going if not row.draft.tokens]
-        draws = self._picks(going, raw, aux) if going else None
+        draws = self._picker.picks(going, raw, aux, self.draw, self.draws_ahead)
         levels = 0
-        while going and draws is not None:
+        while going:
             drawn = draws.draw(going)
             if began is not None:
                 began = self._time(*began, len(rows), levels)
@@ -200,11 +201,6 @@ class Loop:
                 elif row.branch.finish_reason is None:
                     row.pausing = self.until is not None and self.until(row.branch)
             going = further
-
-    def _picks(self, rows: Sequence[Row], raw: Tensor, aux: dict[str, Tensor]) -> Picks:
-        if self.draw is not draw:
-            return Levels(self.draw, self.sampler, raw, aux)
-        return picks(self.sampler, rows, raw, aux, self.draws_ahead)
 
     def _take(self, row: Row, one: Drawn) -> bool:
         """Adds a token; whether it confirms a guess, at which the row then stands."""

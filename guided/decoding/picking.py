@@ -24,27 +24,40 @@ class Picks(Protocol):
         ...
 
 
-def picks(
-    sampler: Sampler,
-    rows: Sequence[Row],
-    raw: Tensor,
-    aux: Mapping[str, Tensor],
-    draws_ahead: bool,
-) -> Picks:
-    """The quickest way to draw from the logits `[n, q, V]` of a pass.
+class Picker:
+    """The quickest way to draw from the passes of one loop."""
 
-    Args:
-        rows: all that are to be drawn for.
-        aux: logits of other models.
-        draws_ahead: whether drawing once for all nodes is better than drawing level by level, where
-            the controls allow it.
-    """
-    if draws_ahead:
-        known = _ahead(sampler, rows, raw)
-        if known is not None:
-            return _Known(known)
-    one_by_one = NodeDraws.of(sampler, [row.branch for row in rows], raw)
-    return _Nodes(one_by_one) if one_by_one is not None else Levels(draw, sampler, raw, aux)
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._nodes: NodeDraws | None = None
+
+    def picks(
+        self,
+        rows: Sequence[Row],
+        raw: Tensor,
+        aux: Mapping[str, Tensor],
+        how: HowToDraw,
+        draws_ahead: bool,
+    ) -> Picks:
+        """How to draw for rows from the logits `[n, q, V]` of a pass, and those of other models.
+
+        Args:
+            how: what draws level by level; anything but `draws.draw` excludes all other ways.
+            draws_ahead: whether drawing once for all nodes is better than drawing level by level,
+                where the controls allow it.
+        """
+        if how is not draw:
+            return Levels(how, self._sampler, raw, aux)
+        if draws_ahead:
+            known = _ahead(self._sampler, rows, raw)
+            if known is not None:
+                return _Known(known)
+        branches = [row.branch for row in rows]
+        nodes = NodeDraws.of(self._sampler, branches, raw, self._nodes)
+        if nodes is None:
+            return Levels(draw, self._sampler, raw, aux)
+        self._nodes = nodes
+        return _Nodes(nodes)
 
 
 class _Known:
