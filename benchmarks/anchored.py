@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import torch
 from harness import models
-from harness.anchoring import cost, curve, ledgers
+from harness.anchoring import byte_cost, cost, curve, ledgers
 from harness.anchoring.cost import Work
 from harness.anchoring.pair import Pair, pair
 from harness.figures import Report
@@ -52,6 +52,15 @@ def measure_cost(options: Options, report: Report) -> None:
             "The random pair writes noise, in which nothing can be guessed: with drafts it shows "
             "what vain guesses cost."
         )
+
+
+def measure_bytes(options: Options, report: Report) -> None:
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    rounds = min(options.rounds, 5)
+    plan = Plan(rounds, options.batch, warms_up=True, clock=clock)
+    own = pair()
+    towns = [town.prompt for town in own.towns]
+    byte_cost.measure(Work("tiny pair", own.risky, own.safe, towns, 40), plan, report)
 
 
 def random_pair() -> Work:
@@ -101,6 +110,7 @@ def others(own: Pair) -> dict[str, Control]:
 
 PARTS: Parts = {
     "cost": measure_cost,
+    "bytes": measure_bytes,
     "ledgers": measure_ledgers,
     "curve": measure_curve,
 }
