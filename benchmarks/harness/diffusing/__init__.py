@@ -1,0 +1,1 @@
+"""Masked-diffusion decoding: tasks, accelerators, constraints."""
