@@ -1,6 +1,7 @@
 """The loops of LLaDA and Dream, against loops written out and laws enumerated."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from guided.diffusion import DiffusionAdapter, Dream, LLaDA, MaskedDiffusionDecoder, TokenBan
+from guided.diffusion.law import token_noise
 from guided.diffusion.selectors import transfer_schedule
 from guided.errors import DeadEndError, LogitsError
 from guided.testing import MaskModel
@@ -157,6 +159,7 @@ def test_guidance_by_the_prompt_is_its_formula(table):
         law = both.softmax(-1)
         at = max((i for i in (2, 3) if x[i] == mask), key=lambda i: float(law[i].max()))
         x[at] = int(law[at].argmax())
+        assert result.log_p[at - 2] == pytest.approx(float(law[at, x[at]].log()))
     assert result.canvas == tuple(x[2:])
     assert (result.usage.passes, result.usage.sequences, result.usage.positions) == (2, 4, 16)
 
@@ -178,6 +181,15 @@ def test_sampling_has_the_law_of_the_tempered_softmax(table):
     counts = Counter(r.canvas for r in decoded(adapter, decoding, [[1]] * draws, 2, seed=5))
     # The 99.9 % quantile for 8 degrees of freedom.
     assert chi_square(counts, exact, draws) < 26.1
+
+
+def test_every_step_draws_anew(table):
+    decoder = MaskedDiffusionDecoder(table(5), LLaDA(temperature=1.0))
+    (track,) = decoder.open([[1]], 3)
+    slots, device = np.arange(3), torch.device("cpu")
+    noise = [token_noise(replace(track.state, step=step), slots, 5, device) for step in range(2)]
+    assert noise[0].unique().numel() == 15
+    assert not torch.isin(noise[0], noise[1]).any()
 
 
 def test_top_k_and_top_p_cut_the_tail(table):
@@ -283,19 +295,21 @@ def test_ends_can_be_put_last(table):
     assert differs
 
 
-def test_a_row_that_ends_early_has_the_text_that_it_would_have(table):
+@pytest.mark.parametrize("remasking", ["left_to_right", "low_confidence"])
+def test_a_row_that_ends_early_has_the_text_that_it_would_have(table, remasking):
     saved = 0
     for seed in range(6):
         adapter = table(seed=seed, eos=1)
-        early = decoded(adapter, LLaDA(remasking="left_to_right"))
-        whole = decoded(adapter, LLaDA(remasking="left_to_right", ends_early=False))
+        early = decoded(adapter, LLaDA(remasking=remasking))
+        whole = decoded(adapter, LLaDA(remasking=remasking, ends_early=False))
         assert [r.tokens for r in early] == [r.tokens for r in whole]
         for one, other in zip(early, whole, strict=True):
             assert one.usage.passes <= other.usage.passes
             saved += other.usage.passes - one.usage.passes
             if len(one.tokens) < 6:
                 assert one.finish_reason == "stop"
-                assert set(one.canvas[len(one.tokens) :]) == {1}
+                assert one.canvas[len(one.tokens)] == 1
+                assert adapter.mask_id not in one.canvas
     assert saved > 0
 
 
