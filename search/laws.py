@@ -27,7 +27,7 @@ class Laws:
         return len(self._known)
 
     def after(self, tokens: Sequence[int]) -> list[Tensor] | None:
-        """The logits `[V]` after these tokens, of the model and of auxiliary ones; None: unknown."""
+        """The logits `[V]` after these tokens, of the model and auxiliary ones; None: unknown."""
         key = tuple(tokens)
         found = self._known.get(key)
         if found is not None:

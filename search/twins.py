@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from guided.decoding import Branch, Decoder, Sampler, Segment
-from guided.decoding.draws import Drawn, Spot, draw
+from guided.decoding.draws import Drawn, draw
 from guided.search.laws import Laws
+from guided.search.shared_draws import draw_at
 
 Until = Callable[[Branch], bool]
 #: Tokens after which those who follow a branch get its keys and values, so that no more than these
@@ -183,24 +184,22 @@ class Twins:
         """Draws the tokens of ready branches as far as laws are known."""
         walking, self._ready = self._parted(self._ready)
         while walking:
-            known = [self.laws[branch].after(branch.tokens) or [] for branch in walking]
+            # Equal states came from one place.
+            places: dict[int, int] = {}
+            rows = [places.setdefault(id(branch.states), len(places)) for branch in walking]
+            firsts = {row: branch for branch, row in zip(walking[::-1], rows[::-1], strict=True)}
+            known = [
+                self.laws[firsts[row]].after(firsts[row].tokens) or [] for row in range(len(places))
+            ]
             raw = torch.stack([logits[0] for logits in known])
             aux = self.loop.rig.named([logits[1:] for logits in known])
-            before = [id(branch.states) for branch in walking]
-            drawn = draw(self.decoder.sampler, walking, raw, aux)
-            for branch, one in zip(walking, drawn, strict=True):
-                self._push(branch, one)
+            drawn = draw_at(self.decoder.sampler, walking, rows, raw, aux)
             alike: dict[tuple[int, int], Branch] = {}
-            on: list[Branch] = []
-            for branch, place in zip(walking, before, strict=True):
-                if branch.finish_reason is not None:
-                    continue
-                pauses = self.until is not None and self.until(branch)
-                first = alike.setdefault((place, branch.tokens[-1]), branch)
-                branch.states = first.states
-                on.append(branch)
-                if pauses:
-                    self._pausing.add(branch)
+            for branch, row, one in zip(walking, rows, drawn, strict=True):
+                self._push(branch, one, alike.setdefault((row, one.token), branch))
+            on = [branch for branch in walking if branch.finish_reason is None]
+            if self.until is not None:
+                self._pausing.update([branch for branch in on if self.until(branch)])
             walking, rest = self._parted(on)
             self._ready += rest
 
@@ -222,37 +221,48 @@ class Twins:
     # --- tokens
 
     def _draw(
-        self, sampler: Sampler, spots: Sequence[Spot], raw: Tensor, aux: Mapping[str, Tensor]
+        self, sampler: Sampler, spots: Sequence[Branch], raw: Tensor, aux: Mapping[str, Tensor]
     ) -> list[Drawn]:
         """A token for every leader, from the logits `[n, V]`; followers get theirs on the way."""
         for row, spot in enumerate(spots):
-            if isinstance(spot, Branch) and spot in self.laws:
+            if spot in self.laws:
                 logits = [raw[row], *(others[row] for others in aux.values())]
                 self.laws[spot].keep(spot.tokens, logits)
         pairs = [
             (row, spot, follower)
             for row, spot in enumerate(spots)
-            if isinstance(spot, Branch)
             for follower in self._followers.get(spot, ())
         ]
         if not pairs:
             return draw(sampler, spots, raw, aux)
         rows = [*range(len(spots)), *(row for row, _, _ in pairs)]
         every = [*spots, *(follower for _, _, follower in pairs)]
-        drawn = draw(sampler, every, raw[rows], {name: x[rows] for name, x in aux.items()})
+        drawn = draw_at(sampler, every, rows, raw, aux)
         for (_, leader, follower), one in zip(pairs, drawn[len(spots) :], strict=True):
             self._push(follower, one)
             self._drawn.add(leader)
         return drawn[: len(spots)]
 
-    def _push(self, follower: Branch, one: Drawn) -> None:
+    def _push(self, branch: Branch, one: Drawn, first: Branch | None = None) -> None:
+        """Adds a token that the model has not read.
+
+        Args:
+            first: a branch that was at the same place and has got the same token already.
+        """
         usage = self.decoder.usage
-        if follower.pipeline.forced(follower.states) is not None:
-            follower.forced += 1
+        if branch.pipeline.forced(branch.states) is not None:
+            branch.forced += 1
             usage.forced += 1
         usage.tokens += 1
-        follower.push(one.token, one.log_p, one.log_q, self.decoder.vocabulary.stop_ids)
-        follower.unread += 1
+        if first is None or first is branch or one.token in self.decoder.vocabulary.stop_ids:
+            branch.push(one.token, one.log_p, one.log_q, self.decoder.vocabulary.stop_ids)
+        else:
+            branch.tokens.append(one.token)
+            branch.log_p.append(one.log_p)
+            branch.log_q.append(one.log_q)
+            branch.logits, branch.states = None, first.states
+            branch.settle()
+        branch.unread += 1
 
     def _stops(self, leader: Branch) -> bool:
         """Whether a leader is to pause; asks its followers, too, and lets go of some."""
@@ -279,10 +289,10 @@ class Twins:
             if follower.finish_reason is not None:
                 continue
             agrees = follower.tokens[-1] == leader.tokens[-1]
-            pauses = self.until is not None and self.until(follower)
-            if agrees:
+            if agrees and leader.finish_reason is None:
                 # Equal values, as states are functions of the prefix.
                 follower.states = leader.states
+            pauses = self.until is not None and self.until(follower)
             if agrees and pauses and stops:
                 self._paused.append((leader, follower))
             elif agrees and not pauses:

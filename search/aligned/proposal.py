@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
@@ -56,6 +57,14 @@ class ProposalState(MeasuredState):
         after.node = self.node.children.get(token) if self.node is not None else None
         after.records = self.records
         return after
+
+    def without_law(self) -> Self:
+        """The same state, when its law is no longer needed."""
+        if self.law is None:
+            return self
+        bare = copy.copy(self)
+        bare.law = None
+        return bare
 
 
 class Proposal(MeasuredMask):

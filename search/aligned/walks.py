@@ -96,10 +96,11 @@ class Walks:
         walk = self._of[id(branch)]
         if len(walk.places) <= len(branch.tokens):
             place, token = walk.places[-1], branch.tokens[-1]
-            state = branch.states[self._index].above
-            child = place.children.get(token) or self._child(place, state, token)
+            after = branch.states[self._index]
+            child = place.children.get(token) or self._child(place, after.above, token)
             walk.places.append(child)
-            state.law = None
+            # Others that are at the place may still need its law; this one does not.
+            after.above = after.above.without_law()
         return False
 
     def close(self) -> list[Walk]:
@@ -107,6 +108,9 @@ class Walks:
         over = [walk for walk in self.walks if walk.is_over]
         for walk in over:
             self._close(walk)
+        # Only now, as several may have ended at one place.
+        for walk in over:
+            self._last(walk).law = None
         return over
 
     def learn(self, walk: Walk) -> None:
@@ -148,11 +152,13 @@ class Walks:
         else:
             place.log_rest = log_mass
 
+    def _last(self, walk: Walk) -> ProposalState:
+        """The state that a draw's last token was drawn with."""
+        state: ProposalState = walk.branch.states[self._index]
+        return state.above if state.is_outside and state.above is not None else state
+
     def _close(self, walk: Walk) -> None:
-        state, place = walk.branch.states[self._index], walk.places[-1]
-        token = walk.branch.tokens[-1]
-        if state.is_outside:
-            state = state.above
+        state, place, token = self._last(walk), walk.places[-1], walk.branch.tokens[-1]
         is_known = (place.node is not None and place.node.is_expanded) or place.new
         if walk.is_whole:
             walk.log_end = _log_p(state, token)
@@ -162,7 +168,6 @@ class Walks:
             is_known = True
         if not is_known:
             self._sum_rest(place, state)
-        state.law = None
 
 
 def _law(state: ProposalState) -> tuple[Measure, Tensor]:
