@@ -16,6 +16,7 @@ from guided.grammars.canvas.slots import MASKED, Layout, Slot, check_token
 from guided.grammars.canvas.sources import CanvasSource
 from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.token_engine import pack_tokens
+from guided.grammars.vocabulary import Vocabulary
 
 
 class Canvas:
@@ -42,6 +43,11 @@ class Canvas:
     def slots(self) -> tuple[Slot, ...]:
         """What stands in the slots."""
         return self._layout.slots
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of the tokens."""
+        return self._source.vocabulary
 
     @cached_property
     def verdict(self) -> Verdict:
