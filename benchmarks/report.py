@@ -28,6 +28,7 @@ ORDER = (
     "search",
     "aligned",
     "anchored",
+    "diffusion",
     "cold_start",
 )
 HEAD = """# Results

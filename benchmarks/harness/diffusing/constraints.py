@@ -153,9 +153,8 @@ def measure(
     report.tables.append(table)
     report.notes.append(
         f"{count} notes on canvases of {asked[0].slots} slots. overhead_8b: CPU time of the "
-        f"constraint beside a forward pass of {1e3 * LARGE_PASS:.0f} ms, assumed for 8e9 parameters "
-        "and 768 positions at 400 TFLOP/s; overhead_embedded: beside all else that was measured "
-        "here"
+        f"constraint beside a forward pass of {1e3 * LARGE_PASS:.0f} ms, assumed for 8e9 "
+        "parameters and 768 positions at 400 TFLOP/s; overhead_embedded: beside all else here"
     )
 
 
