@@ -1,4 +1,4 @@
-"""The arrays of the any-order engine: a compact grammar, sets of lexer states, a canvas's positions.
+"""The arrays of the any-order engine: a grammar, sets of lexer states, positions.
 
 *Positions* of a canvas are the boundaries between its slots, those between the bytes of fixed
 tokens, and the places inside of a masked slot at which a rule may begin or end (*mids*). A set of

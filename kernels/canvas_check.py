@@ -51,9 +51,7 @@ def _advance(rules, net, sets, alphabet, left, n_bits, data, begin, end):  # typ
                     return full, full
                 wait(left, q)
         position = n_bits + v
-        status = close(
-            rules, net, sets, left, left.local, n_bits, position, alphabet, False, first
-        )
+        status = close(rules, net, sets, left, left.local, n_bits, position, alphabet, False, first)
         if status == FULL:
             return full, full
         if begin_terminals(net, sets, left, left.local, np.int64(v), first) == FULL:
@@ -178,7 +176,21 @@ def check_bytes(  # type: ignore[no-untyped-def]
     result = begin
     if begin != FULL:
         result = _meet(
-            rules, net, sets, mids, lat, tok, most, alphabet, left, right, seen, stack, p, begin, end
+            rules,
+            net,
+            sets,
+            mids,
+            lat,
+            tok,
+            most,
+            alphabet,
+            left,
+            right,
+            seen,
+            stack,
+            p,
+            begin,
+            end,
         )
     left.size[N_ROWS] = rows
     left.size[N_ENTRIES] = entries

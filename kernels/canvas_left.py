@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import BYTE, LAST, MASK, OK, bit_set, bit_test, merge, trailing_zeros
+from guided.kernels.canvas_arrays import (
+    BYTE,
+    LAST,
+    MASK,
+    OK,
+    bit_set,
+    bit_test,
+    merge,
+    trailing_zeros,
+)
 from guided.kernels.canvas_sets import FULL, after_byte, after_text, after_token, find_side
 from guided.kernels.compiling import entry, inner
 from guided.kernels.memo_arrays import mix
@@ -198,9 +207,7 @@ def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, firs
         if loop:
             row = np.int64(index[place, q])
             for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
-                number = after_text(
-                    rules, sets, np.int64(sets.first[net.scan_lexeme[k]]), alphabet
-                )
+                number = after_text(rules, sets, np.int64(sets.first[net.scan_lexeme[k]]), alphabet)
                 if number == FULL:
                     return number
                 status = add_entry(table, first, net.scan_target[k], number, row)
@@ -353,9 +360,7 @@ def fill_left(rules, net, sets, mids, lat, tok, most, alphabet, table):  # type:
     wait(table, start)
     table.entry_begin[0] = begin_entries(table)
     for p in range(len(lat.kind)):
-        status = _enter(
-            rules, net, sets, lat, alphabet, table, p, np.int64(table.entry_begin[p])
-        )
+        status = _enter(rules, net, sets, lat, alphabet, table, p, np.int64(table.entry_begin[p]))
         if status == FULL:
             return status
         table.entry_end[p] = table.size[N_ENTRIES]

@@ -271,9 +271,7 @@ def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, q)
     for k in range(net.call_begin[q], net.call_begin[q + 1]):
         called = table.index[p, net.start_of[net.call_rule[k]]]
         if called >= 0:
-            changed |= add_onward(
-                table, lat, called, np.int64(net.call_target[k]), into, p, True
-            )
+            changed |= add_onward(table, lat, called, np.int64(net.call_target[k]), into, p, True)
     if fresh:
         if changed:
             table.index[p, q] = into
@@ -332,7 +330,18 @@ def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, active, 
             if active[p, net.order[k]] < 0:
                 continue
             status = _mid_state(
-                rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, np.int64(net.order[k])
+                rules,
+                net,
+                sets,
+                mids,
+                lat,
+                tok,
+                most,
+                alphabet,
+                table,
+                p,
+                m,
+                np.int64(net.order[k]),
             )
             if status == FULL:
                 return status
@@ -358,32 +367,25 @@ def fill_right(rules, net, sets, mids, lat, tok, most, alphabet, table, active, 
         if lat.kind[p] == MASK and base >= 0:
             for mid in range(n_mids - 1, -1, -1):
                 status = _close_mid(
-                    rules, net, sets, mids, lat, tok, most, alphabet, table, active, base + mid, p, cyclic
+                    rules,
+                    net,
+                    sets,
+                    mids,
+                    lat,
+                    tok,
+                    most,
+                    alphabet,
+                    table,
+                    active,
+                    base + mid,
+                    p,
+                    cyclic,
                 )
                 if status == FULL:
                     return status
-        status = _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, cyclic)
+        status = _close_main(
+            rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, cyclic
+        )
         if status == FULL:
             return status
     return np.int64(OK)
-
-
-@entry
-def meets(rows, row, accepting):  # type: ignore[no-untyped-def]
-    """Whether a row has a position of `accepting`."""
-    for word in range(len(accepting)):
-        if rows[row, word] & accepting[word]:
-            return True
-    return False
-
-
-@entry
-def refill_tails(key, value, pairs):  # type: ignore[no-untyped-def]
-    """Enters the (key, value) pairs into an empty hash table."""
-    last = len(key) - 1
-    for i in range(len(pairs)):
-        slot = np.int64(mix(np.uint64(11), pairs[i, 0]) & np.uint64(last))
-        while key[slot] >= 0:
-            slot = (slot + 1) & last
-        key[slot] = pairs[i, 0]
-        value[slot] = pairs[i, 1]

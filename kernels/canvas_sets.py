@@ -210,7 +210,7 @@ def after_text(rules, sets, number, alphabet):  # type: ignore[no-untyped-def]
 
 @inner
 def find_side(rules, sets, mids, number):  # type: ignore[no-untyped-def]
-    """Makes sure that the mids at which a terminal in this set may end are known; False: no room."""
+    """Finds the mids at which a terminal in this set may end, unless known; False: no room."""
     if sets.side[number, 0] >= 0:
         return True
     begin = sets.size[N_SIDES]

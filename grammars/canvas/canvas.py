@@ -12,7 +12,7 @@ from guided.errors import InputError
 from guided.grammars.canvas.chart import Chart, OutOfRoom
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.rescue import Completion, rescue, shortest_length
-from guided.grammars.canvas.slots import MASKED, Layout, Slot, check_token
+from guided.grammars.canvas.slots import GAP, MASKED, Layout, Slot, check_token
 from guided.grammars.canvas.sources import CanvasSource
 from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.token_engine import pack_tokens
@@ -178,9 +178,8 @@ class Canvas:
         if not 0 <= slot < len(self.slots):
             raise IndexError(f"the canvas has no slot {slot}: it has {len(self.slots)}")
         check_token(token, self._source.vocabulary, slot)
-        if slot < self._layout.end and not isinstance(self.slots[slot], int):
-            if self.slots[slot] is not MASKED:
-                raise InputError(f"slot {slot} is a gap, which holds no single token")
+        if slot < self._layout.end and self.slots[slot] is GAP:
+            raise InputError(f"slot {slot} is a gap, which holds no single token")
 
     @cached_property
     def _successors(self) -> dict[tuple[tuple[int, int], ...], Canvas | None]:

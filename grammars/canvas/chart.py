@@ -12,7 +12,8 @@ from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.lattice import Positions
 from guided.kernels.canvas_check import check_bytes
 from guided.kernels.canvas_left import N_ENTRIES, Left, fill_left
-from guided.kernels.canvas_right import N_ROWS, N_TAILS, Right, fill_right, meets, refill_tails
+from guided.kernels.canvas_right import N_ROWS, N_TAILS, Right, fill_right
+from guided.kernels.canvas_rows import meets, refill_tails
 from guided.kernels.canvas_sets import FULL
 
 #: Bits for the places between the bytes of a token that is tried.
@@ -192,7 +193,9 @@ class Chart:
         rows[: len(left.rows)] = left.rows
         entry = np.zeros((len(left.entry) * 2, 3), np.int32)
         entry[: left.size[N_ENTRIES]] = left.entry[: left.size[N_ENTRIES]]
-        return left._replace(rows=rows, entry=entry, slot=np.zeros((2 * len(left.slot), 2), np.int32))
+        return left._replace(
+            rows=rows, entry=entry, slot=np.zeros((2 * len(left.slot), 2), np.int32)
+        )
 
 
 def _power(least: int) -> int:

@@ -52,7 +52,9 @@ class CanvasEngine:
         self.alphabet = np.zeros(256, np.uint8)
         self.alphabet[list(range(256)) if loose else sorted(vocabulary.single_bytes - {0xFF})] = 1
         for lex in range(len(plain.rules.lexeme)):
-            self.sets.first[lex] = self.repeat(lambda lex=lex: first_set(self.rules, self.sets, lex))
+            self.sets.first[lex] = self.repeat(
+                lambda lex=lex: first_set(self.rules, self.sets, lex)
+            )
         self.complete = plain.complete
         self.left_rows = self.right_rows = 8
         self.closed = vocabulary.is_closed and not _has_specials(plain.rules)
@@ -73,7 +75,7 @@ class CanvasEngine:
 
     @cached_property
     def representatives(self) -> list[tuple[int, bytes]]:
-        """(token, bytes), one for each class of tokens that no terminal tells apart, short first."""
+        """(token, bytes) of one token for each class that no terminal tells apart, short first."""
         kinds: dict[bytes, tuple[int, bytes]] = {}
         for data, token in self.vocabulary.spellings.items():
             kinds.setdefault(data.translate(self.classes), (token, data))
@@ -121,11 +123,7 @@ class CanvasEngine:
         follow = followers(self.net, lexemes)
         wanted = np.zeros((len(inner), lexemes), np.uint8)
         for lex in range(lexemes):
-            found = np.zeros(len(inner), np.uint8)
-            states = np.arange(_n_states(self.rules, lex), dtype=np.int64)
-            self._reset_sides()
-            self.repeat(lambda: ends_at(self.rules, self.sets, trial, lex, states, found))
-            wanted[found > 0] |= follow[lex].astype(np.uint8)
+            wanted[self._ends(trial, lex) > 0] |= follow[lex].astype(np.uint8)
         trial = self._with_all_runs(trial, wanted, follow)
         goes_on = (trial.run[:, :, 2] >= 0) | (trial.run[:, :, 1] > trial.run[:, :, 0])
         useful = {names[n] for n, on in zip(inner.tolist(), goes_on.any(axis=1), strict=True) if on}
@@ -135,6 +133,14 @@ class CanvasEngine:
         mids = with_mids(node, skip, chosen, lexemes)
         self._reset_sides()
         return self._with_runs(mids, np.ones((len(chosen), lexemes), np.uint8))
+
+    def _ends(self, mids: Mids, lex: int) -> NDArray[np.uint8]:
+        """Marks of the mids at which a terminal may end that was in progress before the token."""
+        found = np.zeros(len(mids.node_of), np.uint8)
+        states = np.arange(_n_states(self.rules, lex), dtype=np.int64)
+        self._reset_sides()
+        self.repeat(lambda: ends_at(self.rules, self.sets, mids, lex, states, found))
+        return found
 
     def _with_all_runs(
         self, mids: Mids, wanted: NDArray[np.uint8], follow: NDArray[np.bool_]

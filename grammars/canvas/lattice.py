@@ -11,7 +11,6 @@ from guided.grammars.canvas.slots import GAP, MASKED, Layout
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import BYTE, LAST, MASK, Lattice
 
-
 #: Masks that get mids at each end of a hole where not all can have them.
 _EDGE = 1
 
@@ -44,7 +43,7 @@ def positions_of(
     """The positions of a layout, None where a token that spells nothing is fixed.
 
     Masks get `n_mids` positions inside, as long as these are no more than `most_mids` in all; those
-    of small holes and at the ends of holes come first.
+    at the ends of holes and of small holes come first.
     """
     kind: list[int] = []
     byte: list[int] = []
@@ -103,18 +102,18 @@ def _mid_bases(
     base = np.full(len(kind), -1, np.int32)
     if n_mids == 0:
         return base, 0
-    ranked: list[tuple[int, int]] = []
+    ranked: list[tuple[int, int, int]] = []
     main = 0
     while main < len(kind):
         if kind[main] == MASK:
             end = int(hole_end[main])
-            ranked += [(min(m - main, end - 1 - m), m) for m in range(main, end)]
+            ranked += [(min(m - main, end - 1 - m), end - main, m) for m in range(main, end)]
             main = end
         else:
             main += 1
     ranked.sort()
     if len(ranked) * n_mids > most:
-        ranked = [(depth, m) for depth, m in ranked if depth < _EDGE]
-    chosen = sorted(m for _, m in ranked[: most // n_mids])
+        ranked = [rank for rank in ranked if rank[0] < _EDGE]
+    chosen = sorted(rank[2] for rank in ranked[: most // n_mids])
     base[chosen] = len(kind) + n_mids * np.arange(len(chosen))
     return base, len(chosen)

@@ -96,7 +96,7 @@ def _classes(
     onward: dict[int, set[Edge]],
 ) -> dict[int, int]:
     """The class of every state: states of a class are of one rule and allow the same."""
-    place = {q: 0 for q in roots}
+    place = dict.fromkeys(roots, 0)
     count = 0
     while True:
         known: dict[object, int] = {}

@@ -46,7 +46,8 @@ def agreed(canvas: Canvas, grammar: Grammar) -> bool:
 
 def random_slots(rng: random.Random, size: int, longest: int) -> list[Slot]:
     return [
-        MASKED if rng.random() < 0.6 else rng.randrange(size) for _ in range(rng.randint(1, longest))
+        MASKED if rng.random() < 0.6 else rng.randrange(size)
+        for _ in range(rng.randint(1, longest))
     ]
 
 
@@ -82,10 +83,18 @@ def small_grammars() -> dict[str, tuple[Grammar, list[bytes]]]:
             lark('start: "(" start ")" start | "x" | "(" ")"'),
             [b"(", b")", b"x", b"()", b")(", b"((", b"))", b")x"],
         ),
-        "left recursion": (lark('start: start "+" term | term\nterm: "1" | "(" start ")"'),
-            [b"1", b"+", b"(", b")", b"1+", b"+(", b"1)", b")+"]),
-        "json": (sample("json").grammar(), [b'"', b":", b"{", b"}", b"1", b'":', b'{"', b',"', b"]"]),
-        "array": (json_schema(lists), [b"[", b"]", b"1", b'"a"', b",", b', "', b'a"', b"1,", b'"]']),
+        "left recursion": (
+            lark('start: start "+" term | term\nterm: "1" | "(" start ")"'),
+            [b"1", b"+", b"(", b")", b"1+", b"+(", b"1)", b")+"],
+        ),
+        "json": (
+            sample("json").grammar(),
+            [b'"', b":", b"{", b"}", b"1", b'":', b'{"', b',"', b"]"],
+        ),
+        "array": (
+            json_schema(lists),
+            [b"[", b"]", b"1", b'"a"', b",", b', "', b'a"', b"1,", b'"]'],
+        ),
         "object": (
             json_schema(person),
             [b'{"', b'b"', b":", b'"', b"}", b'"}', b': "', b"x", b'b": "', b'a": 1', b', "'],
@@ -118,7 +127,9 @@ def test_gaps_agree_with_fillings_of_any_length(seed: int) -> None:
             continue
         vocabulary = Vocabulary.from_tokens([b"a", b"b", b"c", b",", None], [4])
         slots: list[Slot] = [rng.choice([GAP, MASKED, 0, 1, 3]) for _ in range(rng.randint(1, 4))]
-        filled = can_be_filled(slots, vocabulary, cache(grammar.accepts), 3 if len(slots) < 4 else 2)
+        filled = can_be_filled(
+            slots, vocabulary, cache(grammar.accepts), 3 if len(slots) < 4 else 2
+        )
         verdict = grammar.canvas(vocabulary, slots).verdict
         # A filling that was found proves more than that none was found.
         assert verdict is Verdict.YES or not filled, (number, slots)

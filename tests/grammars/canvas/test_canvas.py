@@ -14,7 +14,14 @@ from guided.grammars.json_schema import json_schema
 from guided.grammars.lark import sample
 from guided.grammars.vocabulary import Vocabulary
 
-TOKENS = [bytes((byte,)) for byte in b'{}[]":,a1 true'] + [b'":', b'{"', b'"}', b"true", b'", "', b"aa"]
+TOKENS = [bytes((byte,)) for byte in b'{}[]":,a1 true'] + [
+    b'":',
+    b'{"',
+    b'"}',
+    b"true",
+    b'", "',
+    b"aa",
+]
 STOP = len(TOKENS)
 VOCABULARY = Vocabulary.from_tokens([*TOKENS, None, None], [STOP])
 JSON = sample("json").grammar()
@@ -149,12 +156,12 @@ def test_a_canvas_that_is_too_short_says_how_long_it_must_be(schema: Grammar) ->
 
 def test_completions_hold_the_fixed_fragments(schema: Grammar) -> None:
     fragment = ids(b'"aa')
-    slots: list[Slot] = [MASKED, MASKED, MASKED, *fragment, *[MASKED] * 16]
+    slots: list[Slot] = [*[MASKED] * 6, *fragment, *[MASKED] * 16]
     completion = schema.canvas(VOCABULARY, slots).completion()
     assert completion is not None
     assert completion.fits
     assert schema.accepts(completion.data)
-    assert completion.tokens[3 : 3 + len(fragment)] == fragment
+    assert completion.tokens[6 : 6 + len(fragment)] == fragment
     short = schema.canvas(VOCABULARY, [*fragment, MASKED])
     assert short.completion() is None
     tight = schema.canvas(VOCABULARY, [MASKED, *fragment, MASKED])
