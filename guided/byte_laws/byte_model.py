@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -39,8 +38,8 @@ class ByteNetwork(Network):
 
     @property
     def device(self) -> torch.device:
-        """Where the model of tokens is."""
-        return self.law.model.device
+        """Where laws of bytes are, whatever the model of tokens runs on: they are made there."""
+        return torch.device("cpu")
 
     def own_stage(self, usage: Usage, ledger: Ledger) -> ByteStage:
         """A stage of bytes on a stage of the tokens.
@@ -127,9 +126,6 @@ class ByteModel(Model):
         return f"ByteModel({self.tokens!r})"
 
 
-_KNOWN: WeakKeyDictionary[Model, dict[Normalize, ByteModel]] = WeakKeyDictionary()
-
-
 def over_bytes(model: Model, normalize: Normalize = "tokens") -> ByteModel:
     """The model over bytes that a model makes; the same one at every call.
 
@@ -140,7 +136,8 @@ def over_bytes(model: Model, normalize: Normalize = "tokens") -> ByteModel:
         return model
     if not isinstance(model, Model):
         raise ModelError(f"{model!r} is no guided.Model (see guided.load)")
-    known = _KNOWN.setdefault(model, {})
+    # It refers to the model, so that a weak dictionary over models would keep both for ever.
+    known: dict[Normalize, ByteModel] = vars(model).setdefault("_over_bytes", {})
     if normalize not in known:
         known[normalize] = ByteModel(model, normalize=normalize)
     return known[normalize]

@@ -97,7 +97,7 @@ class ByteStage:
                 _aligned(one, opening, log)
                 for one, opening, log in zip(parts, openings, found, strict=True)
             ]
-        return Reading(list(places), self._tensor(np.stack(laws)), log_p)
+        return Reading(list(places), torch.from_numpy(np.stack(laws)), log_p)
 
     def _opening(self, parts: Parts) -> Opening:
         prompt = parts.prompt
@@ -200,7 +200,7 @@ class ByteStage:
             laws = one.take(None if logits is None else logits[row])
             if laws:
                 found[row, : len(laws)] = np.stack(laws)
-        return self._tensor(found)
+        return torch.from_numpy(found)
 
     def _check_length(self, below: Sequence[Feed]) -> None:
         most = self.law.model.context_length
@@ -225,9 +225,6 @@ class ByteStage:
             place.standing = standing
         if tokens:
             self.inner.commit(row, tokens)
-
-    def _tensor(self, laws: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Tensor:
-        return torch.from_numpy(laws).to(self.law.model.device)
 
 
 def _rest(row: _Row, keep: bool = True) -> None:

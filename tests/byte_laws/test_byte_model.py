@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from itertools import product
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 import guided
 from guided.byte_laws import END, ByteLaw, ByteModel
+from guided.byte_laws.byte_model import over_bytes
 from guided.byte_laws.byte_prompts import symbols_of
 from guided.byte_laws.byte_stage import ByteStage
 from guided.byte_laws.token_endings import TokenEndings
@@ -17,7 +20,7 @@ from guided.decoding.masks import Feed
 from guided.decoding.speculation import Speculation
 from guided.decoding.trunks import Ledger
 from guided.decoding.usage import Usage
-from guided.errors import InputError, ModelError
+from guided.errors import ControlError, InputError, ModelError
 from guided.model import Model
 from guided.testing import tiny_model
 from tests.byte_laws.toys import SourceModel, bpe, table
@@ -147,3 +150,35 @@ def test_prompts_that_no_text_begins_with_and_foreign_rows_are_refused() -> None
         ByteModel(model)
     with pytest.raises(InputError, match="no tokens"):
         guided.generate(model, "")
+
+
+def test_chat_messages_are_read_by_the_models_own_template() -> None:
+    tokenizer = bpe("abc", ["a b", "b c"])
+    tokenizer.chat_template = "<eos>{% for m in messages %}{{ m['content'] }}{% endfor %}c"
+    model = ByteModel(table(tokenizer, 3))
+    messages = [{"role": "user", "content": "ab"}, {"role": "user", "content": "b"}]
+    options = {"temperature": 1, "max_new_tokens": 6, "draft": None}
+    chat = guided.run(model, messages, **options, n=8)
+    plain = guided.run(model, "<eos>abbc", **options, n=8)
+    law = ByteLaw(model.tokens)
+    for result in (*chat, *plain):
+        streams = law.open(["<eos>abbc"])
+        for symbol in result.tokens:
+            streams.push([symbol])
+        assert result.log_p == pytest.approx(streams.log_p[0], abs=1e-9)
+    control = guided.AnchoredBytes(model.tokens)
+    with pytest.raises(ControlError, match="debt of chat messages"):
+        guided.run(model, messages, controls=[control], temperature=1)
+    anchored = guided.AnchoredBytes(model.tokens, debt=1.0)
+    result = guided.run(model, messages, controls=[anchored], temperature=1, max_new_tokens=4)
+    assert result.certificate.debt == 1.0
+
+
+def test_a_model_and_what_was_made_of_it_are_given_up_together() -> None:
+    model = table(bpe("ab", []), 1)
+    assert over_bytes(model) is over_bytes(model)
+    assert over_bytes(model, "bytes") is not over_bytes(model)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
