@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo install test outputs lint types ci train-json train-draft train-math train-pair train-prm bench fuzz clean
+.PHONY: help demo install test outputs lint types ci train-json train-draft train-math train-pair train-prm train-diffusion bench fuzz clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 14
@@ -47,6 +47,9 @@ train-pair: $(VENV)/.base  ## train examples/models/tiny-safe and tiny-risky aga
 
 train-prm: $(VENV)/.base  ## train examples/models/tiny-prm again
 	$(BIN)/python examples/training/train_prm.py
+
+train-diffusion: $(VENV)/.base  ## train examples/models/tiny-diffusion again
+	$(BIN)/python examples/training/train_diffusion.py
 
 bench: $(VENV)/.bench  ## run all benchmarks beside the peers, write RESULTS.md
 	$(BIN)/python benchmarks/run_all.py

@@ -31,12 +31,12 @@ def _model() -> guided.DiffusionModel:
 
 
 def measure_accelerators(options: Options, report: Report) -> None:
-    accelerators.measure(_model(), 8 if options.quick else 100, report)
+    accelerators.measure(_model(), 6 if options.quick else 50, report)
 
 
 def measure_constraint(options: Options, report: Report) -> None:
     ways = {"static": LLaDA(), "threshold": FastDLLM(threshold=0.9), "one_step": LLaDA(steps=1)}
-    constraints.measure(_model(), ways, 4 if options.quick else 60, report)
+    constraints.measure(_model(), ways, 4 if options.quick else 40, report)
 
 
 def measure_wide(options: Options, report: Report) -> None:
