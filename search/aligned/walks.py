@@ -115,16 +115,20 @@ class Walks:
 
     def learn(self, walk: Walk) -> None:
         """Puts a draw that is over, and was closed, into the trie."""
-        at, tokens = self.trie.root, walk.branch.tokens
+        at, tokens, is_new = self.trie.root, walk.branch.tokens, False
         for depth, place in enumerate(walk.places):
             if depth > 0:
                 at = at.children[tokens[depth - 1]]
             if not math.isnan(place.log_rest):
                 self.trie.expand(at, place.log_rest, place.new, place.dead)
                 place.log_rest = math.nan
-        if walk.is_whole:
+                is_new = True
+        if walk.is_whole and tokens[-1] not in at.ends:
             self.trie.end(at, tokens[-1], walk.log_end)
-        self.trie.refresh(at)
+            is_new = True
+        # Bounds stay as they are where a text was drawn again.
+        if is_new:
+            self.trie.refresh(at)
 
     # --- the law at a place
 
