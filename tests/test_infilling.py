@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import torch
 
 import guided
 from guided.errors import BudgetError, DeadEndError, InputError, ModelError
@@ -11,7 +12,7 @@ from guided.grammars.canvas import Canvas, Verdict
 from guided.grammars.vocabulary import Vocabulary
 from guided.marked_text import MarkedText
 from guided.middle_tokens import middle_tokens
-from guided.testing import MaskModel, fake_model
+from guided.testing import MaskModel, byte_tokenizer, fake_model
 
 LIST = r"\[[0-9](, [0-9])*\]"
 CHARACTERS = [b"?", *(bytes([c]) for c in b"[], 0123"), None]
@@ -156,11 +157,35 @@ def test_a_model_of_the_other_kind_is_refused() -> None:
         guided.infill(mask_model(), "[<hole>", layout="prefix")
 
 
+def test_a_model_with_middle_tokens_reads_the_text_behind_the_hole() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens(list(MIDDLE), special_tokens=True)
+    model = fake_model("7", tokenizer)
+    read: list[list[int]] = []
+    law = model.hf_model.law
+
+    def remembering(prefix: tuple[int, ...]) -> torch.Tensor:
+        read.append(list(prefix))
+        return law(prefix)
+
+    model.hf_model.law = remembering
+    found = guided.infill(model, "[1, <hole>, 9]", regex=LIST, layout="middle")
+    assert found.text == "[1, 7, 9]"
+    shown = tokenizer.decode(read[0])
+    assert shown == "<|fim_prefix|>[1, <|fim_suffix|>, 9]<|fim_middle|>"
+    read.clear()
+    guided.infill(model, "[1, <hole>, 9]", regex=LIST, layout="prefix")
+    assert "9]" not in tokenizer.decode(read[0])
+
+
+MIDDLE = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+
+
 class MiddleTokenizer:
     """Only the special tokens of one."""
 
     def get_vocab(self) -> dict[str, int]:
-        names = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|endoftext|>")
+        names = (*MIDDLE, "<|endoftext|>")
         return {name: number for number, name in enumerate(names)}
 
 

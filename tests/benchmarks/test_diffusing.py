@@ -1,4 +1,4 @@
-"""The benchmark of masked-diffusion decoding: its questions are scored exactly, its clock counts."""
+"""The benchmark of masked-diffusion decoding: questions are scored exactly, the clock counts."""
 
 import json
 
