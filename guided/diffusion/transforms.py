@@ -49,6 +49,8 @@ class CanvasBan:
     def apply(self, state: State, slots: Ints, logits: Tensor) -> Tensor:
         row = state.row
         logits[:, row.mask_id] = -torch.inf
+        if not row.fixed and row.filler is None:
+            return logits
         last = max(row.fixed, default=-1)
         fillable = torch.tensor([int(slot) in row.fillable for slot in slots])
         stops = sorted(row.stop_ids - {row.filler})
