@@ -1,6 +1,6 @@
 """What drafts save, and what constraints cost: times beside Hugging Face, outlines and guidance.
 
-    python benchmarks/speculative.py [--only PART …] [--quick] [--json OUT]
+    python benchmarks/speculative.py [--only PART …] [--quick] [--brief] [--json OUT]
 
 One process; ways to decode take turns in every round, and ratios are medians over the rounds. The
 models are the embedded ones, and one of 59 million random weights that writes known texts
@@ -29,11 +29,27 @@ from harness.speculating.workloads import Workload
 Options = argparse.Namespace
 
 
-def plan(options: Options, *batches: int) -> Plan:
+#: The ways that are compared where there is little time.
+BRIEF_WAYS = (
+    extraction.AUTO,
+    extraction.PLAIN,
+    "generate",
+    "generate + xgrammar",
+    "prompt lookup + guided",
+)
+
+
+def plan(options: Options, report: Report, *batches: int) -> Plan:
     """How much is measured of something that is decoded in those batches."""
-    clock = time.process_time if options.clock == "cpu" else time.perf_counter
-    kept = [rows for rows in batches if rows in options.batch]
-    return Plan(options.rounds, kept, options.sequential, not options.quick, clock)
+    return Plan(
+        options.rounds,
+        [rows for rows in batches if rows in options.batch],
+        options.sequential,
+        not (options.quick or options.brief),
+        time.process_time if options.clock == "cpu" else time.perf_counter,
+        BRIEF_WAYS if options.brief else None,
+        lambda: report.save(options.json),
+    )
 
 
 def both(options: Options) -> list[Workload]:
@@ -44,33 +60,34 @@ def both(options: Options) -> list[Workload]:
 
 def measure_extraction(options: Options, report: Report) -> None:
     for workload in both(options):
-        extraction.measure(workload, plan(options, 1, 4, 8, 16), report)
+        extraction.measure(workload, plan(options, report, 1, 4, 8, 16), report)
 
 
 def measure_constraints(options: Options, report: Report) -> None:
     for workload, batches in zip(both(options), ((1, 8), (1,)), strict=False):
-        extraction.constraint_cost(workload, plan(options, *batches), report)
+        extraction.constraint_cost(workload, plan(options, report, *batches), report)
 
 
 def measure_overhead(options: Options, report: Report) -> None:
     for workload in both(options):
-        overhead.measure(workload, plan(options, 1), report)
+        overhead.measure(workload, plan(options, report, 1), report)
 
 
 def measure_branches(options: Options, report: Report) -> None:
     count, length, steps = (16, 400, 4) if options.quick else (64, 2000, 16)
     model = options.copying().noise.model
-    branches.measure(model, count, length, steps, plan(options, 1), report)
+    branches.measure(model, count, length, steps, plan(options, report, 1), report)
 
 
 def measure_acceptance(options: Options, report: Report) -> None:
     found = [options.tiny_json(), workloads.tiny_math(options.device), options.copying().code]
-    acceptance.measure(found, plan(options, 1, 8), report)
+    acceptance.measure(found, plan(options, report, 1, 8), report)
 
 
 def measure_worst_case(options: Options, report: Report) -> None:
-    for workload in (workloads.tiny_free(options.device), options.copying().noise):
-        worst_case.measure(workload, plan(options, 1, 8), report)
+    free = [] if options.brief else [workloads.tiny_free(options.device)]
+    for workload in (*free, options.copying().noise):
+        worst_case.measure(workload, plan(options, report, 1, 8), report)
 
 
 PARTS: Parts = {
@@ -108,6 +125,9 @@ def _pin(cores: Sequence[int]) -> None:
 
 def main(given: Sequence[str]) -> None:
     parser = parser_of(__doc__, PARTS)
+    parser.add_argument(
+        "--brief", action="store_true", help="one round of short texts and few ways, random model"
+    )
     parser.add_argument("--models", nargs="+", choices=["tiny", "random"], help="for JSON")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=3)
@@ -122,11 +142,14 @@ def main(given: Sequence[str]) -> None:
     if options.quick:
         options.rounds, options.batch, options.sequential = 1, [1, 4], 1
         options.shape = "7m"
+    if options.brief:
+        options.rounds, options.batch, options.sequential = 1, [1, 8], 1
+        options.models = ["random"]
     if options.cores:
         _pin(options.cores)
     torch.set_num_threads(options.threads)
     options.tiny_json = functools.cache(lambda: workloads.tiny_json(options.device))
-    options.copying = lambda: workloads.copying(options.shape, options.device)
+    options.copying = lambda: workloads.copying(options.shape, options.device, options.brief)
     run(options).finish(options.json)
 
 

@@ -115,6 +115,10 @@ class Report:
     def finish(self, path: str | None) -> None:
         """Prints the report and, where a path is given, writes it as JSON."""
         self.show()
+        self.save(path)
+
+    def save(self, path: str | None) -> None:
+        """Writes what there is as JSON, where a path is given."""
         if path is not None:
             text = json.dumps(self.as_json(), indent=1, ensure_ascii=False)
             Path(path).write_text(text + "\n", encoding="utf-8")

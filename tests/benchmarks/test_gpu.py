@@ -25,10 +25,16 @@ def test_a_process_that_fails_or_takes_too_long_is_told(capfd):
 def test_results_of_shapes_stand_beside_that_of_the_cpu(tmp_path):
     written = tmp_path / "written.json"
     written.write_text(json.dumps({"benchmark": "speculative", "title": "Drafts"}))
-    gpu.rename(written, tmp_path, "1b")
-    kept = json.loads((tmp_path / "speculative_gpu_1b.json").read_text())
-    assert kept["benchmark"] == "speculative_gpu_1b"
+    gpu.rename(written, tmp_path, "1b_extraction", "1b")
+    kept = json.loads((tmp_path / "speculative_gpu_1b_extraction.json").read_text())
+    assert kept["benchmark"] == "speculative_gpu_1b_extraction"
     assert "1b" in kept["title"]
+
+
+def test_all_parts_together_stay_under_ten_minutes():
+    parts = {f"{part} {shape}" for part in gpu.SPECULATIVE for shape in ("1b", "8b")}
+    assert set(gpu.LIMITS) == {"tests", "kernels", *parts}
+    assert sum(gpu.LIMITS.values()) < 600
 
 
 def test_without_a_gpu_nothing_is_measured_or_written(tmp_path, monkeypatch, capsys):

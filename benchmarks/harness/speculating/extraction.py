@@ -24,7 +24,11 @@ REFERENCE = "generate + guided"
 def measure(workload: Workload, plan: Plan, report: Report) -> None:
     """Adds the table and the figures of one workload."""
     own = {AUTO: guided_way("auto"), PLAIN: guided_way(None), HELPED: guided_assistant}
-    makers = {**own, **PEERS}
+    makers = {
+        name: make
+        for name, make in {**own, **PEERS}.items()
+        if plan.ways is None or name in plan.ways
+    }
     ways = make_ways(workload, makers, report.notes)
     columns = ["batch, way", "seconds", "this / guided", "same texts"]
     table = Table(columns, title=f"{workload.name}: seconds")
@@ -34,6 +38,7 @@ def measure(workload: Workload, plan: Plan, report: Report) -> None:
         times = race(chosen, functools.partial(workload.fresh, rows), plan)
         _fill(table, rows, times)
         report.figures += _figures(workload, rows, times, report)
+        plan.keep()
 
 
 def _fill(table: Table, rows: int, times: Mapping[str, Times]) -> None:

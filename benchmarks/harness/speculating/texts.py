@@ -33,18 +33,21 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 STRING, INTEGER, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 PERSON = json.dumps(_object(name=STRING, age=INTEGER, hobbies={"type": "array", "items": STRING}))
-COMPLAINT = json.dumps(
-    _object(
-        customer=STRING,
-        city=STRING,
-        order=STRING,
-        placed=STRING,
-        items={"type": "array", "items": _object(name=STRING, quantity=INTEGER)},
-        total=NUMBER,
-        email=STRING,
-        problem=STRING,
-    )
-)
+_COMPLAINT = {
+    "customer": STRING,
+    "city": STRING,
+    "order": STRING,
+    "placed": STRING,
+    "items": {"type": "array", "items": _object(name=STRING, quantity=INTEGER)},
+    "total": NUMBER,
+    "email": STRING,
+    "problem": STRING,
+}
+COMPLAINT = json.dumps(_object(**_COMPLAINT))
+#: The fields of a complaint, and those that are enough where there is little time.
+ALL = tuple(_COMPLAINT)
+SHORT = ("customer", "city", "order", "email")
+SHORT_COMPLAINT = json.dumps(_object(**{name: _COMPLAINT[name] for name in SHORT}))
 
 
 SENTENCES = (
@@ -109,13 +112,17 @@ LETTERS = (
 )
 
 
-def complaints(count: int, seed: int = 7) -> list[Copy]:
-    """Letters and what they say as JSON of the schema `COMPLAINT`; dates and counts normalised."""
+def complaints(count: int, seed: int = 7, asked: Sequence[str] = ALL) -> list[Copy]:
+    """Letters and what they say as JSON of the schema `COMPLAINT`; dates and counts normalised.
+
+    Args:
+        asked: the fields that are asked for.
+    """
     rng = random.Random(seed)
-    return [_complaint(rng) for _ in range(count)]
+    return [_complaint(rng, asked) for _ in range(count)]
 
 
-def _complaint(rng: random.Random) -> Copy:
+def _complaint(rng: random.Random, asked: Sequence[str]) -> Copy:
     name, city = rng.choice(NAMES), rng.choice(CITIES)
     goods, counts = rng.sample(GOODS, 2), [rng.randrange(2, 6), rng.randrange(2, 6)]
     day, month = rng.randrange(1, 28), rng.randrange(len(MONTHS))
@@ -133,8 +140,9 @@ def _complaint(rng: random.Random) -> Copy:
     listed = [f"{NUMBERS[q - 1]} {n}s" for n, q in zip(goods, counts, strict=True)]
     told = {**fields, "day": day, "month": MONTHS[month], "first": listed[0], "second": listed[1]}
     text = rng.choice(LETTERS).format(**told)
-    fields_asked = ", ".join(fields)
-    return Copy(f"{text}\nAs JSON ({fields_asked}):\n", json.dumps(fields, ensure_ascii=False))
+    wanted = {name: fields[name] for name in asked}
+    answer = json.dumps(wanted, ensure_ascii=False)
+    return Copy(f"{text}\nAs JSON ({', '.join(asked)}):\n", answer)
 
 
 def renamings(count: int) -> list[Copy]:

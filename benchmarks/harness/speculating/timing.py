@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,8 @@ class Plan:
         sequential: the largest batch for which ways that take one prompt at a time are run.
         warms_up: whether every way runs once more, first and not counted.
         clock: wall time or CPU time in seconds.
+        ways: the names of the ways that are run; None: all.
+        keep: called when there is something new in the report, to put it away.
     """
 
     rounds: int
@@ -39,6 +41,8 @@ class Plan:
     sequential: int = 8
     warms_up: bool = True
     clock: Callable[[], float] = time.perf_counter
+    ways: Collection[str] | None = None
+    keep: Callable[[], None] = lambda: None
 
     def take(self, work: Callable[[], Any]) -> tuple[float, Any]:
         """Seconds that some work takes, and what it gives."""

@@ -25,6 +25,8 @@ VOCABULARY = 32_768
 WRONG = 0.15
 #: Enough for all rounds of all batch sizes.
 PROMPTS = 256
+#: Enough for one round of two batch sizes.
+BRIEF = 24
 PROBLEMS = 16
 
 
@@ -99,23 +101,31 @@ class Copying:
 
 
 @functools.cache
-def copying(shape: str = "60m", device: str = "cpu") -> Copying:
-    """The three workloads of one copying network."""
+def copying(shape: str = "60m", device: str = "cpu", brief: bool = False) -> Copying:
+    """The three workloads of one copying network.
+
+    Args:
+        brief: whether there are a few short texts only, and no assistant.
+    """
     tokenizer = models.tekken_tokenizer(VOCABULARY if shape in SMALL else None)
     tokenizer.padding_side = "left"
     dtype = torch.float32 if shape in SMALL else torch.bfloat16
-    letters, code = texts.complaints(PROMPTS), texts.renamings(8)
+    count, asked = (BRIEF, texts.SHORT) if brief else (PROMPTS, texts.ALL)
+    schema, budget = (texts.SHORT_COMPLAINT, 96) if brief else (texts.COMPLAINT, 192)
+    letters, code = texts.complaints(count, asked=asked), texts.renamings(8)
     named, marks = texts.marked([*letters, *code], tokenizer)
     told = texts.sequences(named, tokenizer)
     network = copying_llama(tokenizer, SHAPES[shape], device=device, dtype=dtype)
     network.teach(told, marks)
-    assistant = copying_llama(tokenizer, SHAPES["7m"], device=device, dtype=dtype)
-    assistant.teach(told, marks, wrong=WRONG)
+    assistant = None
+    if not brief:
+        assistant = copying_llama(tokenizer, SHAPES["7m"], device=device, dtype=dtype)
+        assistant.teach(told, marks, wrong=WRONG)
     model = guided.Model(network, tokenizer)
     prompts = [copy.prompt for copy in named]
     noise = [copy.prompt for copy in letters]
     return Copying(
-        Workload(f"{shape} JSON", model, prompts[:PROMPTS], texts.COMPLAINT, 192, assistant),
-        Workload(f"{shape} code", model, prompts[PROMPTS:], None, 192, assistant),
+        Workload(f"{shape} JSON", model, prompts[:count], schema, budget, assistant),
+        Workload(f"{shape} code", model, prompts[count:], None, 192, assistant),
         Workload(f"{shape} noise", model, noise, None, 48),
     )

@@ -31,3 +31,4 @@ def measure(workload: Workload, plan: Plan, report: Report) -> None:
         label = f"{workload.name}_batch_{rows}".replace(" ", "_")
         value = ratio(times, "plain", "auto")
         report.figures.append(Figure(f"{label}_drafted_to_plain", value, "x", ">= 0.97"))
+        plan.keep()
