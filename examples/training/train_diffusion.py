@@ -22,7 +22,7 @@ from torch import Tensor
 FOLDER = Path(__file__).resolve().parents[1] / "models" / "tiny-diffusion"
 SHAPE = Shape(layers=4, width=96, heads=4, inner=192)
 VOCABULARY = 1024
-STEPS, ROWS, CANVAS = 6000, 16, 32
+STEPS, ROWS, CANVAS = 4050, 16, 32
 
 
 def reporter(model: Any, tokenizer: Any, keep: Path | None, every: int) -> Report:
