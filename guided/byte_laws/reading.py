@@ -60,8 +60,9 @@ class ByteReading:
         self._new: list[Head] = []
         for byte, parent in zip(feed.tokens, feed.parents, strict=True):
             front = standing.front if parent < 0 else self._fronts[parent]
+            new: list[Head] = []
             if byte == END:
-                front, new = (), []
+                front = ()
             else:
                 front, new = advanced(weigher.canon, front, byte)
             self._fronts.append(front)

@@ -286,7 +286,7 @@ def test_temperature_warps_both_laws_before_anything_else() -> None:
 def test_what_the_risky_model_cannot_say_comes_from_the_safe_model_alone() -> None:
     # Only the safe model has a token for "c"; with no budget it may say it.
     risky, safe = table(bpe("ab", ["a b"]), 1), table(bpe("abc", ["c c"]), 2)
-    control, law, lost = AnchoredBytes(safe, k=0.3, debt=3.0), ByteLaw(safe), 0
+    control, law, lost = AnchoredBytes(safe, k=0.3, debt=0.9), ByteLaw(safe), 0
     for draft in (None, "auto"):
         for result in run(risky, control, "<eos>", max_new_tokens=12, n=12, draft=draft):
             ledger = result.certificate
