@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol
@@ -56,7 +57,7 @@ class Decoding(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(ABC):
     """What every decoding can be told.
 
     Attributes:
@@ -130,8 +131,9 @@ class Settings:
     def _scorer(self) -> Scorer:
         return scorer_named(self.remasking)
 
+    @abstractmethod
     def _selector(self, blocks: BlockScheduler) -> Selector:
-        raise NotImplementedError
+        """How many proposals a step commits."""
 
 
 @dataclass(frozen=True, kw_only=True)
