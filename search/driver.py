@@ -218,7 +218,9 @@ class Driver:
         try:
             if group[0][1].greedy:
                 decoder.sampler = Greedy()
-            laws = {b: wish.laws for _, wish in group if wish.laws is not None for b in wish.branches}
+            laws = {
+                b: wish.laws for _, wish in group if wish.laws is not None for b in wish.branches
+            }
             segments = iter(extend(decoder, branches, _until(group), laws))
         finally:
             decoder.sampler = sampler
