@@ -34,7 +34,7 @@ class Order(BaseModel):
 def main() -> None:
     """Entry point."""
     model = guided.load(str(MODEL))
-    note = "For Nina. The sofa was sold. Quantity 12."
+    note = "For Nina. The guitar was sold. Quantity 12."
     for name, way in WAYS.items():
         result = guided.run(model, note, schema=Order, describe="fields", decoding=way)
         print(f"{name:24} {result.value!r}  {result.usage.passes} passes")

@@ -45,7 +45,7 @@ def main() -> None:
     show("causal", found)
 
     diffusion = guided.load(str(MODELS / "tiny-diffusion"))
-    note = "The name is Peter. Aged 34. Lives in Oslo."
+    note = "The name is Peter. Aged 34. Lives in Boston."
     found = guided.infill(
         diffusion, text, schema=Person, prompt=f"{note}\n{fields}", max_new_tokens=[1, 2, 1]
     )
