@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from guided.decoding import Branch, Decoder, Sampler, Segment
-from guided.decoding.draws import Drawn, draw
+from guided.decoding.draws import Drawn, Spot, draw
 from guided.search.laws import Laws
 from guided.search.shared_draws import draw_at
 
@@ -221,27 +222,29 @@ class Twins:
     # --- tokens
 
     def _draw(
-        self, sampler: Sampler, spots: Sequence[Branch], raw: Tensor, aux: Mapping[str, Tensor]
+        self, sampler: Sampler, spots: Sequence[Spot], raw: Tensor, aux: Mapping[str, Tensor]
     ) -> list[Drawn]:
         """A token for every leader, from the logits `[n, V]`; followers get theirs on the way."""
-        for row, spot in enumerate(spots):
-            if spot in self.laws:
+        # A loop draws for branches only.
+        leaders = cast("Sequence[Branch]", spots)
+        for row, leader in enumerate(leaders):
+            if leader in self.laws:
                 logits = [raw[row], *(others[row] for others in aux.values())]
-                self.laws[spot].keep(spot.tokens, logits)
+                self.laws[leader].keep(leader.tokens, logits)
         pairs = [
-            (row, spot, follower)
-            for row, spot in enumerate(spots)
-            for follower in self._followers.get(spot, ())
+            (row, leader, follower)
+            for row, leader in enumerate(leaders)
+            for follower in self._followers.get(leader, ())
         ]
         if not pairs:
-            return draw(sampler, spots, raw, aux)
-        rows = [*range(len(spots)), *(row for row, _, _ in pairs)]
-        every = [*spots, *(follower for _, _, follower in pairs)]
+            return draw(sampler, leaders, raw, aux)
+        rows = [*range(len(leaders)), *(row for row, _, _ in pairs)]
+        every = [*leaders, *(follower for _, _, follower in pairs)]
         drawn = draw_at(sampler, every, rows, raw, aux)
-        for (_, leader, follower), one in zip(pairs, drawn[len(spots) :], strict=True):
+        for (_, leader, follower), one in zip(pairs, drawn[len(leaders) :], strict=True):
             self._push(follower, one)
             self._drawn.add(leader)
-        return drawn[: len(spots)]
+        return drawn[: len(leaders)]
 
     def _push(self, branch: Branch, one: Drawn, first: Branch | None = None) -> None:
         """Adds a token that the model has not read.
