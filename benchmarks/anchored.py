@@ -56,11 +56,11 @@ def measure_cost(options: Options, report: Report) -> None:
 
 def measure_bytes(options: Options, report: Report) -> None:
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
-    rounds = min(options.rounds, 5)
+    rounds, budget = (1, 8) if options.quick else (min(options.rounds, 5), 40)
     plan = Plan(rounds, options.batch, warms_up=True, clock=clock)
     own = pair()
     towns = [town.prompt for town in own.towns]
-    byte_cost.measure(Work("tiny pair", own.risky, own.safe, towns, 40), plan, report)
+    byte_cost.measure(Work("tiny pair", own.risky, own.safe, towns, budget), plan, report)
 
 
 def random_pair() -> Work:
