@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 import guided
-from guided.infilling import Infilled
+from guided.infilling.infill import Infilled
 
 MODELS = Path(__file__).parent / "models"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guided.grammars.json_schema import explain as explain
     from guided.hf import GuidedGeneration as GuidedGeneration
     from guided.hf import GuidedLogitsProcessor as GuidedLogitsProcessor
-    from guided.infilling import infill as infill
+    from guided.infilling.infill import infill as infill
     from guided.loading import load as load
     from guided.model import Model as Model
     from guided.result import Result as Result
@@ -53,7 +53,7 @@ _HOMES = {
     "Result": "guided.result",
     "explain": "guided.grammars.json_schema",
     "generate": "guided.generation",
-    "infill": "guided.infilling",
+    "infill": "guided.infilling.infill",
     "load": "guided.loading",
     "run": "guided.generation",
     "stream": "guided.streaming",

@@ -10,8 +10,8 @@ import guided
 from guided.errors import BudgetError, DeadEndError, InputError, ModelError
 from guided.grammars.canvas import Canvas, Verdict
 from guided.grammars.vocabulary import Vocabulary
-from guided.marked_text import MarkedText
-from guided.middle_tokens import middle_tokens
+from guided.infilling.marked_text import MarkedText
+from guided.infilling.middle_tokens import middle_tokens
 from guided.testing import MaskModel, byte_tokenizer, fake_model
 
 LIST = r"\[[0-9](, [0-9])*\]"

@@ -10,7 +10,7 @@ from guided.grammars.canvas import GAP, Canvas, Verdict
 from guided.grammars.canvas.slots import Slot
 from guided.grammars.grammar import Grammar
 from guided.grammars.vocabulary import Vocabulary
-from guided.marked_text import MarkedText
+from guided.infilling.marked_text import MarkedText
 
 
 class GapGrammar:

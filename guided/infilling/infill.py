@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from guided.canvas_infilling import fill_canvas
-from guided.causal_infilling import CausalInfiller
 from guided.decoding.usage import Usage
 from guided.diffusion.constraint import Policy
 from guided.diffusion.decodings import Decoding, LLaDA
 from guided.diffusion.law import Warp
 from guided.diffusion_model import DiffusionModel
 from guided.errors import DeadEndError, InputError
-from guided.fillings import Filling
 from guided.grammars.grammar import Grammar
+from guided.infilling.causal import CausalInfiller
+from guided.infilling.diffusion import fill_canvas
+from guided.infilling.fillings import Filling
+from guided.infilling.marked_text import MarkedText
+from guided.infilling.middle_tokens import middle_tokens
 from guided.kinds import Kind, of_kind
-from guided.marked_text import MarkedText
-from guided.middle_tokens import middle_tokens
 from guided.model import Model
 from guided.outputs import Output, output_of
 

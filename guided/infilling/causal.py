@@ -17,14 +17,14 @@ from guided.decoding.rng import Purpose, fold, stream
 from guided.diffusion.constraint import Policy
 from guided.diffusion.law import Warp
 from guided.errors import BudgetError, LogitsError
-from guided.fillings import OPEN, FilledRegion, Filling
-from guided.gap_grammar import GapGrammar
 from guided.grammars.canvas import Verdict
 from guided.grammars.grammar import Grammar
 from guided.healing import heal
+from guided.infilling.fillings import OPEN, FilledRegion, Filling
+from guided.infilling.gap_grammar import GapGrammar
+from guided.infilling.marked_text import MarkedText
+from guided.infilling.middle_tokens import MiddleTokens
 from guided.kernels import gumbel
-from guided.marked_text import MarkedText
-from guided.middle_tokens import MiddleTokens
 from guided.model import Model
 
 

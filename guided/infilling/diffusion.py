@@ -11,9 +11,9 @@ from guided.diffusion.decodings import Decoding
 from guided.diffusion.result import DiffusionResult
 from guided.diffusion.template import Fixed, Hole, Template
 from guided.diffusion_model import DiffusionModel
-from guided.fillings import FilledRegion, Filling
 from guided.grammars.grammar import Grammar
-from guided.marked_text import MarkedText
+from guided.infilling.fillings import FilledRegion, Filling
+from guided.infilling.marked_text import MarkedText
 
 
 def fill_canvas(
