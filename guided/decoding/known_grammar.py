@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -131,11 +130,12 @@ def engine_of(state: object) -> TokenEngine | None:
 
 def config_of(state: GrammarState) -> int:
     """The number of a state's configuration."""
-    _, config = state.key  # type: ignore[misc]
-    return int(config)
+    key = state.key
+    if not isinstance(key, tuple):
+        raise TypeError(f"a state's key is a {type(key).__name__}")
+    return int(key[1])
 
 
-@cache
 def _forbids_nothing(kind: type[Control]) -> bool:
     """Whether such controls never forbid a token or end a sequence but by the law."""
     return (

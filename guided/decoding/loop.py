@@ -14,7 +14,7 @@ from guided.decoding.drafters.protocol import Observation
 from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.draws import Drawn, draw
 from guided.decoding.growing import Row
-from guided.decoding.picking import Picker
+from guided.decoding.picking import HowToDraw, Picker
 from guided.decoding.rig import Rig
 from guided.decoding.sampling import Sampler
 from guided.decoding.speculation import Speculation
@@ -51,7 +51,7 @@ class Loop:
         self.until = until
         self.rows: list[Row] = []
         self.waiting: list[Branch] = []
-        self.draw = draw
+        self.draw: HowToDraw = draw
         self._picker = Picker(sampler)
         self._freed = False
         # One transfer for all nodes of a round, where each is dear; else only the nodes needed.

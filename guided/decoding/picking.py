@@ -7,13 +7,14 @@ from typing import Protocol
 
 from torch import Tensor
 
+from guided.decoding.branch import Branch
 from guided.decoding.drafts import ROOT
 from guided.decoding.draws import Drawn, Guess, NodeDraws, Spot, draw, draw_ahead
 from guided.decoding.growing import Row
 from guided.decoding.sampling import Sampler
 
 #: Like `draws.draw`.
-HowToDraw = Callable[[Sampler, Sequence[Spot], Tensor, Mapping[str, Tensor]], list[Drawn]]
+HowToDraw = Callable[[Sampler, Sequence[Branch], Tensor, Mapping[str, Tensor]], list[Drawn]]
 
 
 class Picks(Protocol):

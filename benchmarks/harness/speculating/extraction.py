@@ -37,7 +37,9 @@ def measure(workload: Workload, plan: Plan, report: Report) -> None:
         chosen = {n: w for n, w in ways.items() if n not in ONE_BY_ONE or rows <= plan.sequential}
         times = race(chosen, functools.partial(workload.fresh, rows), plan)
         _fill(table, rows, times)
-        report.figures += _figures(workload, rows, times, report)
+        figures = _figures(workload, rows, times, report)
+        # Of ways that were not asked for there is nothing to say.
+        report.figures += [f for f in figures if plan.ways is None or f.value is not None]
         plan.keep()
 
 
