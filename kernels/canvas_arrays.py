@@ -111,10 +111,12 @@ class Lattice(NamedTuple):
     loop: Any
     #: int32[M]: last main position of the hole of a masked position.
     hole_end: Any
-    #: int32[M]: position of the first mid of a mask, -1 where there are none.
-    mid_base: Any
-    #: int32[P - M]: number of the mid.
-    mid_of: Any
+    #: int32[M]: row of `mid` of a mask, -1 where it has no mids.
+    mid_row: Any
+    #: int32[masks, V]: position of every mid, -1 until the left table reaches it.
+    mid: Any
+    #: int64[2]: how many positions there are, and whether some mid found no room (0 or 1).
+    used: Any
     #: uint64[W]: positions at which the text may end.
     accepting: Any
 

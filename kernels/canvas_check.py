@@ -157,7 +157,7 @@ def check_bytes(  # type: ignore[no-untyped-def]
     Both tables are as before when it returns, but for what they know of the right side. `seen`
     int32[rules * bits] holds -1, `stack` is as long and two more.
     """
-    n_bits = np.int64(64 * right.rows.shape[1])
+    n_bits = np.int64(64 * left.rows.shape[1] - len(left.local))
     if len(data) > len(left.local):
         return np.int64(TOO_LONG)
     rows = left.size[N_ROWS]
@@ -205,7 +205,7 @@ def _meet(  # type: ignore[no-untyped-def]
     rules, net, sets, mids, lat, tok, most, alphabet, left, right, seen, stack, p, begin, end
 ):
     """Whether some entry from `begin` to `end` can go on behind the slot to the end of the text."""
-    n_bits = np.int64(64 * right.rows.shape[1])
+    n_bits = np.int64(64 * left.rows.shape[1] - len(left.local))
     tails = np.empty(end - begin, np.int64)
     for i in range(begin, end):
         tails[i - begin] = tail_row(

@@ -269,18 +269,35 @@ def _enter(rules, net, sets, lat, alphabet, table, p, first):  # type: ignore[no
 
 
 @inner
+def mid_position(table, lat, place, mid):  # type: ignore[no-untyped-def]
+    """Position of a mid, which is given one when it is first reached; -1 where there is no room."""
+    position = np.int64(lat.mid[place, mid])
+    if position < 0:
+        position = lat.used[0]
+        if position >= len(table.index):
+            lat.used[1] = 1
+            return np.int64(-1)
+        lat.mid[place, mid] = position
+        lat.used[0] += 1
+    return position
+
+
+@inner
 def _enter_mids(rules, net, sets, mids, lat, alphabet, table, p):  # type: ignore[no-untyped-def]
     """Ends the terminals in progress at the mids of p; OK or FULL."""
-    base = np.int64(lat.mid_base[p])
+    place = np.int64(lat.mid_row[p])
     for i in range(table.entry_begin[p], table.size[N_ENTRIES]):
         number = np.int64(table.entry[i, 1])
         if not find_side(rules, sets, mids, number):
             return np.int64(FULL)
         for k in range(sets.side[number, 0], sets.side[number, 1]):
+            position = mid_position(table, lat, place, np.int64(sets.side_mid[k]))
+            if position < 0:
+                continue
             status = add_origins(
                 table,
                 table.index,
-                base + sets.side_mid[k],
+                position,
                 np.int64(table.entry[i, 0]),
                 np.int64(table.entry[i, 2]),
             )
@@ -292,10 +309,12 @@ def _enter_mids(rules, net, sets, mids, lat, alphabet, table, p):  # type: ignor
 @inner
 def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type: ignore[no-untyped-def]
     """Closes the mids of p and adds what leaves them to the group from `first` on; OK or FULL."""
-    base = np.int64(lat.mid_base[p])
+    row_of_mids = np.int64(lat.mid_row[p])
     n_bits = np.int64(1) << 40
     for mid in range(len(mids.node_of)):
-        place = base + mid
+        place = np.int64(lat.mid[row_of_mids, mid])
+        if place < 0:
+            continue
         for q in range(len(net.final)):
             if table.index[place, q] >= 0:
                 wait(table, q)
@@ -312,7 +331,9 @@ def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type:
                 lex = net.scan_lexeme[k]
                 target = np.int64(net.scan_target[k])
                 for i in range(mids.run[mid, lex, 0], mids.run[mid, lex, 1]):
-                    ended = base + mids.run_mid[i]
+                    ended = mid_position(table, lat, row_of_mids, np.int64(mids.run_mid[i]))
+                    if ended < 0:
+                        continue
                     if add_origins(table, table.index, ended, target, row) == FULL:
                         return np.int64(FULL)
                 leaving = np.int64(mids.run[mid, lex, 2])
@@ -325,7 +346,7 @@ def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type:
 def _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p):  # type: ignore[no-untyped-def]
     """Adds the entries of main position p + 1 from those of p; OK or FULL."""
     last = table.size[N_ENTRIES]
-    has_mids = lat.kind[p] == MASK and lat.mid_base[p] >= 0
+    has_mids = lat.kind[p] == MASK and lat.mid_row[p] >= 0
     if has_mids and _enter_mids(rules, net, sets, mids, lat, alphabet, table, p) == FULL:
         return np.int64(FULL)
     first = begin_entries(table)

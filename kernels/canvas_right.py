@@ -130,15 +130,17 @@ def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number): 
 @inner
 def side_row(rules, sets, mids, lat, table, at, q, number, row):  # type: ignore[no-untyped-def]
     """`row` with the ends of q at the mids of `at` where the terminal may end."""
-    base = lat.mid_base[at]
-    if lat.kind[at] != MASK or base < 0:
+    place = lat.mid_row[at]
+    if lat.kind[at] != MASK or place < 0:
         return row
     if not find_side(rules, sets, mids, number):
         return np.int64(FULL)
     for i in range(sets.side[number, 0], sets.side[number, 1]):
-        row = joined(table, row, np.int64(table.index[base + sets.side_mid[i], q]))
-        if row == FULL:
-            return row
+        mid = lat.mid[place, sets.side_mid[i]]
+        if mid >= 0:
+            row = joined(table, row, np.int64(table.index[mid, q]))
+            if row == FULL:
+                return row
     return row
 
 
@@ -237,10 +239,10 @@ def _main_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q): 
 
 
 @inner
-def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, q):  # type: ignore[no-untyped-def]
+def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, m, mid, q):  # type: ignore[no-untyped-def]
     """The same at a mid of main position m."""
-    base = np.int64(lat.mid_base[m])
-    mid = p - base
+    place = np.int64(lat.mid_row[m])
+    p = np.int64(lat.mid[place, mid])
     into = np.int64(table.index[p, q])
     fresh = into < 0
     changed = False
@@ -256,7 +258,8 @@ def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, q)
             lex = net.scan_lexeme[k]
             target = np.int64(net.scan_target[k])
             for i in range(mids.run[mid, lex, 0], mids.run[mid, lex, 1]):
-                row = table.index[base + mids.run_mid[i], target]
+                onward = lat.mid[place, mids.run_mid[i]]
+                row = table.index[onward, target] if onward >= 0 else -1
                 if row >= 0:
                     changed |= merge(table.rows, into, row, width)
             leaving = np.int64(mids.run[mid, lex, 2])
@@ -321,8 +324,9 @@ def _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, active,
 
 
 @inner
-def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, m, cyclic):  # type: ignore[no-untyped-def]
+def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, active, m, mid, cyclic):  # type: ignore[no-untyped-def]
     starts = len(net.start_of)
+    p = np.int64(lat.mid[lat.mid_row[m], mid])
     again = True
     while again:
         again = False
@@ -339,8 +343,8 @@ def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, active, 
                 most,
                 alphabet,
                 table,
-                p,
                 m,
+                mid,
                 np.int64(net.order[k]),
             )
             if status == FULL:
@@ -351,7 +355,7 @@ def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, active, 
         if active[p, net.order[k]] < 0:
             continue
         status = _mid_state(
-            rules, net, sets, mids, lat, tok, most, alphabet, table, p, m, np.int64(net.order[k])
+            rules, net, sets, mids, lat, tok, most, alphabet, table, m, mid, np.int64(net.order[k])
         )
         if status == FULL:
             return status
@@ -363,9 +367,11 @@ def fill_right(rules, net, sets, mids, lat, tok, most, alphabet, table, active, 
     """Fills the table at the places that the left one (its index is `active`) has; OK or FULL."""
     n_mids = np.int64(len(mids.node_of))
     for p in range(len(lat.kind) - 1, -1, -1):
-        base = np.int64(lat.mid_base[p])
-        if lat.kind[p] == MASK and base >= 0:
+        place = np.int64(lat.mid_row[p])
+        if lat.kind[p] == MASK and place >= 0:
             for mid in range(n_mids - 1, -1, -1):
+                if lat.mid[place, mid] < 0:
+                    continue
                 status = _close_mid(
                     rules,
                     net,
@@ -377,8 +383,8 @@ def fill_right(rules, net, sets, mids, lat, tok, most, alphabet, table, active, 
                     alphabet,
                     table,
                     active,
-                    base + mid,
                     p,
+                    np.int64(mid),
                     cyclic,
                 )
                 if status == FULL:

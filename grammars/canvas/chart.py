@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.lattice import Positions
+from guided.grammars.canvas.limits import CanvasLimits
 from guided.kernels.canvas_check import check_bytes
 from guided.kernels.canvas_left import N_ENTRIES, Left, fill_left
 from guided.kernels.canvas_right import N_ROWS, N_TAILS, Right, fill_right
@@ -29,10 +30,10 @@ class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown
 class Chart:
     """The tables of one canvas, filled when they are first needed."""
 
-    def __init__(self, engine: CanvasEngine, positions: Positions, most_words: int) -> None:
+    def __init__(self, engine: CanvasEngine, positions: Positions, limits: CanvasLimits) -> None:
         self.engine = engine
         self.positions = positions
-        self._most = most_words
+        self._limits = limits
         self._right: Right | None = None
         self._left: Left | None = None
         self._seen = np.zeros(0, np.int32)
@@ -44,7 +45,7 @@ class Chart:
         with self.engine.lock:
             right = self._filled_right()
             row = right.index[0, self.engine.net.start_of[0]]
-            return row >= 0 and bool(meets(right.rows, row, self.positions.lattice.accepting))
+            return row >= 0 and bool(meets(right.rows, row, self._accepting(right)))
 
     @property
     def shortest(self) -> int | None:
@@ -54,11 +55,14 @@ class Chart:
             row = right.index[0, self.engine.net.start_of[0]]
             if row < 0:
                 return None
-            bits = right.rows[row] & self.positions.lattice.accepting
+            bits = right.rows[row] & self._accepting(right)
         ends = np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
         if not len(ends):
             return None
         return int(np.searchsorted(self.positions.main_of, ends[0]))
+
+    def _accepting(self, right: Right) -> NDArray[np.uint64]:
+        return self.positions.lattice.accepting[: right.rows.shape[1]]
 
     def allows(self, slot: int, data: bytes) -> bool:
         """Whether a token with these bytes may stand in a masked slot."""
@@ -94,14 +98,14 @@ class Chart:
 
     def _filled_right(self) -> Right:
         if self._right is None:
+            left = self._filled_left()
             engine, positions = self.engine, self.positions
             states = len(engine.net.final)
-            left = self._filled_left()
             rows = max(512, positions.count * engine.right_rows)
             while True:
                 table = Right(
                     size=np.zeros(2, np.int64),
-                    rows=self._rows(rows, positions.width),
+                    rows=self._rows(rows, (positions.count + 63) // 64),
                     index=np.full((positions.count, states), -1, np.int32),
                     sums=np.full((len(positions.lattice.kind), states), -1, np.int32),
                     key=np.full(_power(4 * rows), -1, np.int64),
@@ -116,33 +120,44 @@ class Chart:
 
     def _filled_left(self) -> Left:
         if self._left is None:
-            engine, positions = self.engine, self.positions
-            states, n_rules = len(engine.net.final), len(engine.net.start_of)
-            mains = len(positions.lattice.kind)
-            rows = max(512, positions.count * engine.left_rows)
+            engine = self.engine
+            mains = len(self.positions.lattice.kind)
+            most = self._limits.inner_positions if self.positions.may_have_mids else 0
+            mids = min(most, engine.inner_positions)
+            rows = max(512, mains * engine.left_rows)
             while True:
-                table = Left(
-                    size=np.zeros(4, np.int64),
-                    rows=self._rows(rows, positions.width + SPARE // 64),
-                    index=np.full((positions.count, states), -1, np.int32),
-                    entry=np.zeros((rows, 3), np.int32),
-                    entry_begin=np.zeros(mains + 1, np.int32),
-                    entry_end=np.zeros(mains + 1, np.int32),
-                    slot=np.zeros((_power(rows), 2), np.int32),
-                    queue=np.zeros(states, np.int64),
-                    waits=np.zeros(states, np.uint8),
-                    ended=np.zeros(n_rules, np.int32),
-                    local=np.full((SPARE, states), -1, np.int32),
-                )
-                if self._run(fill_left, table):
-                    engine.left_rows = rows_per(table.size[0], positions.count)
+                self.positions = self.positions.roomier(mids)
+                table = self._new_left(rows, mids)
+                if not self._run(fill_left, table):
+                    rows = self._more(rows, int(table.size[0]))
+                elif self.positions.lattice.used[1] and mids < most:
+                    mids = min(most, 2 * mids)
+                else:
                     break
-                rows = self._more(rows, int(table.size[0]))
+            engine.left_rows = rows_per(table.size[0], mains)
+            engine.inner_positions = max(64, 2 * (self.positions.count - mains))
             self._left = table
-            bits = 64 * positions.width + SPARE
-            self._seen = np.full(n_rules * bits, -1, np.int32)
-            self._stack = np.zeros(2 * n_rules * bits + 2, np.int64)
+            bits = len(engine.net.start_of) * (64 * self.positions.width + SPARE)
+            self._seen = np.full(bits, -1, np.int32)
+            self._stack = np.zeros(2 * bits + 2, np.int64)
         return self._left
+
+    def _new_left(self, rows: int, mids: int) -> Left:
+        states = len(self.engine.net.final)
+        mains = len(self.positions.lattice.kind)
+        return Left(
+            size=np.zeros(4, np.int64),
+            rows=self._rows(rows, self.positions.width + SPARE // 64),
+            index=np.full((mains + mids, states), -1, np.int32),
+            entry=np.zeros((rows, 3), np.int32),
+            entry_begin=np.zeros(mains + 1, np.int32),
+            entry_end=np.zeros(mains + 1, np.int32),
+            slot=np.zeros((_power(rows), 2), np.int32),
+            queue=np.zeros(states, np.int64),
+            waits=np.zeros(states, np.uint8),
+            ended=np.zeros(len(self.engine.net.start_of), np.int32),
+            local=np.full((SPARE, states), -1, np.int32),
+        )
 
     def _run(self, kernel: Callable[..., Any], table: Any, *more: Any) -> bool:
         engine = self.engine
@@ -168,7 +183,7 @@ class Chart:
             self.engine.grow()
 
     def _rows(self, rows: int, width: int) -> NDArray[np.uint64]:
-        if rows * width > self._most:
+        if rows * width > self._limits.words:
             raise OutOfRoom
         return np.empty((rows, width), np.uint64)
 

@@ -57,6 +57,7 @@ class CanvasEngine:
             )
         self.complete = plain.complete
         self.left_rows = self.right_rows = 8
+        self.inner_positions = 64
         self.closed = vocabulary.is_closed and not _has_specials(plain.rules)
         self.mids, self._all_tokens = (self._mids_of([]), True) if loose else self._find_mids()
 

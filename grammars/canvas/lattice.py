@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.slots import GAP, MASKED, Layout
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import BYTE, LAST, MASK, Lattice
-
-#: Masks that get mids at each end of a hole where not all can have them.
-_EDGE = 1
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class Positions:
         lattice: the arrays.
         main_of: int64[slots + 1], the main position of every slot boundary.
         width: number of words of a row of positions.
-        complete: whether every mask has its mids.
+        complete: whether every mask may have mids.
     """
 
     lattice: Lattice
@@ -33,8 +30,29 @@ class Positions:
 
     @property
     def count(self) -> int:
-        """Number of positions."""
-        return len(self.lattice.kind) + len(self.lattice.mid_of)
+        """Number of positions that were reached, the main ones among them."""
+        return int(self.lattice.used[0])
+
+    @property
+    def may_have_mids(self) -> bool:
+        """Whether some mask may have mids."""
+        return bool((self.lattice.mid_row >= 0).any())
+
+    @property
+    def has_all(self) -> bool:
+        """Whether no mid was left out (once the left table is filled)."""
+        return self.complete and not self.lattice.used[1]
+
+    def roomier(self, mids: int) -> Positions:
+        """The same with room for so many mids, none of them reached yet."""
+        mains = len(self.lattice.kind)
+        width = (mains + mids + 63) // 64
+        accepting = np.zeros(width, np.uint64)
+        shared = min(width, len(self.lattice.accepting))
+        accepting[:shared] = self.lattice.accepting[:shared]
+        self.lattice.mid[:] = -1
+        self.lattice.used[:] = (mains, 0)
+        return replace(self, lattice=self.lattice._replace(accepting=accepting), width=width)
 
 
 def positions_of(
@@ -42,8 +60,8 @@ def positions_of(
 ) -> Positions | None:
     """The positions of a layout, None where a token that spells nothing is fixed.
 
-    Masks get `n_mids` positions inside, as long as these are no more than `most_mids` in all; those
-    at the ends of holes and of small holes come first.
+    All masks may have mids where these are no more than `most_mids` in all, else only those at the
+    ends of holes.
     """
     kind: list[int] = []
     byte: list[int] = []
@@ -67,9 +85,8 @@ def positions_of(
     kind.append(LAST)
     byte.append(0)
     hole_end = _hole_ends(kind)
-    mid_base, count = _mid_bases(kind, hole_end, n_mids, most_mids)
-    total = len(kind) + count * n_mids
-    width = (total + 63) // 64
+    mid_row, count = _mid_rows(kind, hole_end, n_mids, most_mids)
+    width = (len(kind) + 63) // 64
     ends = set(main_of[layout.text_end :]) if vocabulary.stop_ids else {main_of[-1]}
     accepting = np.zeros(width, np.uint64)
     for main in ends:
@@ -79,8 +96,9 @@ def positions_of(
         byte=np.array(byte, np.uint8),
         loop=np.array(loop, np.uint8),
         hole_end=hole_end,
-        mid_base=mid_base,
-        mid_of=np.tile(np.arange(n_mids, dtype=np.int32), count),
+        mid_row=mid_row,
+        mid=np.full((max(count, 1), max(n_mids, 1)), -1, np.int32),
+        used=np.array([len(kind), 0], np.int64),
         accepting=accepting,
     )
     complete = n_mids == 0 or count == kind.count(MASK)
@@ -95,25 +113,18 @@ def _hole_ends(kind: list[int]) -> NDArray[np.int32]:
     return ends
 
 
-def _mid_bases(
+def _mid_rows(
     kind: list[int], hole_end: NDArray[np.int32], n_mids: int, most: int
 ) -> tuple[NDArray[np.int32], int]:
-    """(position of the first mid of every main position, number of masks that have mids)."""
-    base = np.full(len(kind), -1, np.int32)
-    if n_mids == 0:
-        return base, 0
-    ranked: list[tuple[int, int, int]] = []
-    main = 0
-    while main < len(kind):
-        if kind[main] == MASK:
-            end = int(hole_end[main])
-            ranked += [(min(m - main, end - 1 - m), end - main, m) for m in range(main, end)]
-            main = end
-        else:
-            main += 1
-    ranked.sort()
-    if len(ranked) * n_mids > most:
-        ranked = [rank for rank in ranked if rank[0] < _EDGE]
-    chosen = sorted(rank[2] for rank in ranked[: most // n_mids])
-    base[chosen] = len(kind) + n_mids * np.arange(len(chosen))
-    return base, len(chosen)
+    """(row of the mids of every main position, number of masks that may have mids)."""
+    rows = np.full(len(kind), -1, np.int32)
+    masks = [main for main in range(len(kind)) if kind[main] == MASK]
+    if len(masks) * n_mids > most:
+        masks = [
+            main
+            for main in masks
+            if main == 0 or kind[main - 1] != MASK or hole_end[main] == main + 1
+        ]
+    if n_mids:
+        rows[masks] = np.arange(len(masks))
+    return rows, len(masks)

@@ -44,7 +44,7 @@ class CanvasSource:
         positions = positions_of(layout, self.vocabulary, n_mids, self.limits.inner_positions)
         if positions is None:
             return None
-        return Chart(self.engine, positions, self.limits.words)
+        return Chart(self.engine, positions, self.limits)
 
     def is_exact(self, layout: Layout, chart: Chart) -> bool:
         """Whether the tables leave no text out of account."""
@@ -52,7 +52,7 @@ class CanvasSource:
         engine = self.engine
         if not engine.complete or (GAP in slots and not engine.closed):
             return False
-        return MASKED not in slots or (chart.positions.complete and engine.tries_all_tokens)
+        return MASKED not in slots or (chart.positions.has_all and engine.tries_all_tokens)
 
     def may_fit(self, layout: Layout) -> bool:
         """False only where no text holds the fixed fragments in order, whatever lies between."""
@@ -62,7 +62,7 @@ class CanvasSource:
         if positions is None:
             return False
         try:
-            return Chart(self.engines.loose, positions, self.limits.words).fillable
+            return Chart(self.engines.loose, positions, self.limits).fillable
         except OutOfRoom:
             return True
 
