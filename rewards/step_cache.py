@@ -17,8 +17,8 @@ class RoomyLayer(DynamicLayer):
     """
 
     def __init__(self, keys: Tensor, values: Tensor, filled: int) -> None:
-        super().__init__()
-        self._keys, self._values = keys, values
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._keys, self._values, self._filled = keys, values, 0
         self.lazy_initialization(keys, values)
         self._show(filled)
 
@@ -26,11 +26,14 @@ class RoomyLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Adds columns; all that are filled then."""
-        begin, end = self.keys.shape[2], self.keys.shape[2] + key_states.shape[2]
+        begin, end = self._filled, self._filled + key_states.shape[2]
         self._keys[:, :, begin:end] = key_states
         self._values[:, :, begin:end] = value_states
-        self._show(end)
-        return self.keys, self.values
+        return self._show(end)
 
-    def _show(self, filled: int) -> None:
-        self.keys, self.values = self._keys[:, :, :filled], self._values[:, :, :filled]
+    def _show(self, filled: int) -> tuple[Tensor, Tensor]:
+        """What transformers sees: the columns that are filled."""
+        self._filled = filled
+        keys, values = self._keys[:, :, :filled], self._values[:, :, :filled]
+        self.keys, self.values = keys, values
+        return keys, values
