@@ -114,9 +114,7 @@ def _cache(parts: Sequence[Part], before: int, longest: int) -> Any:
 
 def _new_layers(cache: Any, parts: Sequence[Part], before: int) -> list[Layers]:
     every = torch.stack([each for layer in cache.layers for each in (layer.keys, layer.values)])
-    return [
-        every[:, row, :, before : before + len(part.tokens)] for row, part in enumerate(parts)
-    ]
+    return [every[:, row, :, before : before + len(part.tokens)] for row, part in enumerate(parts)]
 
 
 def _parameters(hf_model: Any) -> set[str]:
