@@ -42,8 +42,8 @@ def _advance(rules, net, sets, alphabet, left, n_bits, data, begin, end):  # typ
         end = left.size[N_ENTRIES]
         if begin == end or v == len(data) - 1:
             break
-        for q in range(left.local.shape[1]):
-            left.local[v, q] = -1
+        for place in range(left.local.shape[1]):
+            left.local[v, place] = -1
         for i in range(begin, end):
             if sets.accepts[left.entry[i, 1]]:
                 q = np.int64(left.entry[i, 0])

@@ -62,7 +62,8 @@ class Chart:
         return int(np.searchsorted(self.positions.main_of, ends[0]))
 
     def _accepting(self, right: Right) -> NDArray[np.uint64]:
-        return self.positions.lattice.accepting[: right.rows.shape[1]]
+        accepting: NDArray[np.uint64] = self.positions.lattice.accepting[: right.rows.shape[1]]
+        return accepting
 
     def allows(self, slot: int, data: bytes) -> bool:
         """Whether a token with these bytes may stand in a masked slot."""
