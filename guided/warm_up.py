@@ -2,13 +2,15 @@
 
     python -m guided.warm_up
 
-Needs numba, but neither torch nor a model: what decodes JSON Schemas on a CPU is compiled.
+Needs numba, but neither torch nor a model: what decodes JSON Schemas on a CPU is compiled, and what
+fills in texts in any order.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from guided.grammars.canvas import MASKED
 from guided.grammars.json_schema import json_schema
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels import sampling_cpu
@@ -37,6 +39,15 @@ def compile_grammar_kernels() -> None:
     state.mask_within(state.bound)
 
 
+def compile_canvas_kernels() -> None:
+    """Asks about one text with masks in it, as masked-diffusion models and infilling do."""
+    tokens: list[bytes | None] = [bytes([byte]) for byte in range(256)]
+    vocabulary = Vocabulary.from_tokens([*tokens, None], [256])
+    canvas = json_schema(_SCHEMA).canvas(vocabulary, [*b'{"name"', *[MASKED] * 40])
+    canvas.check(8, ord(":"))
+    canvas.mask(8)
+
+
 def compile_sampling_kernels() -> None:
     """Draws one token as `guided.kernels.masked_sampling` does on a CPU."""
     logits = np.zeros(64, np.float32)
@@ -50,4 +61,5 @@ def compile_sampling_kernels() -> None:
 
 if __name__ == "__main__":
     compile_grammar_kernels()
+    compile_canvas_kernels()
     compile_sampling_kernels()

@@ -8,7 +8,9 @@ from pathlib import Path
 from numba import njit
 
 #: The kernel that is compiled last on the way to a first mask.
-_LAST = "masking.compute_mask-*.nbi"
+MASKS = "masking.compute_mask-*.nbi"
+#: And on the way to the first verdict about a canvas.
+CANVASES = "canvas_check.check_bytes-*.nbi"
 
 
 @njit(cache=True)
@@ -16,17 +18,17 @@ def _probe(value):  # type: ignore[no-untyped-def]
     return value
 
 
-def is_compiled() -> bool:
-    """Whether the compiled kernels are in numba's cache on disk."""
+def is_compiled(last: str = MASKS) -> bool:
+    """Whether the compiled kernels are in numba's cache on disk, `last` (a pattern) among them."""
     path = Path(_probe.stats.cache_path or ".")
-    return any(path.glob(_LAST))
+    return any(path.glob(last))
 
 
-def announce() -> None:
+def announce(last: str = MASKS, what: str = "kernels") -> None:
     """Prints one line to standard error if the kernels have yet to be compiled."""
-    if not is_compiled():
+    if not is_compiled(last):
         print(
-            "guided: compiling kernels for this machine, about a minute, this once ...",
+            f"guided: compiling {what} for this machine, about a minute, this once ...",
             file=sys.stderr,
             flush=True,
         )

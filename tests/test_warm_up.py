@@ -16,6 +16,11 @@ def test_the_kernels_of_a_mask_are_on_disk_afterwards() -> None:
     assert first_use.is_compiled()
 
 
+def test_the_kernels_of_a_canvas_are_on_disk_afterwards() -> None:
+    warm_up.compile_canvas_kernels()
+    assert first_use.is_compiled(first_use.CANVASES)
+
+
 def test_tokens_are_drawn_with_the_kernels_that_were_compiled() -> None:
     warm_up.compile_sampling_kernels()
     with using(Implementation.NUMBA):

@@ -23,6 +23,7 @@ from guided.kernels.canvas_arrays import (
     Sets,
 )
 from guided.kernels.canvas_sets import FULL, ends_at, fill_runs, first_set, rehash_sets
+from guided.kernels.first_use import CANVASES, announce
 from guided.kernels.memo_arrays import DFA, FIRST, LEAST, MOST, PLAIN, Rules
 
 #: Nodes of the token trie that are visited for the tokens of more than three bytes.
@@ -42,6 +43,7 @@ class CanvasEngine:
     """
 
     def __init__(self, plain: PlainRules, vocabulary: Vocabulary, *, loose: bool = False) -> None:
+        announce(CANVASES, "what fills in texts")
         self.rules = plain.rules
         self.vocabulary = vocabulary
         self.lock = threading.RLock()

@@ -22,6 +22,6 @@ def test_a_cold_cache_is_announced_once(tmp_path: Path) -> None:
 def test_a_warm_cache_is_silent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(first_use, "is_compiled", lambda: True)
+    monkeypatch.setattr(first_use, "is_compiled", lambda last: True)
     first_use.announce()
     assert capsys.readouterr().err == ""
