@@ -28,7 +28,7 @@ def announce(last: str = MASKS, what: str = "kernels") -> None:
     """Prints one line to standard error if the kernels have yet to be compiled."""
     if not is_compiled(last):
         print(
-            f"guided: compiling {what} for this machine, about a minute, this once ...",
+            f"guided: compiling {what} for this machine, a minute or two, this once ...",
             file=sys.stderr,
             flush=True,
         )
