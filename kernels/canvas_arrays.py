@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from guided.kernels.compiling import inner
+from guided.kernels.compiling import lean
 
 OK = 0
 GROW = -1
@@ -151,23 +151,24 @@ def trailing_zeros(word):  # type: ignore[no-untyped-def]
     return count
 
 
-@inner
-def merge(rows, into, other, width):  # type: ignore[no-untyped-def]
-    """Adds row `other` to row `into`; whether that changed it."""
-    changed = False
-    for word in range(width):
+@njit(inline="always")
+def leading_bit(word):  # type: ignore[no-untyped-def]
+    """Number of the highest set bit of a word that is not zero."""
+    count = np.int64(0)
+    for shift in (32, 16, 8, 4, 2, 1):
+        if word >> np.uint64(shift):
+            word >>= np.uint64(shift)
+            count += shift
+    return count
+
+
+@lean
+def merge(rows, into, other, begin, end):  # type: ignore[no-untyped-def]
+    """Adds words `begin` to `end` of row `other` to row `into`; whether that changed it."""
+    fresh = np.uint64(0)
+    for word in range(begin, end):
         value = rows[other, word]
-        if value & ~rows[into, word]:
-            rows[into, word] |= value
-            changed = True
-    return changed
-
-
-@inner
-def grown_rows(rows):  # type: ignore[no-untyped-def]
-    """A copy with twice the rows, the new ones empty."""
-    wider = np.zeros((2 * len(rows), rows.shape[1]), np.uint64)
-    for row in range(len(rows)):
-        for word in range(rows.shape[1]):
-            wider[row, word] = rows[row, word]
-    return wider
+        before = rows[into, word]
+        fresh |= value & ~before
+        rows[into, word] = before | value
+    return fresh != 0

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import trailing_zeros
-from guided.kernels.canvas_left import (
+from guided.kernels.canvas_arrays import leading_bit
+from guided.kernels.canvas_ends import begin_words, is_used, new_row
+from guided.kernels.canvas_left import begin_terminals, close
+from guided.kernels.canvas_origins import (
     N_ENTRIES,
     N_ROWS,
+    N_SPARE,
     N_WAITING,
     add_entry,
     add_origins,
     begin_entries,
-    begin_terminals,
-    close,
     wait,
 )
-from guided.kernels.canvas_right import add_onward, new_row, tail_row
+from guided.kernels.canvas_right import add_onward, tail_row
 from guided.kernels.canvas_sets import FULL, after_byte
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import lean, lean_entry
 
 #: The token has more bytes than there are spare bits.
 TOO_LONG = -10
 
 
-@inner
+@lean
 def _advance(rules, net, sets, alphabet, left, n_bits, data, begin, end):  # type: ignore[no-untyped-def]
     """(first entry, end of the entries) after the bytes, both FULL without room."""
     full = np.int64(FULL)
@@ -60,7 +61,7 @@ def _advance(rules, net, sets, alphabet, left, n_bits, data, begin, end):  # typ
     return np.int64(begin), np.int64(end)
 
 
-@inner
+@lean
 def _reach(right, seen, stack, size, node, row):  # type: ignore[no-untyped-def]
     """The size of the stack once the ends of `row` are known at a node (rule, origin), or FULL."""
     known = np.int64(seen[node])
@@ -74,6 +75,8 @@ def _reach(right, seen, stack, size, node, row):  # type: ignore[no-untyped-def]
     fresh = False
     idle = True
     for word in range(right.rows.shape[1]):
+        if not is_used(right, word):
+            continue
         if right.rows[known + 1, word]:
             idle = False
         bits = right.rows[row, word] & ~right.rows[known, word]
@@ -87,28 +90,23 @@ def _reach(right, seen, stack, size, node, row):  # type: ignore[no-untyped-def]
     return size
 
 
-@inner
+@lean
 def _reach_origins(net, left, right, n_bits, seen, stack, size, q, origins, row):  # type: ignore[no-untyped-def]
     """The same for all origins of a row, the ones nearest to the beginning on top."""
     rule = np.int64(net.rule_of[q])
     places = len(seen) // len(net.start_of)
-    found = np.empty(64, np.int64)
     for word in range(left.rows.shape[1] - 1, -1, -1):
         bits = left.rows[origins, word]
-        count = 0
         while bits:
-            found[count] = word * 64 + trailing_zeros(bits)
-            bits &= bits - np.uint64(1)
-            count += 1
-        while count > 0:
-            count -= 1
-            size = _reach(right, seen, stack, size, rule * places + found[count], row)
+            highest = leading_bit(bits)
+            bits ^= np.uint64(1) << np.uint64(highest)
+            size = _reach(right, seen, stack, size, rule * places + word * 64 + highest, row)
             if size == FULL:
                 return size
     return size
 
 
-@inner
+@lean
 def _search(net, lat, left, right, n_bits, seen, stack, size):  # type: ignore[no-untyped-def]
     """1 where some node on the stack has a way to the end of the text, 0 where none has, FULL."""
     width = right.rows.shape[1]
@@ -148,11 +146,13 @@ def _search(net, lat, left, right, n_bits, seen, stack, size):  # type: ignore[n
     return np.int64(0)
 
 
-@entry
+@lean_entry
 def check_bytes(  # type: ignore[no-untyped-def]
-    rules, net, sets, mids, lat, tok, most, alphabet, left, right, seen, stack, p, data
+    rules, net, sets, mids, lat, tok, most, alphabet, left, right, seen, stack, p, onward, data
 ):
     """1 if a token with the bytes `data` may stand behind main position p, else 0; FULL, TOO_LONG.
+
+    `onward` is the main position behind it: p again where the token stands inside of a gap.
 
     Both tables are as before when it returns, but for what they know of the right side. `seen`
     int32[rules * bits] holds -1, `stack` is as long and two more.
@@ -160,6 +160,7 @@ def check_bytes(  # type: ignore[no-untyped-def]
     n_bits = np.int64(64 * left.rows.shape[1] - len(left.local))
     if len(data) > len(left.local):
         return np.int64(TOO_LONG)
+    left.size[N_SPARE] = n_bits >> 6
     rows = left.size[N_ROWS]
     entries = left.size[N_ENTRIES]
     begin, end = _advance(
@@ -188,7 +189,7 @@ def check_bytes(  # type: ignore[no-untyped-def]
             right,
             seen,
             stack,
-            p,
+            onward,
             begin,
             end,
         )
@@ -200,46 +201,30 @@ def check_bytes(  # type: ignore[no-untyped-def]
     return result
 
 
-@inner
+@lean
 def _meet(  # type: ignore[no-untyped-def]
-    rules, net, sets, mids, lat, tok, most, alphabet, left, right, seen, stack, p, begin, end
+    rules, net, sets, mids, lat, tok, most, alphabet, left, right, seen, stack, onward, begin, end
 ):
     """Whether some entry from `begin` to `end` can go on behind the slot to the end of the text."""
     n_bits = np.int64(64 * left.rows.shape[1] - len(left.local))
-    tails = np.empty(end - begin, np.int64)
+    begin_words(right, lat, onward)
+    # The tails are kept in the table: the second time they are only looked up.
     for i in range(begin, end):
-        tails[i - begin] = tail_row(
-            rules,
-            sets,
-            mids,
-            lat,
-            tok,
-            most,
-            alphabet,
-            right,
-            p + 1,
-            np.int64(left.entry[i, 0]),
-            np.int64(left.entry[i, 1]),
-        )
-        if tails[i - begin] == FULL:
-            return np.int64(FULL)
+        q = np.int64(left.entry[i, 0])
+        number = np.int64(left.entry[i, 1])
+        row = tail_row(rules, sets, mids, lat, tok, most, alphabet, right, onward, q, number)
+        if row == FULL:
+            return row
     kept = right.size[N_ROWS]
     stack[len(stack) - 1] = 0
     size = np.int64(0)
     for i in range(begin, end):
-        if tails[i - begin] >= 0 and size != FULL:
-            size = _reach_origins(
-                net,
-                left,
-                right,
-                n_bits,
-                seen,
-                stack,
-                size,
-                np.int64(left.entry[i, 0]),
-                np.int64(left.entry[i, 2]),
-                tails[i - begin],
-            )
+        q = np.int64(left.entry[i, 0])
+        number = np.int64(left.entry[i, 1])
+        row = tail_row(rules, sets, mids, lat, tok, most, alphabet, right, onward, q, number)
+        if row >= 0 and size != FULL:
+            origins = np.int64(left.entry[i, 2])
+            size = _reach_origins(net, left, right, n_bits, seen, stack, size, q, origins, row)
     result = np.int64(FULL)
     if size != FULL:
         result = _search(net, lat, left, right, n_bits, seen, stack, size)

@@ -2,123 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
-from guided.kernels.canvas_arrays import (
-    BYTE,
-    LAST,
-    MASK,
-    OK,
-    bit_set,
-    bit_test,
-    merge,
-    trailing_zeros,
+from guided.kernels.canvas_arrays import BYTE, LAST, MASK, OK, bit_set, bit_test, trailing_zeros
+from guided.kernels.canvas_origins import (
+    N_ENTRIES,
+    N_SPARE,
+    N_USED,
+    N_WAITING,
+    add_entry,
+    add_origins,
+    begin_entries,
+    fresh_row,
+    use_words,
+    wait,
 )
 from guided.kernels.canvas_sets import FULL, after_byte, after_text, after_token, find_side
-from guided.kernels.compiling import entry, inner
-from guided.kernels.memo_arrays import mix
-
-# Fields of Left.size.
-N_ROWS, N_ENTRIES, N_EPOCHS, N_WAITING = range(4)
+from guided.kernels.compiling import lean, lean_entry
 
 
-class Left(NamedTuple):
-    """Rows of origins. Row numbers are -1 where a row is empty."""
-
-    #: int64[4]: how many rows, entries, groups of entries and waiting states there are.
-    size: Any
-    #: uint64[..., W + spare].
-    rows: Any
-    #: int32[P, Q]: row of every state at every position.
-    index: Any
-    #: int32[..., 3]: terminals in progress: state after them, set, row.
-    entry: Any
-    #: int32[M + 1], int32[M + 1]: entries of every main position.
-    entry_begin: Any
-    entry_end: Any
-    #: int32[H, 2]: hash table of the entries of one group: entry, group.
-    slot: Any
-    #: int64[Q], uint8[Q]: states to be looked at, whether they wait.
-    queue: Any
-    waits: Any
-    #: int32[R]: row of the origins from which a rule has ended here.
-    ended: Any
-    #: int32[S, Q]: rows of states between the bytes of a token that is tried, S the spare bits.
-    local: Any
-
-
-@inner
-def fresh_row(table):  # type: ignore[no-untyped-def]
-    """An empty row, FULL without room."""
-    row = table.size[N_ROWS]
-    if row >= len(table.rows):
-        return np.int64(FULL)
-    for word in range(table.rows.shape[1]):
-        table.rows[row, word] = 0
-    table.size[N_ROWS] = row + 1
-    return row
-
-
-@inner
-def add_origins(table, index, position, q, row):  # type: ignore[no-untyped-def]
-    """Adds `row` to that of q at a position of `index`; 1: it changed, 0: it did not, FULL."""
-    into = np.int64(index[position, q])
-    if into < 0:
-        into = fresh_row(table)
-        if into == FULL:
-            return into
-        index[position, q] = into
-    return np.int64(1) if merge(table.rows, into, row, table.rows.shape[1]) else np.int64(0)
-
-
-@inner
-def begin_entries(table):  # type: ignore[no-untyped-def]
-    """Number of the first entry of a new group."""
-    table.size[N_EPOCHS] += 1
-    return table.size[N_ENTRIES]
-
-
-@inner
-def add_entry(table, first, q, number, row):  # type: ignore[no-untyped-def]
-    """Adds a terminal in progress to the group of entries from `first` on; 1: new or changed."""
-    last = len(table.slot) - 1
-    place = np.int64(mix(mix(np.uint64(3), q), number) & np.uint64(last))
-    epoch = table.size[N_EPOCHS]
-    width = table.rows.shape[1]
-    while table.slot[place, 1] == epoch:
-        found = table.slot[place, 0]
-        if table.entry[found, 0] == q and table.entry[found, 1] == number:
-            changed = merge(table.rows, np.int64(table.entry[found, 2]), row, width)
-            return np.int64(1) if changed else np.int64(0)
-        place = (place + 1) & last
-    new = table.size[N_ENTRIES]
-    if new >= len(table.entry) or 2 * (new - first) > last:
-        return np.int64(FULL)
-    own = fresh_row(table)
-    if own == FULL:
-        return own
-    merge(table.rows, own, row, width)
-    table.entry[new, 0] = q
-    table.entry[new, 1] = number
-    table.entry[new, 2] = own
-    table.slot[place, 0] = new
-    table.slot[place, 1] = epoch
-    table.size[N_ENTRIES] = new + 1
-    return np.int64(1)
-
-
-@inner
-def wait(table, q):  # type: ignore[no-untyped-def]
-    """Marks that the row of q at the position at hand has changed."""
-    if not table.waits[q]:
-        table.waits[q] = 1
-        table.queue[table.size[N_WAITING]] = q
-        table.size[N_WAITING] += 1
-
-
-@inner
+@lean
 def _predict(net, table, index, position, bit, loop, q):  # type: ignore[no-untyped-def]
     """Begins the rules that q calls; FULL without room."""
     row = np.int64(index[position, q])
@@ -146,7 +49,7 @@ def _predict(net, table, index, position, bit, loop, q):  # type: ignore[no-unty
     return np.int64(OK)
 
 
-@inner
+@lean
 def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type: ignore[no-untyped-def]
     """Goes on after the rule of q with whatever called it; FULL without room."""
     rule = net.rule_of[q]
@@ -158,6 +61,8 @@ def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type
             return ended
         table.ended[rule] = ended
     for word in range(table.rows.shape[1]):
+        if table.size[N_USED] <= word < table.size[N_SPARE]:
+            continue
         bits = table.rows[row, word] & ~table.rows[ended, word]
         table.rows[ended, word] |= bits
         while bits:
@@ -181,7 +86,7 @@ def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type
     return np.int64(OK)
 
 
-@inner
+@lean
 def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, first):  # type: ignore[no-untyped-def]
     """Adds what follows at a position from the states that wait; OK or FULL.
 
@@ -223,7 +128,7 @@ def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, firs
     return np.int64(OK)
 
 
-@inner
+@lean
 def begin_terminals(net, sets, table, index, place, first):  # type: ignore[no-untyped-def]
     """Adds the terminals that begin at a position to a group of entries; OK or FULL."""
     for q in range(len(net.final)):
@@ -237,7 +142,7 @@ def begin_terminals(net, sets, table, index, place, first):  # type: ignore[no-u
     return np.int64(OK)
 
 
-@inner
+@lean
 def _enter(rules, net, sets, lat, alphabet, table, p, first):  # type: ignore[no-untyped-def]
     """Ends terminals at main position p and begins those that may follow; OK or FULL."""
     loop = lat.loop[p] != 0
@@ -268,7 +173,7 @@ def _enter(rules, net, sets, lat, alphabet, table, p, first):  # type: ignore[no
     return begin_terminals(net, sets, table, table.index, np.int64(p), first)
 
 
-@inner
+@lean
 def mid_position(table, lat, place, mid):  # type: ignore[no-untyped-def]
     """Position of a mid, which is given one when it is first reached; -1 where there is no room."""
     position = np.int64(lat.mid[place, mid])
@@ -279,10 +184,11 @@ def mid_position(table, lat, place, mid):  # type: ignore[no-untyped-def]
             return np.int64(-1)
         lat.mid[place, mid] = position
         lat.used[0] += 1
+        use_words(table, lat.used[0])
     return position
 
 
-@inner
+@lean
 def _enter_mids(rules, net, sets, mids, lat, alphabet, table, p):  # type: ignore[no-untyped-def]
     """Ends the terminals in progress at the mids of p; OK or FULL."""
     place = np.int64(lat.mid_row[p])
@@ -306,7 +212,7 @@ def _enter_mids(rules, net, sets, mids, lat, alphabet, table, p):  # type: ignor
     return np.int64(OK)
 
 
-@inner
+@lean
 def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type: ignore[no-untyped-def]
     """Closes the mids of p and adds what leaves them to the group from `first` on; OK or FULL."""
     row_of_mids = np.int64(lat.mid_row[p])
@@ -342,7 +248,7 @@ def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type:
     return np.int64(OK)
 
 
-@inner
+@lean
 def _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p):  # type: ignore[no-untyped-def]
     """Adds the entries of main position p + 1 from those of p; OK or FULL."""
     last = table.size[N_ENTRIES]
@@ -368,12 +274,14 @@ def _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p):  # typ
     return np.int64(OK)
 
 
-@entry
+@lean_entry
 def fill_left(rules, net, sets, mids, lat, tok, most, alphabet, table):  # type: ignore[no-untyped-def]
     """Fills the whole table; OK or FULL."""
     for q in range(len(net.final)):
         table.waits[q] = 0
     table.size[N_WAITING] = 0
+    table.size[N_SPARE] = table.rows.shape[1]
+    use_words(table, lat.used[0])
     start = np.int64(net.start_of[0])
     row = fresh_row(table)
     bit_set(table.rows, row, np.int64(0))

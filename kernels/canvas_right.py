@@ -2,76 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
-from guided.kernels.canvas_arrays import BYTE, LAST, MASK, OK, bit_set, merge, trailing_zeros
+from guided.kernels.canvas_arrays import BYTE, LAST, MASK, OK, bit_set, trailing_zeros
+from guided.kernels.canvas_ends import (
+    LOW,
+    N_ROWS,
+    N_TAILS,
+    NONE,
+    begin_words,
+    find_tail,
+    joined,
+    merge_ends,
+    new_row,
+)
 from guided.kernels.canvas_sets import FULL, after_byte, after_text, after_token, find_side
-from guided.kernels.compiling import entry, inner
-from guided.kernels.memo_arrays import mix
-
-NONE = -1
-
-# Fields of Right.size.
-N_ROWS, N_TAILS = 0, 1
+from guided.kernels.compiling import lean, lean_entry
 
 
-class Right(NamedTuple):
-    """Rows of ends. Row numbers are -1 where a row is empty."""
-
-    #: int64[2]: how many rows and tails there are.
-    size: Any
-    #: uint64[..., W].
-    rows: Any
-    #: int32[P, Q]: row of every state at every position.
-    index: Any
-    #: int32[M, Q]: of masked positions, the union of the rows up to the end of the hole.
-    sums: Any
-    #: int64[H], int32[H]: rows of terminals in progress, by position, state after them and set.
-    key: Any
-    value: Any
-
-
-@inner
-def new_row(table):  # type: ignore[no-untyped-def]
-    """An empty row, FULL without room."""
-    row = table.size[N_ROWS]
-    if row >= len(table.rows):
-        return np.int64(FULL)
-    for word in range(table.rows.shape[1]):
-        table.rows[row, word] = 0
-    table.size[N_ROWS] = row + 1
-    return row
-
-
-@inner
-def find_tail(table, key):  # type: ignore[no-untyped-def]
-    """The slot of a key, or the free one where it belongs."""
-    last = len(table.key) - 1
-    slot = np.int64(mix(np.uint64(11), key) & np.uint64(last))
-    while table.key[slot] != key and table.key[slot] >= 0:
-        slot = (slot + 1) & last
-    return slot
-
-
-@inner
-def joined(table, row, other):  # type: ignore[no-untyped-def]
-    """A row that holds both; `row` is changed only where it is negative or marked as own (>= 0)."""
-    if other < 0:
-        return row
-    if row < 0:
-        return other
-    if row == other:
-        return row
-    both = new_row(table)
-    if both != FULL:
-        for word in range(table.rows.shape[1]):
-            table.rows[both, word] = table.rows[row, word] | table.rows[other, word]
-    return both
-
-
-@inner
+@lean
 def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number):  # type: ignore[no-untyped-def]
     """Row of the ends where a terminal is in set `number` at main position p and q comes after it.
 
@@ -79,7 +28,7 @@ def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number): 
     """
     states = np.int64(table.index.shape[1])
     at = np.int64(p)
-    chain = np.empty(2 * (len(lat.kind) - p + 1), np.int64)
+    chain = table.chain
     length = np.int64(0)
     result = np.int64(NONE)
     while True:
@@ -127,7 +76,7 @@ def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number): 
     return result
 
 
-@inner
+@lean
 def side_row(rules, sets, mids, lat, table, at, q, number, row):  # type: ignore[no-untyped-def]
     """`row` with the ends of q at the mids of `at` where the terminal may end."""
     place = lat.mid_row[at]
@@ -144,7 +93,7 @@ def side_row(rules, sets, mids, lat, table, at, q, number, row):  # type: ignore
     return row
 
 
-@inner
+@lean
 def add_onward(table, lat, ends, q, into, here, skipped):  # type: ignore[no-untyped-def]
     """Adds to row `into` the ends of q from every position of row `ends`; whether it changed.
 
@@ -154,7 +103,7 @@ def add_onward(table, lat, ends, q, into, here, skipped):  # type: ignore[no-unt
     width = table.rows.shape[1]
     n_main = len(lat.kind)
     skip_to = np.int64(0)
-    for word in range(width):
+    for word in range(table.size[LOW], width):
         bits = table.rows[ends, word]
         while bits:
             j = word * 64 + trailing_zeros(bits)
@@ -170,12 +119,12 @@ def add_onward(table, lat, ends, q, into, here, skipped):  # type: ignore[no-unt
                 if k > last:
                     row = table.sums[j, q]
                     skip_to = last + 1
-            if row >= 0 and merge(table.rows, into, row, width):
+            if row >= 0 and merge_ends(table, into, np.int64(row)):
                 changed = True
     return changed
 
 
-@inner
+@lean
 def _main_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q):  # type: ignore[no-untyped-def]
     """Completes the row of q at main position p; 1: it changed, 0: it did not, FULL: no room."""
     into = np.int64(table.index[p, q])
@@ -184,7 +133,6 @@ def _main_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q): 
         into = new_row(table)
         if into == FULL:
             return np.int64(FULL)
-    width = table.rows.shape[1]
     changed = False
     if fresh and net.final[q]:
         bit_set(table.rows, into, p)
@@ -199,14 +147,14 @@ def _main_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q): 
                 if number == FULL:
                     return np.int64(FULL)
                 if sets.accepts[number] and table.index[p, target] >= 0:
-                    changed |= merge(table.rows, into, table.index[p, target], width)
+                    changed |= merge_ends(table, into, np.int64(table.index[p, target]))
             if not fresh:
                 continue
             row = side_row(rules, sets, mids, lat, table, p, target, number, np.int64(NONE))
             if row == FULL:
                 return np.int64(FULL)
             if row >= 0:
-                changed |= merge(table.rows, into, row, width)
+                changed |= merge_ends(table, into, np.int64(row))
             if lat.kind[p] == LAST:
                 continue
             if lat.kind[p] == BYTE:
@@ -220,7 +168,7 @@ def _main_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q): 
                 if row == FULL:
                     return np.int64(FULL)
                 if row >= 0:
-                    changed |= merge(table.rows, into, row, width)
+                    changed |= merge_ends(table, into, np.int64(row))
             elif number == FULL:
                 return np.int64(FULL)
     for k in range(net.call_begin[q], net.call_begin[q + 1]):
@@ -238,7 +186,7 @@ def _main_state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q): 
     return np.int64(1) if changed else np.int64(0)
 
 
-@inner
+@lean
 def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, m, mid, q):  # type: ignore[no-untyped-def]
     """The same at a mid of main position m."""
     place = np.int64(lat.mid_row[m])
@@ -246,7 +194,6 @@ def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, m, mid, 
     into = np.int64(table.index[p, q])
     fresh = into < 0
     changed = False
-    width = table.rows.shape[1]
     if fresh:
         into = new_row(table)
         if into == FULL:
@@ -261,7 +208,7 @@ def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, m, mid, 
                 onward = lat.mid[place, mids.run_mid[i]]
                 row = table.index[onward, target] if onward >= 0 else -1
                 if row >= 0:
-                    changed |= merge(table.rows, into, row, width)
+                    changed |= merge_ends(table, into, np.int64(row))
             leaving = np.int64(mids.run[mid, lex, 2])
             if leaving >= 0:
                 row = tail_row(
@@ -270,7 +217,7 @@ def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, m, mid, 
                 if row == FULL:
                     return np.int64(FULL)
                 if row >= 0:
-                    changed |= merge(table.rows, into, row, width)
+                    changed |= merge_ends(table, into, np.int64(row))
     for k in range(net.call_begin[q], net.call_begin[q + 1]):
         called = table.index[p, net.start_of[net.call_rule[k]]]
         if called >= 0:
@@ -284,7 +231,7 @@ def _mid_state(rules, net, sets, mids, lat, tok, most, alphabet, table, m, mid, 
     return np.int64(1) if changed else np.int64(0)
 
 
-@inner
+@lean
 def _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, cyclic):  # type: ignore[no-untyped-def]
     starts = len(net.start_of)
     everything = lat.loop[p] != 0
@@ -323,7 +270,7 @@ def _close_main(rules, net, sets, mids, lat, tok, most, alphabet, table, active,
     return np.int64(OK)
 
 
-@inner
+@lean
 def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, active, m, mid, cyclic):  # type: ignore[no-untyped-def]
     starts = len(net.start_of)
     p = np.int64(lat.mid[lat.mid_row[m], mid])
@@ -362,11 +309,12 @@ def _close_mid(rules, net, sets, mids, lat, tok, most, alphabet, table, active, 
     return np.int64(OK)
 
 
-@entry
+@lean_entry
 def fill_right(rules, net, sets, mids, lat, tok, most, alphabet, table, active, cyclic):  # type: ignore[no-untyped-def]
     """Fills the table at the places that the left one (its index is `active`) has; OK or FULL."""
     n_mids = np.int64(len(mids.node_of))
     for p in range(len(lat.kind) - 1, -1, -1):
+        begin_words(table, lat, np.int64(p))
         place = np.int64(lat.mid_row[p])
         if lat.kind[p] == MASK and place >= 0:
             for mid in range(n_mids - 1, -1, -1):

@@ -13,7 +13,7 @@ from guided.kernels.canvas_arrays import (
     N_SIDES,
     UNKNOWN,
 )
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import entry, inner, lean
 from guided.kernels.lexemes import lexeme_fact, lexeme_step
 from guided.kernels.memo_arrays import ACCEPT, mix, sort_unique
 from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN
@@ -74,11 +74,7 @@ FULL = GROW - 8
 
 
 @inner
-def after_byte(rules, sets, number, byte):  # type: ignore[no-untyped-def]
-    """The set after `byte`, DEAD or FULL."""
-    known = np.int64(sets.step[number, byte])
-    if known != UNKNOWN:
-        return known
+def _find_after_byte(rules, sets, number, byte):  # type: ignore[no-untyped-def]
     lex = sets.lexeme[number]
     begin = sets.begin[number]
     items = np.empty(sets.begin[number + 1] - begin, np.int64)
@@ -92,6 +88,15 @@ def after_byte(rules, sets, number, byte):  # type: ignore[no-untyped-def]
     if target != FULL:
         sets.step[number, byte] = target
     return target
+
+
+@lean
+def after_byte(rules, sets, number, byte):  # type: ignore[no-untyped-def]
+    """The set after `byte`, DEAD or FULL."""
+    known = np.int64(sets.step[number, byte])
+    if known != UNKNOWN:
+        return known
+    return _find_after_byte(rules, sets, number, byte)
 
 
 @inner
@@ -143,11 +148,7 @@ def _find_followers(rules, sets, lex, state, node, most):  # type: ignore[no-unt
 
 
 @inner
-def after_token(rules, sets, number, node, most):  # type: ignore[no-untyped-def]
-    """The set after any one token, DEAD or FULL; `most` nodes of `node` are tried for long ones."""
-    known = np.int64(sets.after_token[number])
-    if known != UNKNOWN:
-        return known
+def _find_after_token(rules, sets, number, node, most):  # type: ignore[no-untyped-def]
     lex = sets.lexeme[number]
     total = np.int64(0)
     for i in range(sets.begin[number], sets.begin[number + 1]):
@@ -171,12 +172,17 @@ def after_token(rules, sets, number, node, most):  # type: ignore[no-untyped-def
     return target
 
 
-@inner
-def after_text(rules, sets, number, alphabet):  # type: ignore[no-untyped-def]
-    """The set after any text over `alphabet` (uint8[256]), the empty one included; or FULL."""
-    known = np.int64(sets.after_text[number])
+@lean
+def after_token(rules, sets, number, node, most):  # type: ignore[no-untyped-def]
+    """The set after any one token, DEAD or FULL; `most` nodes of `node` are tried for long ones."""
+    known = np.int64(sets.after_token[number])
     if known != UNKNOWN:
         return known
+    return _find_after_token(rules, sets, number, node, most)
+
+
+@inner
+def _find_after_text(rules, sets, number, alphabet):  # type: ignore[no-untyped-def]
     lex = sets.lexeme[number]
     seen = {np.int64(-1)}
     items = np.empty(64, np.int64)
@@ -208,11 +214,17 @@ def after_text(rules, sets, number, alphabet):  # type: ignore[no-untyped-def]
     return target
 
 
+@lean
+def after_text(rules, sets, number, alphabet):  # type: ignore[no-untyped-def]
+    """The set after any text over `alphabet` (uint8[256]), the empty one included; or FULL."""
+    known = np.int64(sets.after_text[number])
+    if known != UNKNOWN:
+        return known
+    return _find_after_text(rules, sets, number, alphabet)
+
+
 @inner
-def find_side(rules, sets, mids, number):  # type: ignore[no-untyped-def]
-    """Finds the mids at which a terminal in this set may end, unless known; False: no room."""
-    if sets.side[number, 0] >= 0:
-        return True
+def _new_side(rules, sets, mids, number):  # type: ignore[no-untyped-def]
     begin = sets.size[N_SIDES]
     path = np.empty(4096, np.int64)
     path[0] = number
@@ -237,6 +249,14 @@ def find_side(rules, sets, mids, number):  # type: ignore[no-untyped-def]
     sets.side[number, 1] = begin + count
     sets.size[N_SIDES] = begin + count
     return True
+
+
+@lean
+def find_side(rules, sets, mids, number):  # type: ignore[no-untyped-def]
+    """Finds the mids at which a terminal in this set may end, unless known; False: no room."""
+    if sets.side[number, 0] >= 0:
+        return True
+    return _new_side(rules, sets, mids, number)
 
 
 @entry

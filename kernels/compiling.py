@@ -19,12 +19,24 @@ from numba import njit
 entry = cast(Callable[[Any], Any], njit(cache=True, nogil=True, error_model="numpy"))
 """Compiles a function that Python calls; it releases the interpreter lock while it runs."""
 
-# Numba's stubs do not know the last two.
+# Numba's stubs do not know the last three.
 _INNER: dict[str, Any] = {
     "cache": True,
     "error_model": "numpy",
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
+    "_nrt": True,
 }
 inner = cast(Callable[[Any], Any], njit(**_INNER))
 """Compiles a function that only other kernels call: nothing is made for calls from Python."""
+
+lean = cast(Callable[[Any], Any], njit(**{**_INNER, "_nrt": False}))
+"""Like `inner`, for functions that make no arrays: references to arrays are not counted.
+
+Counting is an atomic operation for every array of a tuple, which costs more than a short function.
+What makes arrays and is called from here must be an `inner` function.
+"""
+
+_LEAN_ENTRY: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+lean_entry = cast(Callable[[Any], Any], njit(**_LEAN_ENTRY))
+"""Like `entry`, for functions that make no arrays."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.errors import InputError
-from guided.grammars.canvas.chart import Chart, OutOfRoom
+from guided.grammars.canvas.chart import SPARE, Chart, OutOfRoom
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.rescue import Completion, rescue, shortest_length
 from guided.grammars.canvas.slots import GAP, MASKED, Layout, Slot, check_token
@@ -83,16 +83,18 @@ class Canvas:
         known = after.__dict__.get("verdict")
         if known is not None:
             return Verdict(known)
-        verdict = self._judged(slot, token, stops)
+        data = self._source.vocabulary.grammar_bytes(token)
+        if data is not None and len(data) > SPARE:
+            return after.verdict
+        verdict = self._judged(slot, data, stops)
         if verdict is None:
-            verdict = Verdict.NO if self._is_exact else after._wider_verdict
+            verdict = Verdict.NO if self._is_exact else self._wider_after(slot, token, after)
         after.__dict__["verdict"] = verdict
         return verdict
 
-    def _judged(self, slot: int, token: int, stops: bool) -> Verdict | None:
+    def _judged(self, slot: int, data: bytes | None, stops: bool) -> Verdict | None:
         """YES where the tables prove it, NO where the token spells nothing, else None."""
         chart = self._chart
-        data = self._source.vocabulary.grammar_bytes(token)
         if not stops and data is None:
             return Verdict.NO
         try:
@@ -172,7 +174,23 @@ class Canvas:
     @cached_property
     def _wider_verdict(self) -> Verdict:
         """NO where not even other lengths of the holes help, UNKNOWN where they do."""
-        return Verdict.UNKNOWN if self._source.may_fit(self._layout) else Verdict.NO
+        return Verdict.UNKNOWN if self._source.may_fit(self._loose_chart) else Verdict.NO
+
+    @cached_property
+    def _loose_chart(self) -> Chart | None:
+        """The tables of what is fixed, with anything in the holes."""
+        return self._source.loose_chart(self._layout)
+
+    def _wider_after(self, slot: int, token: int, after: Canvas) -> Verdict:
+        """`after._wider_verdict`, by the tables of this canvas."""
+        data = self._source.vocabulary.grammar_bytes(token)
+        beside = self._layout.slots[max(slot - 1, 0) : min(slot + 2, self._layout.end)]
+        # At the edge of a hole nothing lies between the token and what is fixed.
+        inside = len(beside) == 3 and not any(isinstance(item, int) for item in beside)
+        if data is None or token in self._source.vocabulary.stop_ids or not inside:
+            return after._wider_verdict
+        may_fit = self._source.may_fit(self._loose_chart, (slot, data))
+        return Verdict.UNKNOWN if may_fit else Verdict.NO
 
     def _check_arguments(self, slot: int, token: int) -> None:
         if not 0 <= slot < len(self.slots):

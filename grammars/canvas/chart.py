@@ -12,8 +12,10 @@ from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.lattice import Positions
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.kernels.canvas_check import check_bytes
-from guided.kernels.canvas_left import N_ENTRIES, Left, fill_left
-from guided.kernels.canvas_right import N_ROWS, N_TAILS, Right, fill_right
+from guided.kernels.canvas_ends import N_ROWS, N_TAILS, Right
+from guided.kernels.canvas_left import fill_left
+from guided.kernels.canvas_origins import N_ENTRIES, Left
+from guided.kernels.canvas_right import fill_right
 from guided.kernels.canvas_rows import meets, refill_tails
 from guided.kernels.canvas_sets import FULL
 
@@ -66,10 +68,10 @@ class Chart:
         return accepting
 
     def allows(self, slot: int, data: bytes) -> bool:
-        """Whether a token with these bytes may stand in a masked slot."""
+        """Whether a token with these bytes may stand in a masked slot, or inside of a gap."""
         engine = self.engine
         array = np.frombuffer(data, np.uint8)
-        main = int(self.positions.main_of[slot])
+        main, onward = self.positions.main_of[slot : slot + 2]
         with engine.lock:
             self._filled_right()
             left = self._filled_left()
@@ -89,6 +91,7 @@ class Chart:
                     self._seen,
                     self._stack,
                     main,
+                    onward,
                     array,
                 )
                 if result != FULL:
@@ -105,12 +108,13 @@ class Chart:
             rows = max(512, positions.count * engine.right_rows)
             while True:
                 table = Right(
-                    size=np.zeros(2, np.int64),
+                    size=np.zeros(5, np.int64),
                     rows=self._rows(rows, (positions.count + 63) // 64),
                     index=np.full((positions.count, states), -1, np.int32),
                     sums=np.full((len(positions.lattice.kind), states), -1, np.int32),
                     key=np.full(_power(4 * rows), -1, np.int64),
                     value=np.full(_power(4 * rows), -1, np.int32),
+                    chain=np.zeros(2 * (len(positions.lattice.kind) + 1), np.int64),
                 )
                 if self._run(fill_right, table, left.index, engine.cyclic):
                     engine.right_rows = rows_per(table.size[N_ROWS], positions.count)
@@ -147,7 +151,7 @@ class Chart:
         states = len(self.engine.net.final)
         mains = len(self.positions.lattice.kind)
         return Left(
-            size=np.zeros(4, np.int64),
+            size=np.zeros(6, np.int64),
             rows=self._rows(rows, self.positions.width + SPARE // 64),
             index=np.full((mains + mids, states), -1, np.int32),
             entry=np.zeros((rows, 3), np.int32),

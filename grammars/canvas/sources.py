@@ -54,15 +54,22 @@ class CanvasSource:
             return False
         return MASKED not in slots or (chart.positions.has_all and engine.tries_all_tokens)
 
-    def may_fit(self, layout: Layout) -> bool:
-        """False only where no text holds the fixed fragments in order, whatever lies between."""
+    def loose_chart(self, layout: Layout) -> Chart | None:
+        """The tables of the fixed fragments with anything between them; None as for `chart`."""
+        positions = positions_of(layout.with_gaps(), self.vocabulary, 0, 0)
+        return None if positions is None else Chart(self.engines.loose, positions, self.limits)
+
+    def may_fit(self, loose: Chart | None, extra: tuple[int, bytes] | None = None) -> bool:
+        """False only where no text holds the fixed fragments in order, whatever lies between.
+
+        `extra` is a hole's slot and one more fragment in it.
+        """
         if not self.plain.complete:
             return True
-        positions = positions_of(layout.with_gaps(), self.vocabulary, 0, 0)
-        if positions is None:
+        if loose is None:
             return False
         try:
-            return Chart(self.engines.loose, positions, self.limits).fillable
+            return loose.fillable if extra is None else loose.allows(*extra)
         except OutOfRoom:
             return True
 

@@ -1,0 +1,125 @@
+"""Rows of the left table: positions at which a rule may have begun."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from guided.kernels.canvas_arrays import merge
+from guided.kernels.canvas_sets import FULL
+from guided.kernels.compiling import lean
+from guided.kernels.memo_arrays import mix
+
+# Fields of Left.size. Words from N_USED up to N_SPARE are zero in all rows.
+N_ROWS, N_ENTRIES, N_EPOCHS, N_WAITING, N_USED, N_SPARE = range(6)
+
+
+class Left(NamedTuple):
+    """Rows of origins. Row numbers are -1 where a row is empty."""
+
+    #: int64[6]: how many rows, entries, groups of entries and waiting states there are; the words
+    #: between which rows are empty.
+    size: Any
+    #: uint64[..., W + spare].
+    rows: Any
+    #: int32[P, Q]: row of every state at every position.
+    index: Any
+    #: int32[..., 3]: terminals in progress: state after them, set, row.
+    entry: Any
+    #: int32[M + 1], int32[M + 1]: entries of every main position.
+    entry_begin: Any
+    entry_end: Any
+    #: int32[H, 2]: hash table of the entries of one group: entry, group.
+    slot: Any
+    #: int64[Q], uint8[Q]: states to be looked at, whether they wait.
+    queue: Any
+    waits: Any
+    #: int32[R]: row of the origins from which a rule has ended here.
+    ended: Any
+    #: int32[S, Q]: rows of states between the bytes of a token that is tried, S the spare bits.
+    local: Any
+
+
+@lean
+def fresh_row(table):  # type: ignore[no-untyped-def]
+    """An empty row, FULL without room."""
+    row = table.size[N_ROWS]
+    if row >= len(table.rows):
+        return np.int64(FULL)
+    for word in range(table.rows.shape[1]):
+        table.rows[row, word] = 0
+    table.size[N_ROWS] = row + 1
+    return row
+
+
+@lean
+def merge_origins(table, into, other):  # type: ignore[no-untyped-def]
+    """Adds row `other` to row `into`; whether that changed it."""
+    changed = merge(table.rows, into, other, np.int64(0), table.size[N_USED])
+    spare = table.size[N_SPARE]
+    if spare < table.rows.shape[1]:
+        changed |= merge(table.rows, into, other, spare, np.int64(table.rows.shape[1]))
+    return changed
+
+
+@lean
+def use_words(table, positions):  # type: ignore[no-untyped-def]
+    """Makes room in the rows for so many positions."""
+    table.size[N_USED] = (positions + 63) >> 6
+
+
+@lean
+def add_origins(table, index, position, q, row):  # type: ignore[no-untyped-def]
+    """Adds `row` to that of q at a position of `index`; 1: it changed, 0: it did not, FULL."""
+    into = np.int64(index[position, q])
+    if into < 0:
+        into = fresh_row(table)
+        if into == FULL:
+            return into
+        index[position, q] = into
+    return np.int64(1) if merge_origins(table, into, row) else np.int64(0)
+
+
+@lean
+def begin_entries(table):  # type: ignore[no-untyped-def]
+    """Number of the first entry of a new group."""
+    table.size[N_EPOCHS] += 1
+    return table.size[N_ENTRIES]
+
+
+@lean
+def add_entry(table, first, q, number, row):  # type: ignore[no-untyped-def]
+    """Adds a terminal in progress to the group of entries from `first` on; 1: new or changed."""
+    last = len(table.slot) - 1
+    place = np.int64(mix(mix(np.uint64(3), q), number) & np.uint64(last))
+    epoch = table.size[N_EPOCHS]
+    while table.slot[place, 1] == epoch:
+        found = table.slot[place, 0]
+        if table.entry[found, 0] == q and table.entry[found, 1] == number:
+            changed = merge_origins(table, np.int64(table.entry[found, 2]), row)
+            return np.int64(1) if changed else np.int64(0)
+        place = (place + 1) & last
+    new = table.size[N_ENTRIES]
+    if new >= len(table.entry) or 2 * (new - first) > last:
+        return np.int64(FULL)
+    own = fresh_row(table)
+    if own == FULL:
+        return own
+    merge_origins(table, own, row)
+    table.entry[new, 0] = q
+    table.entry[new, 1] = number
+    table.entry[new, 2] = own
+    table.slot[place, 0] = new
+    table.slot[place, 1] = epoch
+    table.size[N_ENTRIES] = new + 1
+    return np.int64(1)
+
+
+@lean
+def wait(table, q):  # type: ignore[no-untyped-def]
+    """Marks that the row of q at the position at hand has changed."""
+    if not table.waits[q]:
+        table.waits[q] = 1
+        table.queue[table.size[N_WAITING]] = q
+        table.size[N_WAITING] += 1
