@@ -29,6 +29,7 @@ ORDER = (
     "aligned",
     "anchored",
     "diffusion",
+    "canvas",
     "cold_start",
 )
 HEAD = """# Results
