@@ -104,6 +104,21 @@ def _status(budget, log_s, log_r, both, bad_s, bad_r):
 
 
 @triton.jit
+def _terms(safe, risky, width, budget, BLOCK: tl.constexpr):
+    """What both problems begin with; see `_Rows` of the reference.
+
+    log Σ exp of the safe row and the risky row; how far the safe law is from itself on the common
+    tokens; tokens possible under the risky law alone; whether the budget leaves the safe law only;
+    the status.
+    """
+    log_s, log_r, log_c, lacks, exceeds, both, bad_s, bad_r = _survey(safe, risky, width, BLOCK)
+    code = _status(budget, log_s, log_r, both, bad_s, bad_r)
+    low = tl.where(lacks > 0, log_s - log_c, 0.0)
+    is_safe = ~((budget > 0) & (low < budget))
+    return log_s, log_r, low, exceeds, is_safe, code
+
+
+@triton.jit
 def _evaluate(safe, risky, width, theta, log_s, BLOCK: tl.constexpr):
     """The cost of the law at `theta`, and its slope."""
     top = tl.full((), -float("inf"), tl.float64)
@@ -136,10 +151,8 @@ def _anchor(
     safe += row * stride_s
     risky += row * stride_r
     budget = tl.load(budgets + row)
-    log_s, log_r, log_c, lacks, exceeds, both, bad_s, bad_r = _survey(safe, risky, width, BLOCK)
-    code = _status(budget, log_s, log_r, both, bad_s, bad_r)
-    low = tl.where(lacks > 0, log_s - log_c, 0.0)
-    is_safe = ~((budget > 0) & (low < budget)) | (code != _OK)
+    log_s, _log_r, low, exceeds, is_safe, code = _terms(safe, risky, width, budget, BLOCK)
+    is_safe = is_safe | (code != _OK)
     one = tl.full((), 1.0, tl.float64)
     high, _ = _evaluate(safe, risky, width, one, log_s, BLOCK)
     is_risky = ~is_safe & (high <= budget)
@@ -211,10 +224,7 @@ def _cap(
     safe += row * stride_s
     risky += row * stride_r
     budget = tl.load(budgets + row)
-    log_s, log_r, log_c, lacks, _exceeds, both, bad_s, bad_r = _survey(safe, risky, width, BLOCK)
-    code = _status(budget, log_s, log_r, both, bad_s, bad_r)
-    low = tl.where(lacks > 0, log_s - log_c, 0.0)
-    is_safe = ~((budget > 0) & (low < budget))
+    log_s, log_r, _low, _exceeds, is_safe, code = _terms(safe, risky, width, budget, BLOCK)
     is_over = is_safe | (code != _OK)
     shift = tl.where(is_over, 0.0, -log_r)
     total, free, count = _filled(safe, risky, width, budget, log_s, shift, BLOCK)
