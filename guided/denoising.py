@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
 from guided.decoding.usage import Usage
-from guided.diffusion.constraint import GrammarConstraint
+from guided.diffusion.constraint import GrammarConstraint, Tally
 from guided.diffusion.decoder import MaskedDiffusionDecoder, Track
 from guided.diffusion.decodings import Decoding, LLaDA
-from guided.diffusion.result import DiffusionResult
+from guided.diffusion.result import DiffusionResult, DiffusionUsage
 from guided.diffusion_model import DiffusionModel
 from guided.errors import DeadEndError, InputError, ValidationFailedError
 from guided.model import Prompt
@@ -27,7 +27,6 @@ _CAUSAL_ONLY: dict[str, Any] = {
     "controls": (), "min_p": None, "repetition_penalty": None, "stops": (), "after": None,
     "draft": "auto", "kv_limit": None, "align": "none", "trace": None,
 }  # fmt: skip
-_FAILED = ("dead_end", "unknown")
 
 
 @dataclass(frozen=True)
@@ -45,19 +44,24 @@ class CanvasRow:
         grammar = self.output.grammar
         return None if grammar is None else GrammarConstraint(grammar, self.model.vocabulary)
 
-    def result(self, found: DiffusionResult, seconds: float) -> Result[Any]:
+    def result(self, found: DiffusionResult, seconds: float, discarded: int = 0) -> Result[Any]:
         """A decoded canvas as a result; its value is None where the canvas could not be filled.
+
+        Args:
+            seconds: wall time of its call; `discarded`: tokens drawn for values that were refused.
 
         Raises:
             ValidationFailedError: the text is in the grammar, its parser refused it.
         """
-        return self._result(found, seconds, parses=True)
+        return self._result(found, seconds, discarded, parses=True)
 
     def unread(self, found: DiffusionResult, seconds: float) -> Result[Any]:
         """The same for a text that is not to be parsed; its value is None."""
-        return self._result(found, seconds, parses=False)
+        return self._result(found, seconds, 0, parses=False)
 
-    def _result(self, found: DiffusionResult, seconds: float, parses: bool) -> Result[Any]:
+    def _result(
+        self, found: DiffusionResult, seconds: float, discarded: int, parses: bool
+    ) -> Result[Any]:
         pieces = spelled(self.model, found.tokens)
         text = b"".join(pieces).decode(errors="replace")
         is_whole = found.is_complete and found.finish_reason not in ("cut", "interrupt")
@@ -72,6 +76,7 @@ class CanvasRow:
             found.finish_reason,
             Usage(
                 tokens=len(found.tokens),
+                discarded=discarded,
                 passes=usage.passes,
                 positions=usage.positions,
                 drafted=usage.drafted,
@@ -154,9 +159,12 @@ def canvas_results(
         seed=settings.seed,
     )
     results: list[Result[Any]] = []
+    stopped = False
     for begin in range(0, len(rows), settings.batch_size):
         end = begin + settings.batch_size
-        results += _Batch(decoder, rows[begin:end], tracks[begin:end], settings).results()
+        batch = _Batch(decoder, rows[begin:end], tracks[begin:end], settings, stopped)
+        results += batch.results()
+        stopped = batch.stopped
     return results
 
 
@@ -167,8 +175,9 @@ def check_complete(results: Sequence[Result[Any]]) -> None:
         DeadEndError: one ended without a valid text.
     """
     for result in results:
-        if result.finish_reason in _FAILED and isinstance(result.certificate, DiffusionResult):
-            checks = result.certificate.checks
+        found = result.certificate
+        if isinstance(found, DiffusionResult) and not found.is_complete:
+            checks = found.checks
             raise DeadEndError(
                 f"the canvas could not be completed ({result.finish_reason}): {checks.rejections}"
                 f" proposals were refused, {checks.unknown} checks were not answered in time;"
@@ -178,44 +187,56 @@ def check_complete(results: Sequence[Result[Any]]) -> None:
 
 @dataclass
 class _Batch:
-    """Rows that are decoded side by side, again where a validator refuses."""
+    """Rows that are decoded side by side, again where a validator refuses.
+
+    Attributes:
+        stopped: whether Ctrl-C has ended decoding, in a batch before it or in this one.
+    """
 
     decoder: MaskedDiffusionDecoder
     rows: Sequence[CanvasRow]
     tracks: Sequence[Track]
     settings: Settings
+    stopped: bool
+    _found: dict[int, Result[Any]] = field(default_factory=dict)
 
     def results(self) -> list[Result[Any]]:
         began = time.perf_counter()
-        fresh = [replace(track) for track in self.tracks]
-        found: dict[int, Result[Any]] = {}
-        stopped = ""
+        discarded = [0] * len(self.rows)
         for attempt in range(self.settings.retries + 1):
-            tracks = {
-                at: replace(track) if not attempt else track.fork(attempt)
-                for at, track in enumerate(fresh)
-                if at not in found
-            }
-            stopped = stopped or self._run(list(tracks.values()))
+            tracks = self._opened(attempt)
+            self._run(list(tracks.values()))
             for at, track in tracks.items():
-                read = replace(self.decoder.result(track))
-                if stopped and not track.is_done:
-                    read = replace(read, finish_reason=stopped)
+                read = self._read(track)
+                seconds = time.perf_counter() - began
                 try:
-                    found[at] = self.rows[at].result(read, time.perf_counter() - began)
+                    self._found[at] = self.rows[at].result(read, seconds, discarded[at])
                 except ValidationFailedError:
                     if attempt == self.settings.retries:
                         raise
-        return [found[at] for at in range(len(self.rows))]
+                    discarded[at] += len(read.tokens)
+        return [self._found[at] for at in range(len(self.rows))]
 
-    def _run(self, tracks: Sequence[Track]) -> str:
-        """Decodes rows until all have ended, or Ctrl-C: says which."""
+    def _opened(self, attempt: int) -> dict[int, Track]:
+        """The rows without a result, at their begin; each attempt has its own random numbers."""
+        open_rows = [at for at in range(len(self.rows)) if at not in self._found]
+        if attempt:
+            return {at: self.tracks[at].fork(attempt) for at in open_rows}
+        return {
+            at: replace(self.tracks[at], usage=DiffusionUsage(), tally=Tally()) for at in open_rows
+        }
+
+    def _run(self, tracks: Sequence[Track]) -> None:
+        """Decodes rows until all have ended, or Ctrl-C."""
         try:
-            while not all(track.is_done for track in tracks):
+            while not self.stopped and not all(track.is_done for track in tracks):
                 self.decoder.step(tracks)
         except KeyboardInterrupt:
-            return "interrupt"
-        return ""
+            self.stopped = True
+
+    def _read(self, track: Track) -> DiffusionResult:
+        found = self.decoder.result(track)
+        return found if track.is_done else replace(found, finish_reason="interrupt")
 
 
 def _check_options(settings: Settings) -> None:

@@ -7,17 +7,20 @@ from typing import Any
 import torch
 
 from guided.diffusion.families import family_of
-from guided.diffusion.loading import family_of_dict
+from guided.diffusion.loading import (
+    CHECKPOINT_ARGUMENTS,
+    default_dtype,
+    family_of_dict,
+    written_config,
+)
 from guided.diffusion.loading import load as load_adapter
 from guided.diffusion_model import DiffusionModel
 from guided.errors import ModelError
 from guided.kinds import Kind, check_kind
 from guided.model import Model
 
-#: Keyword arguments that say which files of a checkpoint are meant.
-_OF_FILES = ("revision", "token", "subfolder", "cache_dir", "local_files_only")
 #: Keyword arguments of `load` that also say which tokenizer is meant.
-_SHARED = (*_OF_FILES, "trust_remote_code")
+_SHARED = (*CHECKPOINT_ARGUMENTS, "trust_remote_code")
 
 
 def load(path_or_id: str, *, kind: Kind = "auto", **hf_kwargs: Any) -> Model:
@@ -43,9 +46,8 @@ def load(path_or_id: str, *, kind: Kind = "auto", **hf_kwargs: Any) -> Model:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     shared = {name: hf_kwargs[name] for name in _SHARED if name in hf_kwargs}
-    on_gpu = torch.cuda.is_available()
     placed = "device_map" in hf_kwargs
-    hf_kwargs.setdefault("dtype", "auto" if on_gpu or placed else torch.float32)
+    hf_kwargs.setdefault("dtype", default_dtype(placed))
     try:
         config = hf_kwargs.get("config") or AutoConfig.from_pretrained(path_or_id, **shared)
         if getattr(config, "is_encoder_decoder", False):
@@ -58,7 +60,7 @@ def load(path_or_id: str, *, kind: Kind = "auto", **hf_kwargs: Any) -> Model:
         raise
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
-    if on_gpu and not placed:
+    if torch.cuda.is_available() and not placed:
         hf_model = hf_model.to(torch.device("cuda"))  # type: ignore[arg-type]
     return Model(hf_model, tokenizer)
 
@@ -70,21 +72,15 @@ def _fills_masks(path_or_id: str, hf_kwargs: dict[str, Any]) -> bool:
     config = hf_kwargs.get("config")
     if config is not None:
         return family_of(config) is not None
-    from transformers import PretrainedConfig
-
-    shared = {name: hf_kwargs[name] for name in _OF_FILES if name in hf_kwargs}
-    try:
-        found, _ = PretrainedConfig.get_config_dict(path_or_id, **shared)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
-    return family_of_dict(dict(found)) is not None
+    shared = {name: hf_kwargs[name] for name in CHECKPOINT_ARGUMENTS if name in hf_kwargs}
+    return family_of_dict(written_config(path_or_id, shared)) is not None
 
 
 def _generation_config(path_or_id: str, hf_kwargs: dict[str, Any]) -> Any:
     """What the checkpoint says about decoding; transformers reads it for causal models only."""
     from transformers import GenerationConfig
 
-    shared = {name: hf_kwargs[name] for name in _OF_FILES if name in hf_kwargs}
+    shared = {name: hf_kwargs[name] for name in CHECKPOINT_ARGUMENTS if name in hf_kwargs}
     try:
         return GenerationConfig.from_pretrained(path_or_id, **shared)
     except OSError:

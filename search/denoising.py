@@ -86,7 +86,8 @@ class DenoisingSMC:
             options: of `guided.generate`: `schema`, `grammar`, `decoding`, `seed`, ….
 
         Raises:
-            InputError: a causal model, decoding without a temperature, options that cannot work.
+            InputError: decoding without a temperature, options that cannot work.
+            ModelError: a causal model.
             RewardError: the reward raised, or gave what is no score.
         """
         if reward is None:

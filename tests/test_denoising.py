@@ -90,6 +90,41 @@ def _is_even(options: dict, seed: int) -> bool:
     return True
 
 
+def test_a_result_costs_its_own_attempt_and_says_what_was_thrown_away() -> None:
+    refused: list[int] = []
+
+    class Third(BaseModel):
+        n: int
+
+        def model_post_init(self, context: object) -> None:
+            if len(refused) < 2:
+                refused.append(self.n)
+                raise ValueError("too early")
+
+    options = {"whitespace": "compact", "max_new_tokens": 5, "decoding": LLaDA(temperature=3.0)}
+    result = guided.run(model(), "1", schema=Third, retries=2, **options)
+    assert len(refused) == 2
+    assert result.usage.passes <= 5
+    assert result.usage.discarded == sum(len(f'{{"n":{n}}}') - 2 for n in refused)
+
+
+def test_ctrl_c_ends_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = model()
+    forward, calls = whole.adapter.forward, []
+
+    def interrupted(views, work):
+        calls.append(len(views))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return forward(views, work)
+
+    monkeypatch.setattr(whole.adapter, "forward", interrupted)
+    found = guided.run(whole, ["1", "2", "11"], max_new_tokens=4, batch_size=1)
+    assert [each.finish_reason for each in found] == ["interrupt"] * 3
+    assert [each.usage.passes for each in found] == [1, 0, 0]
+    assert len(calls) == 2
+
+
 def test_a_canvas_that_is_too_short_says_how_long_it_must_be() -> None:
     with pytest.raises(BudgetError, match="5 slots") as caught:
         guided.generate(model(), "1", schema=Point, whitespace="compact", max_new_tokens=3)

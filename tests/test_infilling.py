@@ -28,7 +28,6 @@ def test_marked_text_is_split_at_its_marks() -> None:
     assert marked.pieces == ("a", "b\nc", "")
     assert marked.holes == 2
     assert marked.before([b"X"]) == b"aXb\nc"
-    assert marked.spans([b"XY", b"Z"]) == [(1, 3), (6, 7)]
     assert marked.filled([b"XY", None], "<h>") == b"aXYb\nc<h>"
     assert (marked.echo(0), marked.echo(1)) == (b"b", b"")
 
@@ -118,6 +117,20 @@ def test_a_masked_diffusion_model_fills_all_holes_at_once(temperature: float) ->
     assert [len(region.text) for region in found.regions] == [4, 1]
     for region in found.regions:
         assert found.text[region.begin : region.end] == region.text
+
+
+def test_a_completion_of_other_lengths_than_the_holes_is_no_filling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As if no answer came in time: then nothing says beforehand that two slots are too few.
+    monkeypatch.setattr(Canvas, "verdict", Verdict.UNKNOWN)
+    monkeypatch.setattr("guided.diffusion.constraint.Checker.allows", lambda self, each: False)
+    text = "[<hole>]"
+    found = guided.infill(mask_model(), text, regex=LIST, prompt="0", max_new_tokens=2)
+    assert not found.is_complete
+    assert found.text == text
+    with pytest.raises(DeadEndError):
+        found.check()
 
 
 def test_slots_that_nothing_valid_fits_into_are_refused() -> None:

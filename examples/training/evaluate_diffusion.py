@@ -46,7 +46,7 @@ def list_questions(name: str, count: int, rng: random.Random) -> list[Question]:
 
 
 def record_questions(split: str, count: int, rng: random.Random) -> list[Question]:
-    """Fresh notes with words that training saw, or with held-out ones that fit the canvas."""
+    """Fresh notes with words that training saw, or with held-out ones."""
     made = [record(rng, split) for _ in range(count)]
     return [
         Question(one.prompt(), RECORD_SLOTS, lambda text, one=one: parsed(text) == one.wanted)
@@ -74,7 +74,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=FOLDER)
-    parser.add_argument("--count", type=int, default=100, help="questions of each kind")
+    parser.add_argument("--count", type=int, default=60, help="questions of each kind")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, rng = guided.load(str(options.model)), random.Random("evaluation")

@@ -57,7 +57,7 @@ class Decoding(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ABC):
+class DecodingSettings(ABC):
     """What every decoding can be told.
 
     Attributes:
@@ -137,7 +137,7 @@ class Settings(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LLaDA(Settings):
+class LLaDA(DecodingSettings):
     """LLaDA's loop: blocks from left to right, each filled in as many steps (arXiv:2502.09992).
 
     Attributes:
@@ -151,7 +151,7 @@ class LLaDA(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dream(Settings):
+class Dream(DecodingSettings):
     """Dream's loop over the whole canvas (arXiv:2508.15487).
 
     Attributes:
@@ -199,7 +199,7 @@ class Dream(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastDLLM(Settings):
+class FastDLLM(DecodingSettings):
     """Fast-dLLM: as many slots a step as the model is sure of (arXiv:2505.22618).
 
     Attributes:
@@ -229,7 +229,7 @@ class FastDLLM(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropyBound(Settings):
+class EntropyBound(DecodingSettings):
     """Slots of least entropy, as long as together they stay below a bound (arXiv:2505.24857).
 
     Attributes:
@@ -252,7 +252,7 @@ class EntropyBound(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confident(Settings):
+class Confident(DecodingSettings):
     """Dimple's confident decoding: what the model is sure of, else what the schedule says.
 
     Structure priors are templates (arXiv:2505.16990).

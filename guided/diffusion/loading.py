@@ -10,8 +10,8 @@ from guided.diffusion.adapter import DiffusionAdapter
 from guided.diffusion.families import Family, family_of, given_family
 from guided.errors import ModelError
 
-#: Keyword arguments that also say which tokenizer and configuration are meant.
-_SHARED = ("revision", "token", "subfolder", "cache_dir", "local_files_only")
+#: Keyword arguments that say which files of a checkpoint are meant.
+CHECKPOINT_ARGUMENTS = ("revision", "token", "subfolder", "cache_dir", "local_files_only")
 
 
 def load(
@@ -34,9 +34,9 @@ def load(
         ModelError: it cannot be found or loaded, is no masked-diffusion model, or brings code of
             its own that the caller did not allow.
     """
-    shared = {name: hf_kwargs[name] for name in _SHARED if name in hf_kwargs}
+    shared = {name: hf_kwargs[name] for name in CHECKPOINT_ARGUMENTS if name in hf_kwargs}
     named = given_family(family)
-    config = _config(path_or_id, shared)
+    config = written_config(path_or_id, shared)
     found = named or family_of_dict(config)
     if found is None:
         raise ModelError(
@@ -54,8 +54,12 @@ def load(
     return _loaded(path_or_id, found, trust_remote_code, shared, hf_kwargs)
 
 
-def _config(path_or_id: str, shared: dict[str, Any]) -> dict[str, Any]:
-    """The configuration as it is written: nothing of the checkpoint is run."""
+def written_config(path_or_id: str, shared: dict[str, Any]) -> dict[str, Any]:
+    """The configuration as it is written: nothing of the checkpoint is run.
+
+    Raises:
+        ModelError: it cannot be found or read.
+    """
     from transformers import PretrainedConfig
 
     try:
@@ -76,6 +80,11 @@ def family_of_dict(config: dict[str, Any]) -> Family | None:
     return family_of(view)
 
 
+def default_dtype(placed: bool) -> torch.dtype | str:
+    """The dtype of weights where the caller names none; `placed`: a `device_map` was given."""
+    return "auto" if placed or torch.cuda.is_available() else torch.float32
+
+
 def _loaded(
     path_or_id: str,
     family: Family,
@@ -85,17 +94,16 @@ def _loaded(
 ) -> DiffusionAdapter:
     import transformers
 
-    on_gpu = torch.cuda.is_available()
     placed = "device_map" in hf_kwargs
-    hf_kwargs.setdefault("dtype", "auto" if on_gpu or placed else torch.float32)
-    # Native models are loaded without the permission: there is no code that would need it.
-    consent = {"trust_remote_code": True} if trusted else {}
+    hf_kwargs.setdefault("dtype", default_dtype(placed))
+    # A refusal is said too: transformers would ask at the terminal where a tokenizer brings code.
+    consent = {"trust_remote_code": trusted}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path_or_id, **shared, **consent)
         loader = getattr(transformers, family.auto_class)
         model = loader.from_pretrained(path_or_id, **hf_kwargs, **consent)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
-    if on_gpu and not placed:
+    if torch.cuda.is_available() and not placed:
         model = model.to(torch.device("cuda"))
     return DiffusionAdapter(model, tokenizer, family=family)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from torch import Tensor
 
 from guided.diffusion.checked import Commits, chosen
 from guided.diffusion.constraint import Checked, Checker, Policy, Tally
@@ -89,17 +90,14 @@ class Step:
         if found is None:
             return state
         masked = len(state.masked(*found))
-        number = int(state.scratch.get("blocks", 0))
-        block = Block(*found, started=state.step, masked=masked, number=number)
-        return replace(state, block=block, scratch={**state.scratch, "blocks": number + 1})
+        return replace(state, block=Block(*found, started=state.step, masked=masked))
 
     def _proposals(self, state: State, prediction: Prediction, slots: Ints) -> Proposals:
         logits = prediction.at(slots)
         rules = self.rules
         if rules.guidance is not None:
             logits = rules.guidance.apply(state, slots, logits, self.predict)
-        for transform in (*rules.transforms, CanvasBan()):
-            logits = transform.apply(state, slots, logits)
+        logits = self._transformed(state, slots, logits)
         refused = state.checked.refused if state.checked is not None else frozenset()
         return Proposals(state, slots, Law(logits, rules.warp), rules.scorer, refused)
 
@@ -107,11 +105,14 @@ class Step:
         slots = state.masked()
         if not self.rules.stoppers or not prediction.covers(slots):
             return None
-        logits = prediction.at(slots)
-        for transform in (*self.rules.transforms, CanvasBan()):
-            logits = transform.apply(state, slots, logits)
+        logits = self._transformed(state, slots, prediction.at(slots))
         acts = (stopper.check(state, slots, logits) for stopper in self.rules.stoppers)
         return next((act for act in acts if act is not None), None)
+
+    def _transformed(self, state: State, slots: Ints, logits: Tensor) -> Tensor:
+        for transform in (*self.rules.transforms, CanvasBan()):
+            logits = transform.apply(state, slots, logits)
+        return logits
 
     def _checker(self, state: State) -> Checker | None:
         if state.checked is None:

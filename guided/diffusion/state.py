@@ -26,14 +26,12 @@ class Block(NamedTuple):
         end: one past the last.
         started: the state's step when it began.
         masked: masked slots that it had then.
-        number: how many blocks came before.
     """
 
     begin: int
     end: int
     started: int
     masked: int
-    number: int
 
 
 @dataclass(frozen=True, eq=False)

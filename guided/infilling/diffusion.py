@@ -64,12 +64,16 @@ def _tokens(model: DiffusionModel, piece: str) -> list[int]:
 
 
 def _filling(model: DiffusionModel, found: DiffusionResult, template: Template) -> Filling:
+    reason = found.finish_reason
+    if reason == "rescued" and model.adapter.mask_id in found.canvas:
+        # The grammar's completion has other lengths than the holes.
+        reason = "unknown" if found.checks.unknown else "dead_end"
     regions = [
         FilledRegion(
             model.vocabulary.decode(token for token in tokens if token != model.adapter.mask_id),
             tokens,
             found.log_p[begin : begin + len(tokens)],
-            found.finish_reason,
+            reason,
         )
         for tokens, (begin, _) in zip(found.holes, template.holes, strict=True)
     ]

@@ -56,15 +56,6 @@ class MarkedText:
         """The fixed text behind a hole, later holes left out."""
         return "".join(self.pieces[hole + 1 :])
 
-    def spans(self, fillings: Sequence[bytes]) -> list[tuple[int, int]]:
-        """Where each filling stands, as offsets in bytes of the whole text."""
-        found, at = [], 0
-        for piece, filling in zip(self.pieces, fillings, strict=False):
-            at += len(piece.encode())
-            found.append((at, at + len(filling)))
-            at += len(filling)
-        return found
-
     def filled(self, fillings: Sequence[bytes | None], hole: str) -> bytes:
         """The whole text; where a filling is None the mark of the hole stays."""
         whole = self.pieces[0].encode()

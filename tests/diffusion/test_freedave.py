@@ -12,7 +12,7 @@ from guided.diffusion import (
     MaskedDiffusionDecoder,
     Prophet,
 )
-from guided.diffusion.decodings import Settings
+from guided.diffusion.decodings import DecodingSettings
 from guided.diffusion.selectors import FixedSchedule
 from guided.errors import InputError
 
@@ -92,7 +92,7 @@ def test_what_depends_on_its_own_history_is_refused_by_name(table):
     class Remembering(FixedSchedule):
         reads_history = True
 
-    class History(Settings):
+    class History(DecodingSettings):
         def _selector(self, blocks):
             return Remembering(None, blocks)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,6 +35,9 @@ class Task:
 
     prompt: str
     answer: str
+
+
+MakeTask = Callable[[random.Random], Task]
 
 
 def list_task(rng: random.Random) -> Task:
@@ -92,8 +95,9 @@ class CanvasStream:
     rows: int
     seed: int
     together: int = 16
-    kinds: tuple[tuple[object, tuple[int, ...]], ...] = field(
-        default=((list_task, LIST_CANVASES), (record_task, RECORD_CANVASES))
+    kinds: tuple[tuple[MakeTask, tuple[int, ...]], ...] = (
+        (list_task, LIST_CANVASES),
+        (record_task, RECORD_CANVASES),
     )
 
     def __iter__(self) -> Iterator[Canvases]:
@@ -103,8 +107,9 @@ class CanvasStream:
             for batches in zip(*made, strict=True):
                 yield from batches
 
-    def _pool(self, make: object, canvases: tuple[int, ...], rng: random.Random) -> list[Canvases]:
-        assert callable(make)
+    def _pool(
+        self, make: MakeTask, canvases: tuple[int, ...], rng: random.Random
+    ) -> list[Canvases]:
         rows = [ids_of(self.tokenizer, make(rng)) for _ in range(self.rows * self.together)]
         rows = [row for row in rows if len(row[1]) <= max(canvases)]
         rows += rows[: self.rows * self.together - len(rows)]
