@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from guided.byte_laws.canon import NOTHING, Canon
-from guided.byte_laws.cover import Cover, Head
+from guided.byte_laws.fronts import advanced, begun, certain
 from guided.byte_laws.scoring import Scorer
 from guided.byte_laws.streams import ByteStreams, Stream
 from guided.byte_laws.weighing import Normalize
@@ -132,7 +132,7 @@ class ByteLaw:
         """
         branches = self.decoder.open([opening.tokens for opening in openings])
         streams = [
-            Stream(Cover(self.canon, opening.state, opening.token), branch)
+            Stream(self.canon, begun(self.canon, opening.state, opening.token), branch)
             for opening, branch in zip(openings, branches, strict=True)
         ]
         found = ByteStreams(self, streams)
@@ -164,8 +164,8 @@ class ByteLaw:
         stage = make_stage(self.decoder.network, usage, Ledger())
         if not isinstance(stage, Stage):
             raise ValueError("this network reads no trees")
-        cover = Cover(self.canon, opening.state, opening.token)
-        scorer = Scorer(self.canon, stage, opening.tokens, cover, self.stop_ids, self.normalize)
+        front = begun(self.canon, opening.state, opening.token)
+        scorer = Scorer(self.canon, stage, opening.tokens, front, self.stop_ids, self.normalize)
         return list(scorer.score(opening.data))
 
     def advanced(self, opening: Opening) -> Opening:
@@ -174,14 +174,16 @@ class ByteLaw:
         Raises:
             InputError: bytes that no text begins with.
         """
-        cover = Cover(self.canon, opening.state, opening.token)
+        front = begun(self.canon, opening.state, opening.token)
+        ((first, _),) = front
         for at, byte in enumerate(opening.data):
-            cover.push(byte)
-            if not cover.heads:
+            front, _ = advanced(self.canon, front, byte)
+            if not front:
                 raise InputError(
                     f"no text of this tokenizer begins with {opening.data[: at + 1]!r}"
                 )
-        trunk: Head = cover.trunk()
-        certain = [head.token for head in trunk.path()[1:]]
-        length = sum(len(self.canon.spelling.bytes[token]) for token in certain)
-        return Opening((*opening.tokens, *certain), opening.data[length:], trunk.state, trunk.token)
+        steps = certain(first, front)
+        tokens = [head.token for head in steps]
+        length = sum(len(self.canon.spelling.bytes[token]) for token in tokens)
+        last = [first, *steps][-1]
+        return Opening((*opening.tokens, *tokens), opening.data[length:], last.state, last.token)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.byte_laws.canon import Canon
-from guided.byte_laws.cover import Head
-from guided.byte_laws.fronts import Front
+from guided.byte_laws.fronts import Front, Head
 from guided.byte_laws.weighing import Weighing
 from guided.decoding.trunks import Place, Trunk
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from guided.byte_laws.byte_law import Opening
 from guided.byte_laws.byte_places import BytePlace, Standing
 from guided.byte_laws.byte_prompts import Parts, parts_of
-from guided.byte_laws.cover import Head
 from guided.byte_laws.reading import ByteReading, Weigher
 from guided.byte_laws.spelling import N_SYMBOLS
 from guided.decoding.masks import Feed
@@ -84,8 +83,7 @@ class ByteStage:
         for place, below, logits, one, row in zip(
             places, inner.places, inner.logits, begun, rows, strict=True
         ):
-            head = Head(None, one.token, one.state, self.law.canon.spelling.all)
-            standing = self.weigher.first(head, logits, len(row) - len(one.data))
+            standing = self.weigher.first(one.state, one.token, logits, len(row) - len(one.data))
             self.rows.append(_Row(weakref.ref(place), below, standing))
             place.standing = standing
         self._go_on([one.data for one in begun])

@@ -1,4 +1,4 @@
-"""Fronts: what covers the bytes of a text, as values from which several guesses can go on."""
+"""Fronts: the token sequences that cover some bytes and may run over their end."""
 
 from __future__ import annotations
 
@@ -6,18 +6,38 @@ from typing import TypeAlias
 
 from guided.byte_laws.boundaries import DEAD
 from guided.byte_laws.canon import Canon
-from guided.byte_laws.cover import Head
 from guided.byte_laws.spelling import Range
 
-#: Beginnings of canonical sequences, each with the tokens that cover the bytes after it.
+
+class Head:
+    """A beginning of canonical sequences, all of whose bytes have come.
+
+    Attributes:
+        parent: the beginning without the last token; None: this is the first one.
+        token: the last token.
+        state: of the canon's boundaries.
+    """
+
+    __slots__ = ("parent", "state", "token")
+
+    def __init__(self, parent: Head | None, token: int, state: int) -> None:
+        self.parent, self.token, self.state = parent, token, state
+
+
+#: The heads of which a next token can still cover the bytes so far, each with the tokens that begin
+#: with the bytes after it; a value from which several guesses can go on. Every canonical sequence
+#: that covers the bytes, its last token needed for it, is one of the heads and one token of its
+#: range; or it is a head whose bytes are all that have come.
 Front: TypeAlias = tuple[tuple[Head, Range], ...]
 
 
-def advanced(canon: Canon, front: Front, byte: int) -> tuple[Front, list[Head]]:
-    """The front after one more byte, and the heads of it whose last token ends with that byte.
+def begun(canon: Canon, state: int, token: int) -> Front:
+    """The front before the first byte, after a beginning of the canon."""
+    return ((Head(None, token, state), canon.spelling.all),)
 
-    What `Cover.push` does, with the old front left as it was.
-    """
+
+def advanced(canon: Canon, front: Front, byte: int) -> tuple[Front, list[Head]]:
+    """The front after one more byte, and the heads of it whose last token ends with that byte."""
     spelling = canon.spelling
     kept: list[tuple[Head, Range]] = []
     new: list[Head] = []
@@ -27,7 +47,7 @@ def advanced(canon: Canon, front: Front, byte: int) -> tuple[Front, list[Head]]:
         for token in spelling.ids[tokens.low : longer].tolist():
             state = canon.follow(head.state, head.token, token)
             if state != DEAD:
-                new.append(Head(head, token, state, spelling.all))
+                new.append(Head(head, token, state))
         if longer < tokens.high:
             kept.append((head, tokens))
     return (*kept, *((head, spelling.all) for head in new)), new

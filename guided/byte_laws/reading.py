@@ -10,8 +10,7 @@ from torch import Tensor
 
 from guided.byte_laws.byte_places import Fate, Law, Standing
 from guided.byte_laws.canon import Canon
-from guided.byte_laws.cover import Head
-from guided.byte_laws.fronts import Front, advanced, certain, path
+from guided.byte_laws.fronts import Front, Head, advanced, begun, certain, path
 from guided.byte_laws.spelling import END, N_SYMBOLS
 from guided.byte_laws.weighing import Normalize, Weighing, log_sum, mixed
 from guided.decoding.masks import Feed
@@ -37,9 +36,10 @@ class Weigher:
         total = log_sum(mass)
         return None if total == -np.inf else mass - total
 
-    def first(self, head: Head, logits: Tensor, length: int) -> Standing:
-        """Where a text begins, after tokens with these logits `[V]`."""
-        front: Front = ((head, self.canon.spelling.all),)
+    def first(self, state: int, token: int, logits: Tensor, length: int) -> Standing:
+        """Where a text begins, after a beginning of the canon with these logits `[V]`."""
+        front = begun(self.canon, state, token)
+        ((head, _),) = front
         weighed = {head: self.weighing(head, logits, 0.0)}
         law, fate = self.law(front, weighed), Fate.OPEN
         if law is None:
@@ -125,7 +125,12 @@ class ByteReading:
             raise ValueError("the pass has not been read")
         if fate is not Fate.OPEN:
             return replace(before, length=length, front=(), weighed={}, law=law, fate=fate), []
-        front = tuple(each for each in self._fronts[last] if self._goes_on(*each))
+        spelling = self._weigher.canon.spelling
+        front = tuple(
+            (head, some)
+            for head, some in self._fronts[last]
+            if head in self._weighed and self._weighed[head].goes_on(spelling, some)
+        )
         weighed = {head: self._weighed[head] for head, _ in front}
         steps = certain(before.base, front)
         read = [self._places[head] for head in steps if head in self._places]
@@ -133,17 +138,6 @@ class ByteReading:
         whole = next((n for n, head in enumerate(steps) if head not in self._places), len(steps))
         base = steps[whole - 1] if whole else before.base
         return Standing(length, base, front, weighed, law, before.canon, fate), read[:whole]
-
-    def _goes_on(self, head: Head, some: tuple[int, int, int]) -> bool:
-        one = self._weighed.get(head)
-        if one is None:
-            return False
-        low, high, depth = some
-        if depth == 0:
-            return True
-        spelling = self._weigher.canon.spelling
-        low = spelling.longer(type(spelling.all)(low, high, depth))
-        return bool((one.log_p[low:high] > -np.inf).any())
 
 
 def closed(fate: Fate) -> Law:

@@ -9,8 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from guided.byte_laws.canon import Canon
-from guided.byte_laws.cover import Cover, Head
-from guided.byte_laws.spelling import Range
+from guided.byte_laws.fronts import Front, Head, advanced, certain, path
 from guided.byte_laws.weighing import Normalize, Weighing, log_sum, mixed
 from guided.decoding.masks import Feed
 from guided.decoding.stage import Stage
@@ -24,7 +23,7 @@ class _Moment(NamedTuple):
     """What covers the bytes before one of them."""
 
     byte: int
-    heads: list[tuple[Head, Range]]
+    front: Front
 
 
 class Scorer:
@@ -33,7 +32,7 @@ class Scorer:
     Args:
         stage: on which nothing stands.
         tokens: what stands before the text.
-        cover: at the beginning of the text.
+        front: at the beginning of the text.
     """
 
     def __init__(
@@ -41,13 +40,13 @@ class Scorer:
         canon: Canon,
         stage: Stage,
         tokens: Sequence[int],
-        cover: Cover,
+        front: Front,
         stop_ids: list[int],
         normalize: Normalize,
     ) -> None:
-        self.canon, self.stage, self.cover = canon, stage, cover
+        self.canon, self.stage, self.front = canon, stage, front
         self.stop_ids, self.normalize = stop_ids, normalize
-        (self.base,) = cover.heads
+        ((self.base, _),) = front
         self._order: dict[Head, int] = {}
         reading = stage.read([tuple(tokens)])
         # A row whose place nobody holds would be given up.
@@ -61,11 +60,11 @@ class Scorer:
             moments: list[_Moment] = []
             new: list[Head] = []
             while at < len(data) and (len(new) < _CHUNK or not moments):
-                heads = [(head, head.range) for head in self.cover]
-                moments.append(_Moment(data[at], heads))
-                new += self.cover.push(data[at])
+                moments.append(_Moment(data[at], self.front))
+                self.front, ended = advanced(self.canon, self.front, data[at])
+                new += ended
                 at += 1
-                if not self.cover.heads:
+                if not self.front:
                     raise InputError(f"no text of this tokenizer begins with {data[:at]!r}")
             self._read(new)
             yield from map(self._log_p, moments)
@@ -74,9 +73,8 @@ class Scorer:
     def _alive(self) -> list[Head]:
         """What the heads go back to, up to what the stage holds; parents first."""
         found: dict[Head, None] = {}
-        for head in self.cover:
-            path = head.path()
-            found.update(dict.fromkeys(path[path.index(self.base) + 1 :]))
+        for head, _ in self.front:
+            found.update(dict.fromkeys(path(self.base, head)))
         return list(found)
 
     def _read(self, new: Sequence[Head]) -> None:
@@ -101,16 +99,14 @@ class Scorer:
         return Weighing(self.canon, head, logits, weight, self.stop_ids, self.normalize)
 
     def _log_p(self, moment: _Moment) -> float:
-        law = mixed(self.canon, ((some, self.weighed[head]) for head, some in moment.heads))
+        law = mixed(self.canon, ((some, self.weighed[head]) for head, some in moment.front))
         total = log_sum(law)
         return float(law[moment.byte] - total) if total > -np.inf else -np.inf
 
     def _settle(self) -> None:
         """Keeps what is certain on the stage, and forgets all heads that have gone."""
-        trunk = self.cover.trunk()
-        path = trunk.path()
-        certain = path[path.index(self.base) + 1 :]
-        self.stage.commit(0, [self._order[head] for head in certain])
-        self.base = trunk
-        alive = {trunk, *self._alive()}
+        steps = certain(self.base, self.front)
+        self.stage.commit(0, [self._order[head] for head in steps])
+        self.base = [self.base, *steps][-1]
+        alive = {self.base, *self._alive()}
         self.weighed = {head: one for head, one in self.weighed.items() if head in alive}

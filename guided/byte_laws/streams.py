@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from guided.byte_laws.cover import Cover, Head
+from guided.byte_laws.canon import Canon
+from guided.byte_laws.fronts import Front, Head, advanced
 from guided.byte_laws.spelling import END, N_SYMBOLS
 from guided.byte_laws.weighing import Weighing, log_sum, mixed
 from guided.decoding.branch import Branch
@@ -24,18 +25,24 @@ class Stream:
     """One text: what covers it, and how likely that is.
 
     Attributes:
+        front: what covers the text.
         branch: of the first head, until it is weighed.
         weighed: the heads' weighings.
         log_p: log-probability of each symbol that was pushed.
         is_over: whether the end was pushed.
     """
 
-    def __init__(self, cover: Cover, branch: Branch) -> None:
-        self.cover, self.branch = cover, branch
+    def __init__(self, canon: Canon, front: Front, branch: Branch) -> None:
+        self.canon, self.front, self.branch = canon, front, branch
         self.weighed: dict[Head, Weighing] = {}
         self.log_p: list[float] = []
         self.is_over = False
         self._law: NDArray[np.float64] | None = None
+
+    @property
+    def heads(self) -> list[Head]:
+        """Those of the front."""
+        return [head for head, _ in self.front]
 
     def law(self) -> NDArray[np.float64]:
         """The log law `[257]` of the next symbol.
@@ -47,8 +54,8 @@ class Stream:
             self._law = np.full(N_SYMBOLS, -np.inf)
             self._law[END] = 0.0
             if not self.is_over:
-                heads = ((head.range, one) for head, one in self.weighed.items())
-                mass = mixed(self.cover.canon, heads)
+                heads = ((some, self.weighed[head]) for head, some in self.front)
+                mass = mixed(self.canon, heads)
                 total = log_sum(mass)
                 if total == -np.inf:
                     raise DeadEndError("no byte can follow under this model", len(self.log_p))
@@ -61,30 +68,28 @@ class Stream:
         self._law = None
         if symbol == END:
             self.is_over = True
-            self.cover.heads = []
+            self.front = ()
             return []
-        canon = self.cover.canon
+        canon = self.canon
+        front, ended = advanced(canon, self.front, symbol)
         new = [
             (head, self.weighed[head.parent])
-            for head in self.cover.push(symbol)
+            for head in ended
             if head.parent is not None
             and self.weighed[head.parent].log_p_of(canon, head.token) > -np.inf
         ]
         fresh = {head for head, _ in new}
-        self.cover.heads = [
-            head
-            for head in self.cover.heads
-            if head in fresh or (head in self.weighed and self._goes_on(head))
-        ]
+        self.front = tuple(
+            (head, some)
+            for head, some in front
+            if head in fresh
+            or (head in self.weighed and self.weighed[head].goes_on(canon.spelling, some))
+        )
         return new
-
-    def _goes_on(self, head: Head) -> bool:
-        low = self.cover.canon.spelling.longer(head.range)
-        return bool((self.weighed[head].log_p[low : head.range.high] > -np.inf).any())
 
     def forget(self) -> None:
         """Lets go of the heads that have gone, and of the model's memory of them."""
-        for head in [head for head in self.weighed if head not in self.cover.heads]:
+        for head in self.weighed.keys() - set(self.heads):
             branch = self.weighed.pop(head).branch
             if branch is not None:
                 branch.finish("closed")
@@ -96,7 +101,7 @@ class ByteStreams:
     def __init__(self, owner: ByteLaw, streams: Sequence[Stream]) -> None:
         self._owner, self._streams = owner, list(streams)
         for stream in self._streams:
-            (head,) = stream.cover.heads
+            (head,) = stream.heads
             self._weigh(stream, head, stream.branch, 0.0)
 
     def __len__(self) -> int:
@@ -158,7 +163,7 @@ class ByteStreams:
     def close(self) -> None:
         """Gives the models' memory of all texts back."""
         for stream in self._streams:
-            stream.cover.heads = []
+            stream.front = ()
             stream.forget()
 
     def _read(self, new: Sequence[tuple[Stream, Head, Weighing]]) -> None:
@@ -170,7 +175,7 @@ class ByteStreams:
         for at, (stream, head, parent) in enumerate(new):
             if parent.branch is None:
                 raise ValueError("this head's memory was given away")
-            if head.parent in stream.cover.heads or heirs[id(parent)] != at:
+            if head.parent in stream.heads or heirs[id(parent)] != at:
                 branches += decoder.fork(parent.branch)
             else:
                 # The parent is done; its memory goes over to its last child.

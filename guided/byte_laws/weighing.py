@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from guided.byte_laws.canon import Canon
-from guided.byte_laws.cover import Head
-from guided.byte_laws.spelling import END, N_SYMBOLS, Range
+from guided.byte_laws.fronts import Head
+from guided.byte_laws.spelling import END, N_SYMBOLS, Range, Spelling
 from guided.decoding.branch import Branch
 
 Normalize = Literal["tokens", "bytes"]
@@ -58,6 +58,12 @@ class Weighing:
         if some.depth == 0:
             found[END] = self.log_end
         np.logaddexp(law, found + self.log_weight, out=law)
+
+    def goes_on(self, spelling: Spelling, some: Range) -> bool:
+        """Whether a token of a range that some bytes have begun, or any at all, can follow."""
+        if some.depth == 0:
+            return True
+        return bool((self.log_p[spelling.longer(some) : some.high] > -np.inf).any())
 
     def log_p_of(self, canon: Canon, token: int) -> float:
         """The log-probability of a next token."""
