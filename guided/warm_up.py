@@ -15,7 +15,7 @@ import numpy as np
 from guided.grammars.canvas import MASKED
 from guided.grammars.json_schema import json_schema
 from guided.grammars.vocabulary import Vocabulary
-from guided.kernels import sampling_cpu
+from guided.kernels import draft_choice, draft_merge, sampling_cpu, suffix_pool
 
 _SCHEMA = """{
     "type": "object",
@@ -51,7 +51,7 @@ def compile_canvas_kernels() -> None:
 
 
 def compile_sampling_kernels() -> None:
-    """Draws one token as `guided.kernels.masked_sampling` does on a CPU."""
+    """Draws one token as `masked_sampling` does on a CPU, and one at a node of a draft."""
     logits = np.zeros(64, np.float32)
     masks = np.full((1, 2), -1, np.int32)
     tokens, status = np.empty(1, np.int64), np.empty(1, np.int8)
@@ -59,6 +59,27 @@ def compile_sampling_kernels() -> None:
     sampling_cpu.draw_rows(
         logits, 64, 64, masks, np.float32(1), np.zeros(1), False, tokens, log_p, log_q, status
     )
+    block = sampling_cpu.BLOCK
+    room = np.empty(block), np.empty(block, np.float32), np.empty(1)
+    sampling_cpu.draw_one(logits, 0, 64, masks[0], np.float32(1), 0.0, False, *room)
+
+
+def compile_drafting_kernels() -> None:
+    """Guesses at two tokens, merges and chooses them as `draft="auto"` does on a CPU."""
+    said, pool = np.zeros(4, np.int32), suffix_pool.ring(8)
+    suffix_pool.append(pool, 0, -1, said, True)
+    tokens, parents, chances = np.empty(2, np.int32), np.empty(2, np.int64), np.empty(2)
+    count = suffix_pool.guess(pool, 4, said, 2.0, 1, 0.1, False, tokens, parents, chances)
+    draft = np.stack([tokens[:count].astype(np.int64), parents[:count]])
+    draft_merge.merge(
+        np.empty((draft_merge.N_ROWS, 2), np.int64), np.empty(2), 0, draft, chances[:count],
+        np.full(count + 1, -1), np.ones(count + 1), 0, 0, (draft_merge.FREE, 2, -1, False),
+        np.zeros((0, 256), np.int32), np.zeros((0, 4), np.int32), np.frombuffer(b"", np.uint8),
+        np.zeros(1, np.int64), np.zeros(1, np.int64),
+    )  # fmt: skip
+    found = draft_choice.shared(draft[1], chances[:count], draft[0])
+    _, gains = draft_choice.ranked(draft[1], found)
+    draft_choice.best_width(gains[None], np.array([count]), np.ones(count + 2), 0.0, 0.0, 1.0)
 
 
 if __name__ == "__main__":
@@ -69,3 +90,4 @@ if __name__ == "__main__":
     if options.canvases:
         compile_canvas_kernels()
     compile_sampling_kernels()
+    compile_drafting_kernels()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -27,3 +31,31 @@ def test_tokens_are_drawn_with_the_kernels_that_were_compiled() -> None:
         draw(torch.zeros(1, 64), np.full((1, 2), -1, np.int32), 0.5, torch.zeros(1).double())
     flat = [str(signature[0]) for signature in sampling_cpu.draw_rows.signatures]
     assert flat.count("array(float32, 1d, C)") == 1
+
+
+#: In a process of its own, as other tests call the kernels with arrays of other kinds.
+_GUESSES = """
+import guided
+from guided import warm_up
+from guided.kernels import draft_choice, draft_merge, sampling_cpu, suffix_pool
+
+warm_up.compile_sampling_kernels()
+warm_up.compile_drafting_kernels()
+model = guided.load("examples/models/tiny-lm")
+text = "Anna is 30.\\nFields: name (string)\\nJSON: "
+schema = '{"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}'
+result = guided.run(model, text, schema=schema, temperature=0.8, seed=1, max_new_tokens=24)
+assert result.usage.drafted > 0, result.usage
+for kernel in (
+    sampling_cpu.draw_one, suffix_pool.append, suffix_pool.guess, draft_merge.merge,
+    draft_choice.shared, draft_choice.ranked, draft_choice.best_width,
+):
+    assert len(kernel.signatures) == 1, (kernel, kernel.signatures)
+"""
+
+
+def test_tokens_are_guessed_with_the_kernels_that_were_compiled() -> None:
+    command = [sys.executable, "-c", _GUESSES]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
