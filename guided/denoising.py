@@ -137,7 +137,7 @@ def decoding_of(model: DiffusionModel, settings: Settings) -> Decoding:
             said["temperature"] = getattr(config, "temperature", None) or 1.0
         found = LLaDA(**said)
     if not found.rules(model.adapter.block_length).warp.temperature:
-        _check_greedy(settings)
+        settings.check_greedy()
     return found
 
 
@@ -250,12 +250,3 @@ def _check_options(settings: Settings) -> None:
             f"{', '.join(wrong)} cannot be had from a masked-diffusion model, which does not draw"
             " its tokens one after the other"
         )
-
-
-def _check_greedy(settings: Settings) -> None:
-    for name, value, least in (("n", settings.n, 1), ("retries", settings.retries, 0)):
-        if value > least:
-            raise InputError(
-                f"{name}={value} would give the same greedy output again; "
-                "give a temperature above 0"
-            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeVar, Unpack, overload
 
-from guided.decoding import Decoder, Sampler
+from guided.decoding import Decoder
 from guided.denoising import canvas_results, check_complete
 from guided.diffusion.decodings import Decoding
 from guided.diffusion_model import DiffusionModel
@@ -264,7 +264,8 @@ def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Resul
 
         return aligned_results(model, prompts, outputs, settings)
     sampler, controls = settings.sampling.choose(model.generation_config, settings.controls)
-    _check_draws(sampler, settings)
+    if not sampler.is_random:
+        settings.check_greedy()
     rows = make_rows(model, prompts, outputs, settings, [*settings.controls, *controls])
     decoder = Decoder(
         model.network,
@@ -284,17 +285,6 @@ def _is_aligned(settings: Settings) -> bool:
     from guided.alignment import is_aligned
 
     return is_aligned(settings.align)
-
-
-def _check_draws(sampler: Sampler, settings: Settings) -> None:
-    if sampler.is_random:
-        return
-    for name, value, least in (("n", settings.n, 1), ("retries", settings.retries, 0)):
-        if value > least:
-            raise InputError(
-                f"{name}={value} would give the same greedy output again; "
-                "give a temperature above 0"
-            )
 
 
 def _shaped(values: list[Any], n: int, is_many: bool) -> Any:

@@ -166,6 +166,19 @@ class Settings:
         if self.thinking_budget is not None and self.after is None:
             raise InputError("thinking_budget needs after=, the trigger that ends the thinking")
 
+    def check_greedy(self) -> None:
+        """Refuses what would give the same greedy output again.
+
+        Raises:
+            InputError: several outputs, or retries.
+        """
+        for name, value, least in (("n", self.n, 1), ("retries", self.retries, 0)):
+            if value > least:
+                raise InputError(
+                    f"{name}={value} would give the same greedy output again; "
+                    "give a temperature above 0"
+                )
+
     def over(self, model: Model) -> Model:
         """The model that the controls work on, made of the caller's: mostly that one.
 

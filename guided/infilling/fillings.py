@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from guided.decoding.usage import Usage
 
+#: Finish reasons of holes that are not filled.
+UNFILLED = ("dead_end", "unknown", "open")
+
 
 @dataclass(frozen=True)
 class FilledRegion:
@@ -19,7 +22,7 @@ class FilledRegion:
     @property
     def is_complete(self) -> bool:
         """Whether the hole is filled."""
-        return self.finish_reason not in ("dead_end", "unknown", "open")
+        return self.finish_reason not in UNFILLED
 
 
 #: A hole that decoding did not come to.

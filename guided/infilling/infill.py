@@ -16,7 +16,7 @@ from guided.errors import DeadEndError, InputError
 from guided.grammars.grammar import Grammar
 from guided.infilling.causal import CausalInfiller
 from guided.infilling.diffusion import fill_canvas
-from guided.infilling.fillings import Filling
+from guided.infilling.fillings import UNFILLED, Filling
 from guided.infilling.marked_text import MarkedText
 from guided.infilling.middle_tokens import middle_tokens
 from guided.kinds import Kind, of_kind
@@ -52,7 +52,7 @@ class Region:
     @property
     def is_complete(self) -> bool:
         """Whether the hole is filled."""
-        return self.finish_reason not in ("dead_end", "unknown", "open")
+        return self.finish_reason not in UNFILLED
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ sys.path.append(str(ROOT / "examples" / "training"))
 
 from recipe.listops import OPERATIONS, problem, read  # noqa: E402
 from recipe.records import record  # noqa: E402
+from recipe.scoring import parsed  # noqa: E402
 
 LISTS = ("copy", "sort", "replace_random", "shuffle")
 LIST_SLOTS, RECORD_SLOTS = 16, 32
@@ -68,14 +68,6 @@ def questions(kind: str, count: int, seed: int) -> list[Question]:
     rng = random.Random(f"{kind} {seed}")
     make = record_question if kind == "json" else lambda rng: list_question(kind, rng)
     return [make(rng) for _ in range(count)]
-
-
-def parsed(text: str) -> Any:
-    """The JSON value; None where it is none."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 def is_of(text: str, schema: dict[str, Any]) -> bool:

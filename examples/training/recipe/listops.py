@@ -76,15 +76,6 @@ def read(text: str) -> Words | None:
     return items if strings and written(items) == text else None
 
 
-def read_leniently(text: str) -> Words | None:
-    """What stands between the last `[` and the next `]`, split at commas; None without them."""
-    _, opened, rest = text.rpartition("[")
-    inside, closed, _ = rest.partition("]")
-    if not opened or not closed:
-        return None
-    return [item.strip().strip("\"'") for item in inside.split(",")] if inside.strip() else []
-
-
 def deterministic(name: str, ask: str, answer: Callable[[Problem], Words]) -> Operation:
     """An operation with one right answer."""
     return Operation(name, ask, lambda p, rng: answer(p), lambda p, found: found == answer(p))
