@@ -7,17 +7,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from guided.errors import EmptyGrammarError, VocabularyError
 from guided.grammars.automata import literal
-from guided.grammars.canvas.canvas import Canvas, open_canvas
-from guided.grammars.canvas.emptiness import OutOfSteps, shortest_word
-from guided.grammars.canvas.limits import CanvasLimits
-from guided.grammars.canvas.nfa import ByteNfa
-from guided.grammars.canvas.plain import PlainRules, plain_rules
-from guided.grammars.canvas.slots import Slot
-from guided.grammars.canvas.sources import CanvasSource
-from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.ir import (
     Alt,
     CountedString,
@@ -35,6 +28,12 @@ from guided.grammars.states import GrammarState
 from guided.grammars.tables import build_rules, compile_tables
 from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
+
+# Canvases are imported where they are first asked for: their kernels take a while to load.
+if TYPE_CHECKING:
+    from guided.grammars.canvas import ByteNfa, Canvas, CanvasLimits, Slot, Verdict
+    from guided.grammars.canvas.plain import PlainRules
+    from guided.grammars.canvas.sources import CanvasSource
 
 #: Vocabularies whose masks one grammar keeps at a time.
 _ENGINES = 4
@@ -145,9 +144,13 @@ class Grammar:
             InputError: a slot holds no token of the vocabulary.
             VocabularyError: a special token of the grammar does not exist.
         """
+        from guided.grammars.canvas.canvas import open_canvas
+
         return open_canvas(self._canvas_source(vocabulary), slots, limits)
 
     def _canvas_source(self, vocabulary: Vocabulary) -> CanvasSource:
+        from guided.grammars.canvas.sources import CanvasSource
+
         with self._lock:
             source = self._canvases.get(vocabulary)
             if source is None:
@@ -160,6 +163,9 @@ class Grammar:
 
     def intersects(self, nfa: ByteNfa, *, most_steps: int | None = None) -> Verdict:
         """Whether some text of the grammar is a word of `nfa`; UNKNOWN after `most_steps`."""
+        from guided.grammars.canvas.emptiness import OutOfSteps, shortest_word
+        from guided.grammars.canvas.verdict import Verdict
+
         try:
             word = shortest_word(self._plain_rules.rules, nfa, most_steps)
         except OutOfSteps:
@@ -170,10 +176,14 @@ class Grammar:
 
     def shortest_witness(self, nfa: ByteNfa) -> bytes | None:
         """A shortest text of the grammar that is a word of `nfa`, None where there is none."""
+        from guided.grammars.canvas.emptiness import shortest_word
+
         return shortest_word(self._plain_rules.rules, nfa)
 
     @cached_property
     def _plain_rules(self) -> PlainRules:
+        from guided.grammars.canvas.plain import plain_rules
+
         return plain_rules(self._rules, self._builder)
 
     @cached_property

@@ -20,7 +20,8 @@ from numba import njit
 from guided.kernels.compiling import lean
 
 OK = 0
-GROW = -1
+#: Some array has no room.
+FULL = -9
 
 #: What follows a main position.
 LAST, BYTE, MASK = 0, 1, 2
@@ -30,6 +31,8 @@ DEAD = -1
 
 # Fields of Sets.size.
 N_SETS, N_MEMBERS, N_FOLLOWERS, N_SIDES = range(4)
+#: First field of Left.size and Right.size.
+N_ROWS = 0
 
 
 class Net(NamedTuple):
@@ -160,6 +163,18 @@ def leading_bit(word):  # type: ignore[no-untyped-def]
             word >>= np.uint64(shift)
             count += shift
     return count
+
+
+@lean
+def new_row(table):  # type: ignore[no-untyped-def]
+    """An empty row, FULL without room."""
+    row = table.size[N_ROWS]
+    if row >= len(table.rows):
+        return np.int64(FULL)
+    for word in range(table.rows.shape[1]):
+        table.rows[row, word] = 0
+    table.size[N_ROWS] = row + 1
+    return row
 
 
 @lean

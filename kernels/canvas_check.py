@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import leading_bit
-from guided.kernels.canvas_ends import begin_words, is_used, new_row
+from guided.kernels.canvas_arrays import FULL, N_ROWS, leading_bit, new_row
+from guided.kernels.canvas_ends import begin_words, is_used
 from guided.kernels.canvas_left import begin_terminals, close
 from guided.kernels.canvas_origins import (
     N_ENTRIES,
-    N_ROWS,
     N_SPARE,
     N_WAITING,
     add_entry,
@@ -18,7 +17,7 @@ from guided.kernels.canvas_origins import (
     wait,
 )
 from guided.kernels.canvas_right import add_onward, tail_row
-from guided.kernels.canvas_sets import FULL, after_byte
+from guided.kernels.canvas_sets import after_byte
 from guided.kernels.compiling import lean, lean_entry
 
 #: The token has more bytes than there are spare bits.

@@ -6,16 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import merge
-from guided.kernels.canvas_sets import FULL
+from guided.kernels.canvas_arrays import FULL, merge, new_row
 from guided.kernels.compiling import lean
 from guided.kernels.memo_arrays import mix
 
 NONE = -1
 
-# Fields of Right.size. At the position at hand, rows have words from LOW to MAIN_END and from
-# MID_LOW on only: all ends lie behind.
-N_ROWS, N_TAILS, LOW, MAIN_END, MID_LOW = range(5)
+# Fields of Right.size after N_ROWS. At the position at hand, rows have words from LOW to MAIN_END
+# and from MID_LOW on only: all ends lie behind.
+N_TAILS, LOW, MAIN_END, MID_LOW = range(1, 5)
 
 
 class Right(NamedTuple):
@@ -34,18 +33,6 @@ class Right(NamedTuple):
     value: Any
     #: int64[2 (M + 1)]: room for the steps of one terminal.
     chain: Any
-
-
-@lean
-def new_row(table):  # type: ignore[no-untyped-def]
-    """An empty row, FULL without room."""
-    row = table.size[N_ROWS]
-    if row >= len(table.rows):
-        return np.int64(FULL)
-    for word in range(table.rows.shape[1]):
-        table.rows[row, word] = 0
-    table.size[N_ROWS] = row + 1
-    return row
 
 
 @lean

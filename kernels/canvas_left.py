@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import BYTE, LAST, MASK, OK, bit_set, bit_test, trailing_zeros
+from guided.kernels.canvas_arrays import (
+    BYTE,
+    FULL,
+    LAST,
+    MASK,
+    OK,
+    bit_set,
+    bit_test,
+    new_row,
+    trailing_zeros,
+)
 from guided.kernels.canvas_origins import (
     N_ENTRIES,
     N_SPARE,
@@ -13,11 +23,10 @@ from guided.kernels.canvas_origins import (
     add_entry,
     add_origins,
     begin_entries,
-    fresh_row,
     use_words,
     wait,
 )
-from guided.kernels.canvas_sets import FULL, after_byte, after_text, after_token, find_side
+from guided.kernels.canvas_sets import after_byte, after_text, after_token, find_side
 from guided.kernels.compiling import lean, lean_entry
 
 
@@ -30,7 +39,7 @@ def _predict(net, table, index, position, bit, loop, q):  # type: ignore[no-unty
         start = np.int64(net.start_of[rule])
         first = np.int64(index[position, start])
         if first < 0:
-            first = fresh_row(table)
+            first = new_row(table)
             if first == FULL:
                 return first
             index[position, start] = first
@@ -56,7 +65,7 @@ def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type
     row = np.int64(index[position, q])
     ended = np.int64(table.ended[rule])
     if ended < 0:
-        ended = fresh_row(table)
+        ended = new_row(table)
         if ended == FULL:
             return ended
         table.ended[rule] = ended
@@ -283,7 +292,7 @@ def fill_left(rules, net, sets, mids, lat, tok, most, alphabet, table):  # type:
     table.size[N_SPARE] = table.rows.shape[1]
     use_words(table, lat.used[0])
     start = np.int64(net.start_of[0])
-    row = fresh_row(table)
+    row = new_row(table)
     bit_set(table.rows, row, np.int64(0))
     table.index[0, start] = row
     wait(table, start)

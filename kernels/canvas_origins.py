@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import merge
-from guided.kernels.canvas_sets import FULL
+from guided.kernels.canvas_arrays import FULL, merge, new_row
 from guided.kernels.compiling import lean
 from guided.kernels.memo_arrays import mix
 
-# Fields of Left.size. Words from N_USED up to N_SPARE are zero in all rows.
-N_ROWS, N_ENTRIES, N_EPOCHS, N_WAITING, N_USED, N_SPARE = range(6)
+# Fields of Left.size after N_ROWS. Words from N_USED up to N_SPARE are zero in all rows.
+N_ENTRIES, N_EPOCHS, N_WAITING, N_USED, N_SPARE = range(1, 6)
 
 
 class Left(NamedTuple):
@@ -42,18 +41,6 @@ class Left(NamedTuple):
 
 
 @lean
-def fresh_row(table):  # type: ignore[no-untyped-def]
-    """An empty row, FULL without room."""
-    row = table.size[N_ROWS]
-    if row >= len(table.rows):
-        return np.int64(FULL)
-    for word in range(table.rows.shape[1]):
-        table.rows[row, word] = 0
-    table.size[N_ROWS] = row + 1
-    return row
-
-
-@lean
 def merge_origins(table, into, other):  # type: ignore[no-untyped-def]
     """Adds row `other` to row `into`; whether that changed it."""
     changed = merge(table.rows, into, other, np.int64(0), table.size[N_USED])
@@ -74,7 +61,7 @@ def add_origins(table, index, position, q, row):  # type: ignore[no-untyped-def]
     """Adds `row` to that of q at a position of `index`; 1: it changed, 0: it did not, FULL."""
     into = np.int64(index[position, q])
     if into < 0:
-        into = fresh_row(table)
+        into = new_row(table)
         if into == FULL:
             return into
         index[position, q] = into
@@ -103,7 +90,7 @@ def add_entry(table, first, q, number, row):  # type: ignore[no-untyped-def]
     new = table.size[N_ENTRIES]
     if new >= len(table.entry) or 2 * (new - first) > last:
         return np.int64(FULL)
-    own = fresh_row(table)
+    own = new_row(table)
     if own == FULL:
         return own
     merge_origins(table, own, row)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import BYTE, LAST, MASK, OK, bit_set, trailing_zeros
+from guided.kernels.canvas_arrays import (
+    BYTE,
+    FULL,
+    LAST,
+    MASK,
+    N_ROWS,
+    OK,
+    bit_set,
+    new_row,
+    trailing_zeros,
+)
 from guided.kernels.canvas_ends import (
     LOW,
-    N_ROWS,
     N_TAILS,
     NONE,
     begin_words,
     find_tail,
     joined,
     merge_ends,
-    new_row,
 )
-from guided.kernels.canvas_sets import FULL, after_byte, after_text, after_token, find_side
+from guided.kernels.canvas_sets import after_byte, after_text, after_token, find_side
 from guided.kernels.compiling import lean, lean_entry
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from guided.kernels.canvas_arrays import (
     DEAD,
-    GROW,
+    FULL,
     N_FOLLOWERS,
     N_MEMBERS,
     N_SETS,
@@ -24,7 +24,7 @@ SHORT = 3
 
 @inner
 def intern_set(rules, sets, lex, items, count):  # type: ignore[no-untyped-def]
-    """Number of the set of `items[:count]` (sorted in place), DEAD if empty, GROW without room."""
+    """Number of the set of `items[:count]` (sorted in place), DEAD if empty, FULL without room."""
     count = sort_unique(items, count)
     if count == 0:
         return np.int64(DEAD)
@@ -48,7 +48,7 @@ def intern_set(rules, sets, lex, items, count):  # type: ignore[no-untyped-def]
     new = sets.size[N_SETS]
     begin = sets.size[N_MEMBERS]
     if new + 1 >= len(sets.lexeme) or begin + count > len(sets.member) or 2 * new > last:
-        return np.int64(GROW) - 8
+        return np.int64(FULL)
     accepts = 0
     for i in range(count):
         sets.member[begin + i] = items[i]
@@ -67,10 +67,6 @@ def intern_set(rules, sets, lex, items, count):  # type: ignore[no-untyped-def]
     sets.size[N_MEMBERS] = begin + count
     sets.table[slot] = new
     return new
-
-
-#: What interning returns where there is no room (DEAD is -1 as well as GROW).
-FULL = GROW - 8
 
 
 @inner

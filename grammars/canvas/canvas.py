@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.errors import InputError
-from guided.grammars.canvas.chart import SPARE, Chart, OutOfRoom
+from guided.grammars.canvas.chart import Chart, OutOfRoom
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.rescue import Completion, rescue, shortest_length
 from guided.grammars.canvas.slots import GAP, MASKED, Layout, Slot, check_token
@@ -83,10 +83,7 @@ class Canvas:
         known = after.__dict__.get("verdict")
         if known is not None:
             return Verdict(known)
-        data = self._source.vocabulary.grammar_bytes(token)
-        if data is not None and len(data) > SPARE:
-            return after.verdict
-        verdict = self._judged(slot, data, stops)
+        verdict = self._judged(slot, self._source.vocabulary.grammar_bytes(token), stops)
         if verdict is None:
             verdict = Verdict.NO if self._is_exact else self._wider_after(slot, token, after)
         after.__dict__["verdict"] = verdict

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.lattice import Positions
 from guided.grammars.canvas.limits import CanvasLimits
-from guided.kernels.canvas_check import check_bytes
-from guided.kernels.canvas_ends import N_ROWS, N_TAILS, Right
+from guided.kernels.canvas_arrays import FULL, N_ROWS
+from guided.kernels.canvas_check import TOO_LONG, check_bytes
+from guided.kernels.canvas_ends import N_TAILS, Right
 from guided.kernels.canvas_left import fill_left
 from guided.kernels.canvas_origins import N_ENTRIES, Left
 from guided.kernels.canvas_right import fill_right
 from guided.kernels.canvas_rows import meets, refill_tails
-from guided.kernels.canvas_sets import FULL
 
-#: Bits for the places between the bytes of a token that is tried.
-SPARE = 128
+#: Bits for the places between the bytes of a token that is tried, more once a longer one is.
+_SPARE = 128
 #: Members of sets beyond which more room is made only where it is nearly used up.
 _ENOUGH = 1 << 20
 
@@ -38,6 +38,7 @@ class Chart:
         self._limits = limits
         self._right: Right | None = None
         self._left: Left | None = None
+        self._spare = _SPARE
         self._seen = np.zeros(0, np.int32)
         self._stack = np.zeros(0, np.int64)
 
@@ -69,36 +70,22 @@ class Chart:
 
     def allows(self, slot: int, data: bytes) -> bool:
         """Whether a token with these bytes may stand in a masked slot, or inside of a gap."""
-        engine = self.engine
         array = np.frombuffer(data, np.uint8)
         main, onward = self.positions.main_of[slot : slot + 2]
-        with engine.lock:
-            self._filled_right()
-            left = self._filled_left()
+        with self.engine.lock:
             while True:
-                right = self._right
-                result = check_bytes(
-                    engine.rules,
-                    engine.net,
-                    engine.sets,
-                    engine.mids,
-                    self.positions.lattice,
-                    engine.token_nodes,
-                    engine.most_visits,
-                    self.engine.alphabet,
-                    left,
-                    right,
-                    self._seen,
-                    self._stack,
-                    main,
-                    onward,
-                    array,
+                left, right = self._filled_left(), self._filled_right()
+                result = self._call(
+                    check_bytes, left, right, self._seen, self._stack, main, onward, array
                 )
-                if result != FULL:
-                    return bool(result == 1)
-                self._grow_sets()
-                self._right = self._more_room_right()
-                self._left = left = self._more_room_left()
+                if result == FULL:
+                    self._grow_sets()
+                    self._right, self._left = self._more_room_right(), self._more_room_left()
+                elif result == TOO_LONG:
+                    self._spare = -(-len(data) // 64) * 64
+                    self._right = self._left = None
+                else:
+                    return result == 1
 
     def _filled_right(self) -> Right:
         if self._right is None:
@@ -134,15 +121,15 @@ class Chart:
                 self.positions = self.positions.roomier(mids)
                 table = self._new_left(rows, mids)
                 if not self._run(fill_left, table):
-                    rows = self._more(rows, int(table.size[0]))
+                    rows = self._more(rows, int(table.size[N_ROWS]))
                 elif self.positions.lattice.used[1] and mids < most:
                     mids = min(most, 2 * mids)
                 else:
                     break
-            engine.left_rows = rows_per(table.size[0], mains)
+            engine.left_rows = rows_per(table.size[N_ROWS], mains)
             engine.inner_positions = max(64, 2 * (self.positions.count - mains))
             self._left = table
-            bits = len(engine.net.start_of) * (64 * self.positions.width + SPARE)
+            bits = len(engine.net.start_of) * (64 * self.positions.width + self._spare)
             self._seen = np.full(bits, -1, np.int32)
             self._stack = np.zeros(2 * bits + 2, np.int64)
         return self._left
@@ -152,7 +139,7 @@ class Chart:
         mains = len(self.positions.lattice.kind)
         return Left(
             size=np.zeros(6, np.int64),
-            rows=self._rows(rows, self.positions.width + SPARE // 64),
+            rows=self._rows(rows, self.positions.width + self._spare // 64),
             index=np.full((mains + mids, states), -1, np.int32),
             entry=np.zeros((rows, 3), np.int32),
             entry_begin=np.zeros(mains + 1, np.int32),
@@ -161,26 +148,30 @@ class Chart:
             queue=np.zeros(states, np.int64),
             waits=np.zeros(states, np.uint8),
             ended=np.zeros(len(self.engine.net.start_of), np.int32),
-            local=np.full((SPARE, states), -1, np.int32),
+            local=np.full((self._spare, states), -1, np.int32),
         )
 
     def _run(self, kernel: Callable[..., Any], table: Any, *more: Any) -> bool:
-        engine = self.engine
-        status = kernel(
-            engine.rules,
-            engine.net,
-            engine.sets,
-            engine.mids,
-            self.positions.lattice,
-            engine.token_nodes,
-            engine.most_visits,
-            self.engine.alphabet,
-            table,
-            *more,
-        )
+        status = self._call(kernel, table, *more)
         if status == FULL:
             self._grow_sets()
-        return bool(status != FULL)
+        return status != FULL
+
+    def _call(self, kernel: Callable[..., Any], *tables: Any) -> int:
+        engine = self.engine
+        return int(
+            kernel(
+                engine.rules,
+                engine.net,
+                engine.sets,
+                engine.mids,
+                self.positions.lattice,
+                engine.token_nodes,
+                engine.most_visits,
+                engine.alphabet,
+                *tables,
+            )
+        )
 
     def _grow_sets(self) -> None:
         # It is not known what was full. Small arrays of sets are cheap, up to a point.

@@ -14,6 +14,7 @@ from guided.grammars.canvas.net import compact
 from guided.grammars.canvas.plain import PlainRules
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import (
+    FULL,
     N_FOLLOWERS,
     N_MEMBERS,
     N_SETS,
@@ -22,7 +23,7 @@ from guided.kernels.canvas_arrays import (
     Mids,
     Sets,
 )
-from guided.kernels.canvas_sets import FULL, ends_at, fill_runs, first_set, rehash_sets
+from guided.kernels.canvas_sets import ends_at, fill_runs, first_set, rehash_sets
 from guided.kernels.first_use import CANVASES, announce
 from guided.kernels.memo_arrays import DFA, FIRST, LEAST, MOST, PLAIN, Rules
 
@@ -73,7 +74,7 @@ class CanvasEngine:
         """For every byte the number of its class: no terminal tells apart bytes of one class."""
         _, inverse = np.unique(self.rules.columns, axis=1, return_inverse=True)
         classes = inverse.reshape(-1)
-        # Counted strings treat quotes on their own; special tokens are told by their spelling.
+        # The quote, which ends counted strings, has a column of its own in them.
         return bytes(classes.astype(np.uint8).tolist())
 
     @cached_property

@@ -11,7 +11,7 @@ from guided.errors import InputError
 from guided.grammars.canvas import GAP, MASKED, CanvasLimits, Slot, Verdict
 from guided.grammars.grammar import Grammar
 from guided.grammars.json_schema import json_schema
-from guided.grammars.lark import sample
+from guided.grammars.lark import lark, sample
 from guided.grammars.vocabulary import Vocabulary
 
 TOKENS = [bytes((byte,)) for byte in b'{}[]":,a1 true'] + [
@@ -184,6 +184,20 @@ def test_contradictory_fixed_text_is_impossible(schema: Grammar) -> None:
 def test_a_token_that_spells_nothing_is_impossible() -> None:
     assert JSON.canvas(VOCABULARY, [STOP + 1, MASKED]).verdict is Verdict.NO
     assert JSON.canvas(VOCABULARY, 4).check(0, STOP + 1) is Verdict.NO
+
+
+def test_a_long_token_is_judged_as_a_short_one() -> None:
+    long, other, end = 0, 1, 2
+    vocabulary = Vocabulary.from_tokens([b"a" * 200, b"x" * 300, b"b", None], [3])
+    grammar = lark('start: /a+/ "b"')
+    canvas = grammar.canvas(vocabulary, [MASKED, end])
+    assert canvas.check_many(0, [long, other]).tolist() == [Verdict.YES, Verdict.NO]
+    completion = canvas.completion()
+    assert completion is not None
+    assert completion.tokens == [long, end]
+    gap = grammar.canvas(vocabulary, [GAP, MASKED, end])
+    assert gap.check(1, long) is Verdict.YES
+    assert gap.check(1, other) is not Verdict.YES
 
 
 def test_bad_slots_and_tokens_are_refused() -> None:
