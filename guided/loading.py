@@ -45,6 +45,8 @@ def load(path_or_id: str, *, kind: Kind = "auto", **hf_kwargs: Any) -> Model:
         return DiffusionModel(load_adapter(path_or_id, **hf_kwargs), generation_config=own)
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    # Where nothing is said transformers asks at the terminal.
+    hf_kwargs.setdefault("trust_remote_code", False)
     shared = {name: hf_kwargs[name] for name in _SHARED if name in hf_kwargs}
     placed = "device_map" in hf_kwargs
     hf_kwargs.setdefault("dtype", default_dtype(placed))

@@ -1,5 +1,8 @@
 """generate, run and load with masked-diffusion models: the same calls, the same results."""
 
+import json
+from pathlib import Path
+
 import pytest
 from pydantic import BaseModel
 
@@ -170,6 +173,19 @@ def test_models_of_the_other_kind_are_refused() -> None:
         guided.Model(TableForMaskedLM(), vocabulary=model().vocabulary)
     with pytest.raises(InputError, match=r"no guided\.Model"):
         guided.generate(model().hf_model, "1")
+
+
+@pytest.mark.parametrize("kind", ["auto", "causal"])
+def test_code_of_a_checkpoint_is_neither_run_nor_asked_for(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda *args: "y")
+    (tmp_path / "own.py").write_text("raise SystemExit('it was run')")
+    auto_map = {"AutoConfig": "own.C", "AutoModelForCausalLM": "own.OwnForCausalLM"}
+    config = {"model_type": "own", "auto_map": auto_map}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="trust_remote_code=True"):
+        guided.load(str(tmp_path), kind=kind)
 
 
 def test_what_needs_a_next_token_refuses_a_masked_diffusion_model() -> None:
