@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from guided.controls.pipeline import apply_all
 from guided.decoding import Branch, Sampler
-from guided.decoding.draws import Drawn, check_row, draw, full_precision
+from guided.decoding.draws import Drawn, controlled, draw, full_precision, told
 from guided.decoding.sampling import log_total
 
 
@@ -34,20 +33,13 @@ def draw_at(
         return draw(sampler, branches, raw[rows], {name: x[rows] for name, x in aux.items()})
     used = list(first)
     raw = full_precision(raw[used])
-    law, states = apply_all(
-        [branch.pipeline for branch in first.values()],
-        raw.clone(),
-        [branch.states for branch in first.values()],
-        {name: full_precision(logits[used]) for name, logits in aux.items()},
-    )
+    law, states = controlled(list(first.values()), raw, {name: x[used] for name, x in aux.items()})
     of = {row: number for number, row in enumerate(used)}
     numbers = torch.tensor([of[row] for row in rows], device=raw.device)
     tokens, log_q = sampler.draw(law[numbers], [branch.stream for branch in branches])
     total = log_total(raw, raw.softmax(dim=-1))[numbers]
     log_p, best = raw[numbers, tokens] - total, law[numbers, tokens]
-    # One transfer for all that the host must know.
-    told = torch.stack([x.double() for x in (tokens, log_p, log_q, total, best)]).T.tolist()
-    for branch, place, row in zip(branches, rows, told, strict=True):
-        check_row(branch, total=row[3], best=row[4])
-        branch.states = states[of[place]]
-    return [Drawn(int(row[0]), row[1], row[2]) for row in told]
+    drawn = told(branches, tokens, log_p, log_q, total, best)
+    for branch, row in zip(branches, rows, strict=True):
+        branch.states = states[of[row]]
+    return drawn

@@ -81,21 +81,49 @@ def draw(
         return _fused(sampler, branches, raw, plain)
     raw = full_precision(raw)
     total = log_total(raw, raw.softmax(dim=-1))
-    law, states = apply_all(
+    law, states = controlled(branches, raw, aux)
+    tokens, log_q = sampler.draw(law, [branch.stream for branch in branches])
+    log_p = raw.gather(1, tokens[:, None])[:, 0] - total
+    best = law.gather(1, tokens[:, None])[:, 0]
+    drawn = told(branches, tokens, log_p, log_q, total, best)
+    for branch, state in zip(branches, states, strict=True):
+        branch.states = state
+    return drawn
+
+
+def controlled(
+    branches: Sequence[Spot], raw: Tensor, aux: Mapping[str, Tensor]
+) -> tuple[Tensor, list[States]]:
+    """The law `[n, V]` of the branches' controls, and the states that have seen it.
+
+    Args:
+        raw: `[n, V]` in full precision, which stay as they are; `aux`: of others.
+    """
+    return apply_all(
         [branch.pipeline for branch in branches],
         raw.clone(),
         [branch.states for branch in branches],
         {name: full_precision(logits) for name, logits in aux.items()},
     )
-    tokens, log_q = sampler.draw(law, [branch.stream for branch in branches])
-    log_p = raw.gather(1, tokens[:, None])[:, 0] - total
-    # One transfer for all that the host must know.
-    best = law.gather(1, tokens[:, None])[:, 0]
-    told = torch.stack([x.double() for x in (tokens, log_p, log_q, total, best)]).T.tolist()
-    for branch, state, row in zip(branches, states, told, strict=True):
+
+
+def told(
+    branches: Sequence[Spot],
+    tokens: Tensor,
+    log_p: Tensor,
+    log_q: Tensor,
+    total: Tensor,
+    best: Tensor,
+) -> list[Drawn]:
+    """What was drawn, in one transfer of all that the host must know.
+
+    Args:
+        total, best: of every branch, see `check_row`, which raises.
+    """
+    rows = torch.stack([x.double() for x in (tokens, log_p, log_q, total, best)]).T.tolist()
+    for branch, row in zip(branches, rows, strict=True):
         check_row(branch, total=row[3], best=row[4])
-        branch.states = state
-    return [Drawn(int(row[0]), row[1], row[2]) for row in told]
+    return [Drawn(int(row[0]), row[1], row[2]) for row in rows]
 
 
 def _plain(sampler: Sampler, branches: Sequence[Spot]) -> Plain | None:
