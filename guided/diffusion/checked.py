@@ -53,15 +53,43 @@ def _offer(
     heapq.heapify(queue)
     passed_over = []
     while queue:
-        _, _, candidate = heapq.heappop(queue)
-        if checker is not None and checker.is_behind(candidate):
+        run = _run(queue, rule, checker, commits.taken)
+        if not run:
+            candidate = heapq.heappop(queue)[2]
+            if checker is None or not checker.is_behind(candidate):
+                passed_over.append(candidate)
             continue
-        if not rule(commits.taken, candidate):
-            passed_over.append(candidate)
-        elif checker is None or checker.allows(candidate):
-            commits.taken.append(candidate)
-        elif checker.is_exhausted:
+        accepted = len(run) if checker is None else checker.accepted(run)
+        commits.taken += run[:accepted]
+        if accepted == len(run):
+            continue
+        if checker is not None and checker.is_exhausted:
             break
-        elif (other := proposals.again(candidate)) is not None:
+        for each in run[accepted + 1 :]:
+            heapq.heappush(queue, (-each.score, each.slot, each))
+        if (other := proposals.again(run[accepted])) is not None:
             heapq.heappush(queue, (-other.score, other.slot, other))
     return passed_over
+
+
+def _run(
+    queue: list[tuple[float, int, Candidate]],
+    rule: Rule,
+    checker: Checker | None,
+    taken: list[Candidate],
+) -> list[Candidate]:
+    """The best candidates, taken off the queue, all of which the rule takes if all are allowed.
+
+    A stop token ends the run: what stands behind it is not asked about.
+    """
+    run: list[Candidate] = []
+    while queue:
+        candidate = queue[0][2]
+        if checker is not None and checker.is_behind(candidate):
+            break
+        if not rule([*taken, *run], candidate):
+            break
+        run.append(heapq.heappop(queue)[2])
+        if checker is not None and candidate.token in checker.stop_ids:
+            break
+    return run

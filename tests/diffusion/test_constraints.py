@@ -1,5 +1,6 @@
 """Proposals are checked one by one; what comes out is valid, or says that it is not."""
 
+import random
 import re
 from dataclasses import dataclass
 from itertools import product
@@ -20,6 +21,8 @@ from guided.diffusion import (
     Prophet,
     Template,
 )
+from guided.diffusion.constraint import Checked, Checker, Tally
+from guided.diffusion.protocols import Candidate
 from guided.errors import BudgetError, InputError
 from guided.grammars.canvas import Completion, Verdict
 from guided.grammars.regex import regex
@@ -311,3 +314,27 @@ def test_what_is_never_answered_is_reported(table):
 def test_a_policy_that_means_nothing_is_refused(values):
     with pytest.raises(InputError):
         Policy(**values)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_tokens_asked_about_together_are_accepted_as_one_by_one(seed):
+    rng = random.Random(seed)
+    canvases = frozenset(rng.sample(sorted(ANYTHING.canvases), rng.choice([1, 20, 200])))
+    likely = rng.choice(sorted(canvases))
+    for _ in range(20):
+        slots = rng.sample(range(4), rng.randint(1, 4))
+        tokens = [likely[s] if rng.random() < 0.8 else rng.randrange(1, 5) for s in slots]
+        run = [Candidate(s, t, 0.0) for s, t in zip(slots, tokens, strict=True)]
+        together, single = (Checker(Checked(Words(canvases)), Policy(), Tally()) for _ in range(2))
+        expected = next((i for i, each in enumerate(run) if not single.allows(each)), len(run))
+        assert together.accepted(run) == expected
+        assert (together.now, together.tally) == (single.now, single.tally)
+
+
+def test_tokens_without_an_answer_are_accepted_where_all_together_have_one():
+    words = Words(frozenset([(1, 2, 3, 4)]), frozenset([(1, 2)]))
+    asked = [Candidate(slot, slot + 1, 0.0) for slot in range(4)]
+    assert Checker(Checked(words), Policy(), Tally()).accepted(asked) == 4
+    checker = Checker(Checked(words), Policy(), Tally())
+    assert checker.accepted([asked[0], asked[2], asked[1]]) == 2
+    assert checker.was_unknown
