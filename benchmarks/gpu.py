@@ -1,4 +1,4 @@
-"""Everything of the repository that needs a GPU: its tests, the kernels, the speculative benchmark.
+"""Everything of the repository that needs a GPU: its tests, kernels, masks and drafts.
 
     python benchmarks/gpu.py [--only PART …] [--shapes SHAPE …] [--kept FOLDER] [--output FILE]
 
@@ -10,7 +10,9 @@ things write down each as soon as they have it. All limits together are under te
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,20 +22,21 @@ from pathlib import Path
 
 import report
 import torch
-from harness import gpu_kernels
+from harness import gpu_kernels, gpu_masks
 from harness.figures import Figure, Report
 
 ROOT = report.HERE.parent
 TESTS = ("tests/gpu", "tests/kernels")
-#: Seconds that a process may take: the tests, the kernels, and each part of the speculative
-#: benchmark for each shape (loading included).
+#: Seconds that a process may take: the tests, the kernels, the masks, and each part of the
+#: speculative benchmark for each shape (loading included).
 LIMITS = {
-    "tests": 180,
-    "kernels": 60,
-    "extraction 1b": 90,
+    "tests": 150,
+    "kernels": 40,
+    "masks": 90,
+    "extraction 1b": 80,
     "free_text 1b": 50,
-    "extraction 8b": 130,
-    "free_text 8b": 70,
+    "extraction 8b": 120,
+    "free_text 8b": 60,
 }
 #: Parts of the speculative benchmark whose figures differ on a GPU.
 SPECULATIVE = ("extraction", "free_text")
@@ -56,6 +59,9 @@ def measure_tests(options: argparse.Namespace) -> bool:
         # -P: the links to the package come before the folder, whose parts lie elsewhere.
         command = [sys.executable, "-P", "-m", "pytest", "-q", "-m", "gpu"]
         command += [f"--junit-xml={log}", *TESTS]
+        if importlib.util.find_spec("xdist"):
+            # Machine code is what a first run waits for: several processes compile it.
+            command += ["-n", str(min(6, os.cpu_count() or 1)), "--dist", "loadfile"]
         fine = run(command, LIMITS["tests"])
         counts = suite_counts(log) if log.exists() else {}
     failed = counts.get("failures", 0) + counts.get("errors", 0)
@@ -78,12 +84,29 @@ def suite_counts(log: Path) -> dict[str, int]:
 def measure_kernels(options: argparse.Namespace) -> bool:
     """Times the kernels beside their torch references."""
     if not options.here:
-        command = [sys.executable, "benchmarks/gpu.py", "--here", "--only", "kernels"]
-        return run([*command, "--kept", str(options.kept)], LIMITS["kernels"])
+        return elsewhere("kernels", options)
     found = Report("gpu_kernels", "Kernels on a GPU: Triton beside torch")
     gpu_kernels.measure(found)
     keep(found, options.kept)
     return True
+
+
+def measure_masks(options: argparse.Namespace) -> bool:
+    """Times decoding under a schema beside free decoding, for the largest shape."""
+    if not options.here:
+        return elsewhere("masks", options)
+    shape = options.shapes[-1]
+    found = Report(f"gpu_masks_{shape}", f"Masks on a GPU, {shape} parameters, random weights")
+    gpu_masks.measure(found, shape, "cuda")
+    keep(found, options.kept)
+    return True
+
+
+def elsewhere(part: str, options: argparse.Namespace) -> bool:
+    """Measures a part in a process of its own; whether it ended well in time."""
+    command = [sys.executable, "benchmarks/gpu.py", "--here", "--only", part]
+    command += ["--kept", str(options.kept), "--shapes", *options.shapes]
+    return run(command, LIMITS[part])
 
 
 def measure_speculation(options: argparse.Namespace) -> bool:
@@ -119,6 +142,7 @@ def keep(found: Report, kept: Path) -> None:
 PARTS: dict[str, Callable[[argparse.Namespace], bool]] = {
     "tests": measure_tests,
     "kernels": measure_kernels,
+    "masks": measure_masks,
     "speculation": measure_speculation,
 }
 
@@ -129,7 +153,7 @@ def main(given: Sequence[str]) -> int:
     parser.add_argument("--shapes", nargs="+", choices=["1b", "8b"], default=["1b", "8b"])
     parser.add_argument("--kept", type=Path, default=report.HERE / "results")
     parser.add_argument("--output", type=Path, default=report.HERE / "RESULTS.md")
-    parser.add_argument("--here", action="store_true", help="kernels: in this process")
+    parser.add_argument("--here", action="store_true", help="kernels, masks: in this process")
     options = parser.parse_args(given)
     if not torch.cuda.is_available():
         print("no CUDA device: torch.cuda.is_available() is False", file=sys.stderr)

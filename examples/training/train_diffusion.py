@@ -1,4 +1,4 @@
-"""Trains `examples/models/tiny-diffusion`, a masked diffusion model, on one processor core.
+"""Trains `examples/models/tiny-diffusion`, a masked diffusion model, on a GPU or one core.
 
 It fills a canvas behind a prompt: lists after operations on them (copy, reverse, sort, shuffle, …)
 and flat JSON objects out of short notes.
@@ -16,13 +16,14 @@ from recipe.denoiser import build_denoiser, denoise
 from recipe.model import Shape
 from recipe.neighbours import look_around
 from recipe.saving import save
-from recipe.training import Plan, Report, printer
+from recipe.training import Plan, Report, printer, spare_cores
 from torch import Tensor
+from transformers import AutoTokenizer
 
 FOLDER = Path(__file__).resolve().parents[1] / "models" / "tiny-diffusion"
 SHAPE = Shape(layers=4, width=96, heads=4, inner=192)
 VOCABULARY = 1024
-STEPS, ROWS, CANVAS = 4050, 16, 32
+STEPS, ROWS, CANVAS, USES = 4050, 16, 32, 4
 
 
 def reporter(model: Any, tokenizer: Any, keep: Path | None, every: int) -> Report:
@@ -37,32 +38,56 @@ def reporter(model: Any, tokenizer: Any, keep: Path | None, every: int) -> Repor
     return report
 
 
-def main() -> None:
-    """Entry point."""
+def options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--new-tokenizer", action="store_true", help="learned anew")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
     either.add_argument("--minutes", type=float, help="the learning rates then follow the clock")
+    parser.add_argument("--rows", type=int, default=ROWS, help="lists, and notes, of a step")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="default: %(default)s")
+    parser.add_argument("--layers", type=int, default=SHAPE.layers, help="default: %(default)s")
+    parser.add_argument("--width", type=int, default=SHAPE.width, help="default: %(default)s")
+    parser.add_argument("--device", default=device, help="default here: %(default)s")
+    parser.add_argument("--workers", type=int, help="processes that make rows; by cores")
     parser.add_argument("--keep", type=Path, help="folder for the model on the way")
     parser.add_argument("--keep-every", type=int, default=250, help="steps")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
 
-    torch.set_num_threads(1)
-    tokenizer = canvas_tokenizer(VOCABULARY, options.seed)
-    model = look_around(build_denoiser(SHAPE, len(tokenizer), options.seed), options.seed)
-    plan = Plan(
-        steps=options.steps if options.minutes is None else 1_000_000,
-        adam_rate=1.5e-3,
+
+def plan_of(chosen: argparse.Namespace) -> Plan:
+    """The run that the options ask for."""
+    return Plan(
+        steps=chosen.steps if chosen.minutes is None else 1_000_000,
+        adam_rate=chosen.rate,
         warmup=100,
-        minutes=options.minutes,
-        seed=options.seed,
+        minutes=chosen.minutes,
+        seed=chosen.seed,
+        device=chosen.device,
+        workers=spare_cores(chosen.device) if chosen.workers is None else chosen.workers,
     )
-    batches = CanvasStream(tokenizer, ROWS, options.seed + 1000)
-    report = reporter(model, tokenizer, options.keep, options.keep_every)
-    denoise(model, batches, plan, report)
-    save(model, tokenizer, options.out, max_new_tokens=CANVAS)
+
+
+def main() -> None:
+    """Entry point."""
+    chosen = options()
+    torch.set_num_threads(1)
+    plan = plan_of(chosen)
+    if chosen.new_tokenizer:
+        tokenizer: Any = canvas_tokenizer(VOCABULARY, chosen.seed)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+    shape = Shape(chosen.layers, chosen.width, SHAPE.heads, 2 * chosen.width)
+    model = look_around(build_denoiser(shape, len(tokenizer), chosen.seed), chosen.seed)
+    batches = CanvasStream(
+        tokenizer, chosen.rows, chosen.seed + 1000, workers=plan.workers, uses=USES
+    )
+    denoise(model, batches, plan, reporter(model, tokenizer, chosen.keep, chosen.keep_every))
+    save(model, tokenizer, chosen.out, max_new_tokens=CANVAS)
 
 
 if __name__ == "__main__":

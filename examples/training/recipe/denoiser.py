@@ -49,11 +49,13 @@ def build_denoiser(shape: Shape, vocabulary: int, seed: int) -> ModernBertForMas
 def hidden_places(shape: tuple[int, int], random: torch.Generator) -> Tensor:
     """Which places of canvases [rows, length] are masked: shares spread evenly over the rows."""
     rows, length = shape
-    start = torch.rand((), generator=random)
-    shares = ((start + torch.arange(rows) / rows) % 1)[torch.randperm(rows, generator=random)]
-    hidden = torch.rand(rows, length, generator=random) < shares[:, None]
+    given: dict[str, Any] = {"generator": random, "device": random.device}
+    at = torch.arange(rows, device=random.device)
+    shares = (torch.rand((), **given) + at / rows) % 1
+    shares = shares[torch.randperm(rows, **given)]
+    hidden = torch.rand(rows, length, **given) < shares[:, None]
     # A row in which nothing is masked teaches nothing.
-    hidden[torch.arange(rows), torch.randint(length, (rows,), generator=random)] = True
+    hidden[at, torch.randint(length, (rows,), **given)] = True
     return hidden
 
 
@@ -71,7 +73,9 @@ def denoise(
     model: Any, batches: Iterable[Canvases], plan: Plan, report: Report | None = None
 ) -> float:
     """Trains `model` in place, two batches a step; returns the smoothed final loss."""
-    random = torch.Generator().manual_seed(plan.seed + 1)
+    device = plan.device
+    model.to(device)
+    random = torch.Generator(device).manual_seed(plan.seed + 1)
     updates = torch.optim.AdamW(
         model.parameters(), lr=plan.adam_rate, betas=(0.9, 0.98), weight_decay=0.01
     )
@@ -82,10 +86,10 @@ def denoise(
         progress = clock.progress(step)
         if progress >= 1:
             break
-        pair = list(itertools.islice(stream, 2))
+        pair = [batch.to(device) for batch in itertools.islice(stream, 2)]
         places = [hidden_places(tuple(batch.answers.shape), random) for batch in pair]
-        count = sum(int(hidden.sum()) for hidden in places)
-        loss = torch.zeros(())
+        count = sum(hidden.sum() for hidden in places)
+        loss = torch.zeros((), device=device)
         for batch, hidden in zip(pair, places, strict=True):
             share = denoising_loss(model, batch, hidden) / count
             share.backward()  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ one. Regenerated from the definitions of arXiv 2510.04767.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections import Counter
@@ -20,6 +21,7 @@ LONGEST = 15
 """More items than that have no answer here, as in the benchmark."""
 
 
+@functools.cache
 def pool(size: int = 32) -> tuple[str, ...]:
     """The words that lists are made of."""
     text = (WORDS / "nouns.txt").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from .splits import words
+from .values import Values
 
 Value = str | int
 
@@ -68,18 +69,26 @@ def single_words(name: str, split: str) -> tuple[str, ...]:
     return found[:: max(1, len(found) // WORDS_EACH)][:WORDS_EACH] if split == "train" else found
 
 
-def value_of(key: str, split: str, rng: random.Random) -> Value:
-    """A random value of a field; words of the wanted split, numbers and days of any."""
+def value_of(key: str, split: str, rng: random.Random, made_up: float = 0.0) -> Value:
+    """A random value of a field; words of the wanted split, numbers and days of any.
+
+    With probability `made_up` a word is not a listed one.
+    """
     if key in NUMBERS:
         return rng.randint(*NUMBERS[key])
-    return rng.choice(DAYS if key == "day" else single_words(SOURCES[key], split))
+    if key == "day":
+        return rng.choice(DAYS)
+    if made_up and rng.random() < made_up:
+        word = Values(rng, split).invented()
+        return word.capitalize() if SOURCES[key] in ("first_names", "cities") else word
+    return rng.choice(single_words(SOURCES[key], split))
 
 
-def record(rng: random.Random, split: str = "train") -> Record:
+def record(rng: random.Random, split: str = "train", made_up: float = 0.0) -> Record:
     """A random note that states two to four facts in any order, one to all of them wanted."""
     notes = rng.choice(list(NOTES.values()))
     keys = rng.sample(list(notes), rng.randint(2, len(notes)))
-    stated = {key: value_of(key, split, rng) for key in keys}
+    stated = {key: value_of(key, split, rng, made_up) for key in keys}
     text = " ".join(rng.choice(notes[key]).format(value) for key, value in stated.items())
     asked = rng.sample(keys, rng.randint(1, len(keys)))
     return Record(text, {key: stated[key] for key in asked})
