@@ -22,6 +22,7 @@ from guided.grammars.ir import (
     Repeat,
     Seq,
     special_bytes,
+    special_texts,
 )
 from guided.grammars.memo import Parser
 from guided.grammars.states import GrammarState
@@ -87,7 +88,9 @@ class Grammar:
     def _parser_over(self, vocabulary: Vocabulary) -> Parser:
         """The parser of the texts that the tokens can spell, where single bytes tell which."""
         parser = self._open_parser()
-        alphabet = vocabulary.single_bytes | {0xFF}
+        # The names of special tokens are no text: each is spelled by its own token.
+        names = "".join(self.specials).encode()
+        alphabet = vocabulary.single_bytes | {0xFF, *names}
         if parser.used_bytes <= alphabet or not vocabulary.is_closed:
             return parser
         try:
@@ -221,12 +224,8 @@ class Grammar:
     @cached_property
     def specials(self) -> frozenset[str]:
         """Texts of the special tokens that the grammar uses."""
-        found = set()
-        for dfa, _, _ in self._builder.lexemes:
-            if dfa is not None and dfa.transitions[0, dfa.classes[0xFF]] >= 0:
-                word = dfa.shortest() or b""
-                found.add(word.strip(b"\xff").decode())
-        return frozenset(found)
+        automata = (dfa for dfa, _, _ in self._builder.lexemes if dfa is not None)
+        return frozenset(text for dfa in automata for text in special_texts(dfa))
 
 
 def _rebuild(spec: GrammarSpec, source: str) -> Grammar:

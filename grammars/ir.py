@@ -11,8 +11,11 @@ contain, and the vocabulary stores special tokens under it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from guided.grammars.automata import Dfa
 
@@ -23,6 +26,38 @@ FREE_TEXT = "free text"
 def special_bytes(text: str) -> bytes:
     """The reserved byte string that stands for the special token `text` (0xFF is never UTF-8)."""
     return b"\xff" + text.encode() + b"\xff"
+
+
+def special_texts(dfa: Dfa) -> set[str]:
+    """The special tokens that stand in words of `dfa`."""
+    edges = dfa.transitions[:, dfa.classes]
+    if not (edges[:, 0xFF] >= 0).any():
+        return set()
+    found: set[str] = set()
+    outside, waiting = {0}, [0]
+    while waiting:
+        state = waiting.pop()
+        following = set(edges[state, :0xFF].tolist())
+        if edges[state, 0xFF] >= 0:
+            for name, after in _special_names(edges, int(edges[state, 0xFF])):
+                found.add(name.decode())
+                following.add(after)
+        new = following - outside - {-1}
+        outside |= new
+        waiting += new
+    return found
+
+
+def _special_names(edges: NDArray[np.int32], inside: int) -> Iterator[tuple[bytes, int]]:
+    """The bytes of special tokens that begin before `inside`, and the state after each."""
+    waiting = [(b"", inside)]
+    while waiting:
+        name, state = waiting.pop()
+        for byte in np.flatnonzero(edges[state] >= 0).tolist():
+            if byte == 0xFF:
+                yield name, int(edges[state, byte])
+            else:
+                waiting.append((name + bytes([byte]), int(edges[state, byte])))
 
 
 class Expr:

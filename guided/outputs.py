@@ -15,6 +15,7 @@ from pydantic.errors import PydanticUserError
 
 from guided.errors import InputError, SchemaError, ValidationFailedError
 from guided.grammars.choices import choices as choices_grammar
+from guided.grammars.gbnf import gbnf, looks_like_gbnf
 from guided.grammars.grammar import Grammar
 from guided.grammars.json_schema import json_schema
 from guided.grammars.lark import lark
@@ -80,7 +81,7 @@ def output_of(
     if regex is not None:
         return Output(_compiled_regex(regex), None, _identity, _identity)
     if grammar is not None:
-        compiled = grammar if isinstance(grammar, Grammar) else _compiled_lark(grammar)
+        compiled = grammar if isinstance(grammar, Grammar) else _compiled_text(grammar)
         return Output(compiled, None, _identity, _identity)
     if choices is not None:
         words = _checked_choices(choices)
@@ -100,8 +101,8 @@ def _compiled_regex(pattern: str) -> Grammar:
 
 
 @lru_cache(maxsize=64)
-def _compiled_lark(text: str) -> Grammar:
-    return lark(text)
+def _compiled_text(text: str) -> Grammar:
+    return gbnf(text) if looks_like_gbnf(text) else lark(text)
 
 
 @lru_cache(maxsize=64)

@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--schema", metavar="FILE", help=SCHEMA)
     kinds.add_argument("--regex", metavar="PATTERN", help="a Python regular expression")
-    kinds.add_argument("--grammar", metavar="FILE", help="a Lark grammar in a file, or -")
+    kinds.add_argument("--grammar", metavar="FILE", help="a Lark or GBNF grammar in a file, or -")
     kinds.add_argument("--choices", metavar="A,B,...", help="one of these (or a JSON list)")
     parser.add_argument("--describe", choices=["fields", "json_schema"], nargs="?", const="fields",
                         help="write the schema into the prompt")  # fmt: skip
