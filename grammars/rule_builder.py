@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
+import itertools
+from dataclasses import dataclass, replace
+
 from guided.errors import GrammarError, GrammarTooLargeError
 from guided.grammars.automata import Dfa
-from guided.grammars.free_group import FreeGroup
+from guided.grammars.free_group import EXTRA, FreeGroup, Way
 from guided.grammars.ir import (
     FREE_TEXT,
     Alt,
@@ -12,6 +17,7 @@ from guided.grammars.ir import (
     Expr,
     GrammarSpec,
     Lex,
+    Member,
     Members,
     Ref,
     Repeat,
@@ -43,7 +49,7 @@ class RuleBuilder:
         self.lexemes: list[tuple[Dfa | None, int, int]] = []
         self.free_text: set[int] = set()
         self.any_order: dict[int, FreeGroup] = {}
-        self._lexeme_ids: dict[tuple[bytes, int, int], int] = {}
+        self._lexeme_ids: dict[tuple[Hashable, int, int], int] = {}
         self._waiting: list[tuple[int, Expr]] = []
 
     def build(self) -> None:
@@ -90,7 +96,7 @@ class RuleBuilder:
 
     def terminal(self, dfa: Dfa | None, least: int, most: int) -> int:
         """Number of a terminal; `dfa` None is the JSON string literal."""
-        key = (b"" if dfa is None else dfa.key, least, most)
+        key = (None if dfa is None else dfa.identity, least, most)
         found = self._lexeme_ids.get(key)
         if found is None:
             found = self._lexeme_ids[key] = len(self.lexemes)
@@ -114,6 +120,8 @@ class RuleBuilder:
             self._counted(expr, start, end)
         elif isinstance(expr, Members):
             self._members(expr, start, end)
+        elif isinstance(expr, Symbol):
+            self.edge(start, expr.number, end)
         else:
             raise GrammarError(f"{type(expr).__name__} is not a grammar expression")
 
@@ -129,11 +137,12 @@ class RuleBuilder:
     def _counted(self, expr: CountedString, start: int, end: int) -> None:
         if expr.most is not None and expr.most < expr.least:
             return
+        self.edge(start, self._counted_terminal(expr), end)
+
+    def _counted_terminal(self, expr: CountedString) -> int:
         if expr.least <= 0 and expr.most is None:
-            symbol = self.terminal(None, PLAIN, -1)
-        else:
-            symbol = self.terminal(None, expr.least, -1 if expr.most is None else expr.most)
-        self.edge(start, symbol, end)
+            return self.terminal(None, PLAIN, -1)
+        return self.terminal(None, expr.least, -1 if expr.most is None else expr.most)
 
     def _sequence(self, parts: tuple[Expr, ...], start: int, end: int) -> None:
         if not parts:
@@ -174,16 +183,54 @@ class RuleBuilder:
         # The start may have other edges (it can be shared with an alternative), so it gets its own.
         home = self.state()
         self.edge(start, EPSILON, home)
-        self.any_order[home] = FreeGroup(
+        ways = [self._ways(member.expr, i) for i, member in enumerate(expr.members)]
+        extra = () if expr.extra is None else self._ways(expr.extra, EXTRA)
+        separator = self._symbol(expr.separator)
+        every = (*itertools.chain(*ways), *extra)
+        self.any_order[home] = FreeGroup(expr, every, separator, end)
+        chain = replace(
             expr,
-            tuple(self._add_rule("member", member.expr) for member in expr.members),
-            None if expr.extra is None else self._add_rule("extra member", expr.extra),
-            self._add_rule("separator", expr.separator),
-            end,
+            members=tuple(
+                Member(_in_symbols(way), member.required)
+                for way, member in zip(ways, expr.members, strict=True)
+            ),
+            extra=_in_symbols(extra) if extra else None,
+            separator=Symbol(separator),
         )
         shadow = self.state()
         self.edge(home, EPSILON, shadow)
-        MemberChain(self, expr, end).build(shadow)
+        MemberChain(self, chain, end).build(shadow)
+
+    def _ways(self, expr: Expr, member: int) -> tuple[Way, ...]:
+        """The ways to write one member."""
+        if isinstance(expr, Alt):
+            return tuple(itertools.chain(*(self._ways(part, member) for part in expr.parts)))
+        if isinstance(expr, Seq) and len(expr.parts) > 1:
+            rest = expr.parts[1] if len(expr.parts) == 2 else Seq(expr.parts[1:])
+            return (Way(member, self._symbol(expr.parts[0]), self._symbol(rest)),)
+        return (Way(member, self._symbol(expr), EPSILON),)
+
+    def _symbol(self, expr: Expr) -> int:
+        """One symbol for `expr`: a terminal, or a call of a rule."""
+        if isinstance(expr, Ref):
+            return -1 - self.rule(expr.name)
+        if isinstance(expr, Lex) and expr.name != FREE_TEXT:
+            if not expr.dfa.is_empty() and not expr.dfa.accepts_empty():
+                return self.terminal(expr.dfa, PLAIN, -1)
+        elif isinstance(expr, CountedString) and (expr.most is None or expr.most >= expr.least):
+            return self._counted_terminal(expr)
+        return -1 - self._add_rule("part of a member", expr)
+
+
+def _in_symbols(ways: tuple[Way, ...]) -> Expr:
+    return Alt(tuple(Seq((Symbol(way.first), Symbol(way.second))) for way in ways))
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol(Expr):
+    """A symbol of the grammar being built."""
+
+    number: int
 
 
 class MemberChain:

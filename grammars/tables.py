@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,45 +9,25 @@ from numpy.typing import NDArray
 
 from guided.errors import EmptyGrammarError
 from guided.grammars.ir import GrammarSpec
+from guided.grammars.lexeme_tables import lexeme_tables
 from guided.grammars.rule_builder import RuleBuilder
-from guided.grammars.terminal_tables import Automaton, restricted, terminal_tables
-from guided.kernels.liveness import fill_live, fill_survival, relax_distances
-from guided.kernels.masking import REACH
+from guided.kernels.liveness import relax_distances
 from guided.kernels.memo_arrays import (
-    ACCEPT,
     BEGIN,
     DFA,
     DIST,
     END,
     EPSILON,
     FAR,
-    FARTHEST,
     FINAL,
     FIRST,
     LEAST,
-    MOST,
     NEAREST,
-    OFFSET,
-    ONWARD,
-    PLAIN,
     START,
-    SURVIVE,
     SYMBOL,
     TARGET,
-    WIDTH,
     Rules,
 )
-
-
-@cache
-def _charsets() -> NDArray[np.uint8]:
-    """Single-byte charsets of the slices: word characters, plain JSON string characters."""
-    marks = np.zeros((2, 256), np.uint8)
-    for byte in range(0x20, 0x7F):
-        word = chr(byte).isalnum() or byte == ord("_")
-        marks[0, byte] = word
-        marks[1, byte] = byte not in (ord('"'), ord("\\"))
-    return marks
 
 
 def build_rules(spec: GrammarSpec) -> RuleBuilder:
@@ -66,11 +45,8 @@ def compile_tables(builder: RuleBuilder, alphabet: frozenset[int] | None = None)
     Raises:
         EmptyGrammarError: the start rule derives no text.
     """
-    automata = [terminal_tables(dfa) for dfa, _, _ in builder.lexemes]
-    if alphabet is not None:
-        automata = [restricted(automaton, alphabet) for automaton in automata]
-    lexemes = _lexeme_arrays(builder, automata)
-    shortest = _shortest(builder, automata)
+    lexemes = lexeme_tables(builder.lexemes, alphabet)
+    shortest = _shortest(lexemes)
     state, edge = _edges_by_source(builder)
     rule = np.zeros((len(builder.rule_start), 2), np.int32)
     rule[:, START] = builder.rule_start
@@ -117,51 +93,9 @@ def _drop_endless(
     return kept_edges
 
 
-def _shortest(builder: RuleBuilder, automata: list[Automaton]) -> NDArray[np.int32]:
+def _shortest(lexemes: dict[str, NDArray[Any]]) -> NDArray[np.int32]:
     """Fewest bytes of each terminal."""
-    shortest = [int(a.distance[0]) for a in automata]
-    for i, (_, least, _) in enumerate(builder.lexemes):
-        if least != PLAIN:
-            shortest[i] += max(0, least)
-    return np.array(shortest, np.int32)
-
-
-def _lexeme_arrays(builder: RuleBuilder, automata: list[Automaton]) -> dict[str, NDArray[Any]]:
-    pool: dict[int, int] = {}
-    distinct: list[Automaton] = []
-    lex_dfa = np.zeros(len(automata), np.int32)
-    for i, automaton in enumerate(automata):
-        if id(automaton) not in pool:
-            pool[id(automaton)] = len(distinct)
-            distinct.append(automaton)
-        lex_dfa[i] = pool[id(automaton)]
-    sizes = [len(a.accepting) for a in distinct]
-    widths = [a.transitions.shape[1] for a in distinct]
-    dfa = np.zeros((len(distinct) + 1, 3), np.int64)
-    dfa[1:, FIRST] = np.cumsum(sizes)
-    dfa[1:, OFFSET] = np.cumsum(np.multiply(sizes, widths))
-    dfa[:-1, WIDTH] = widths
-    nothing = np.zeros(0, np.int32)
-    trans = np.concatenate([nothing, *(a.transitions.reshape(-1) for a in distinct)])
-    columns = np.array([a.classes for a in distinct], np.uint8).reshape(-1, 256)
-    fact = np.zeros((sum(sizes), 6), np.int32)
-    fact[:, ACCEPT] = np.concatenate([nothing, *(a.accepting for a in distinct)])
-    fact[:, NEAREST] = np.concatenate([nothing, *(a.distance for a in distinct)])
-    live = np.zeros((len(fact), 4), np.uint64)
-    fill_live(dfa, columns, trans, live)
-    fact[:, ONWARD] = live.any(axis=1)
-    fill_survival(dfa, columns, trans, _charsets(), REACH, fact[:, SURVIVE:])
-    lexeme = np.zeros((len(automata), 4), np.int32)
-    lexeme[:, DFA] = lex_dfa
-    lexeme[:, LEAST] = [least for _, least, _ in builder.lexemes]
-    lexeme[:, MOST] = [most for _, _, most in builder.lexemes]
-    farthest = np.array([int(a.distance.max()) for a in distinct], np.int64)
-    lexeme[:, FARTHEST] = farthest[lex_dfa] + np.maximum(lexeme[:, LEAST], 0)
-    return {
-        "lexeme": lexeme,
-        "dfa": dfa,
-        "columns": columns,
-        "trans": trans.astype(np.int32, copy=False),
-        "fact": fact,
-        "live": live,
-    }
+    lexeme, fact = lexemes["lexeme"], lexemes["fact"]
+    nearest = fact[lexemes["dfa"][lexeme[:, DFA], FIRST], NEAREST]
+    shortest: NDArray[np.int32] = nearest + np.maximum(lexeme[:, LEAST], 0)
+    return shortest

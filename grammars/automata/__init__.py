@@ -12,12 +12,16 @@ from guided.grammars.automata.build import (
     literals,
     union,
     utf8,
+    without,
 )
 from guided.grammars.automata.dfa import MAX_STATES, Dfa, contains, intersects
+from guided.grammars.automata.finite import Others, Words
 
 __all__ = [
     "MAX_STATES",
     "Dfa",
+    "Others",
+    "Words",
     "byte_class",
     "code_point_count",
     "code_points",
@@ -31,4 +35,5 @@ __all__ = [
     "literals",
     "union",
     "utf8",
+    "without",
 ]

@@ -7,13 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from guided.errors import GrammarTooLargeError
 from guided.grammars.automata import program
 from guided.grammars.automata.dfa import Dfa, concatenate, from_program
+from guided.grammars.automata.finite import Others, Words
 from guided.kernels import automata_sets as kernels
 
-MAX_TABLE_ENTRIES = 1 << 25
-"""States times byte classes of an automaton of literals (4 bytes each)."""
 _SURROGATES = (0xD800, 0xDFFF)
 
 
@@ -38,21 +36,19 @@ def literal(data: bytes) -> Dfa:
 def literals(strings: Iterable[bytes]) -> Dfa:
     """The language of the given strings; the time is linear in their total length.
 
-    Raises:
-        GrammarTooLargeError: the table would exceed MAX_TABLE_ENTRIES.
+    Its tables are made when they are first asked for, which raises GrammarTooLargeError where they
+    would exceed `finite.MAX_TABLE_ENTRIES`.
     """
     ordered = sorted(set(strings))
+    return Words(tuple(ordered)) if ordered else empty()
+
+
+def without(dfa: Dfa, strings: Iterable[bytes]) -> Dfa:
+    """The words of `dfa` but the given strings; made late where `dfa` is infinite."""
+    ordered = sorted(set(strings))
     if not ordered:
-        return empty()
-    data = np.frombuffer(b"".join(ordered), np.uint8)
-    ends = np.cumsum([len(string) for string in ordered], dtype=np.int64)
-    table, classes, accepting = kernels.literal_table(data, ends, MAX_TABLE_ENTRIES)
-    if not len(accepting):
-        raise GrammarTooLargeError(
-            f"{len(ordered)} literals of {len(data)} bytes need more than {MAX_TABLE_ENTRIES} "
-            "table entries"
-        )
-    return Dfa(table, classes, accepting, is_minimal=True)
+        return dfa
+    return dfa - Words(tuple(ordered)) if dfa.is_finite() else Others(dfa, tuple(ordered))
 
 
 def byte_class(members: Iterable[int]) -> Dfa:

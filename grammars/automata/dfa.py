@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -32,12 +33,14 @@ class Dfa:
         classes: uint8 [256], the column of each byte.
         accepting: bool [states].
         distance: int32 [states], fewest bytes to acceptance.
+        tables: what `grammars.terminal_tables` makes of it, kept with it.
     """
 
     transitions: Int32
     classes: Bytes
     accepting: Bools
     distance: Int32
+    tables: Any = None
 
     def __init__(
         self, transitions: Int32, classes: Bytes, accepting: Bools, *, is_minimal: bool = False
@@ -62,6 +65,11 @@ class Dfa:
         for array in (self.classes, self.accepting, self.transitions):
             digest.update(array.tobytes())
         return digest.digest()
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal only for automata of one language, and cheap; not equal for all of them."""
+        return self.key
 
     @property
     def n_states(self) -> int:

@@ -172,7 +172,7 @@ def _keys(names: StringShape, layout: Layout) -> Dfa:
     if layout.colons is None or any(min(name, default="a") < " " for name in excluded):
         return quoted_except(frozenset(excluded)) + layout.colon
     texts = [quoted_word(name) + colon for name in excluded for colon in layout.colons]
-    return _any_key(layout) - automata.literals(texts) if texts else _any_key(layout)
+    return automata.without(_any_key(layout), texts)
 
 
 def _excluded(names: StringShape) -> tuple[str, ...] | None:
