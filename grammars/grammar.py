@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from guided.errors import EmptyGrammarError, VocabularyError
 from guided.grammars.automata import literal
 from guided.grammars.ir import (
@@ -223,7 +225,9 @@ class Grammar:
 
     @cached_property
     def specials(self) -> frozenset[str]:
-        """Texts of the special tokens that the grammar uses."""
+        """Texts of the special tokens that the grammar uses; all of them begin with byte 0xFF."""
+        if not (self._rules.live[:, 3] >> np.uint64(63)).any():
+            return frozenset()
         automata = (dfa for dfa, _, _ in self._builder.lexemes if dfa is not None)
         return frozenset(text for dfa in automata for text in special_texts(dfa))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 import itertools
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from guided.errors import GrammarError, GrammarTooLargeError

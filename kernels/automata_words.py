@@ -139,9 +139,9 @@ def _equal(node: Array, i: int, j: int) -> bool:
 
 @inner
 def _byte_classes(data: Array, begin: int, end: int, coarse: Array, classes: Array) -> int:
-    """Fills the partition in which each byte of data[begin:end] is alone, the others as in `coarse`.
+    """Makes each byte of data[begin:end] a class, and the others as `coarse` has them.
 
-    Returns the number of classes.
+    Returns the number of classes, and fills the class of each byte.
     """
     seen = np.full(512, -1, np.int64)
     for i in range(begin, end):
