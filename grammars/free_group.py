@@ -1,21 +1,43 @@
-"""Members of an object in free order: what may follow a set of seen members."""
+"""Members of an object in free order, as symbols of a grammar."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from guided.grammars.ir import Members
-from guided.kernels.memo_arrays import DIST, FAR, START, Rules
+from guided.kernels.memo_arrays import (
+    DFA,
+    DIST,
+    EPSILON,
+    FAR,
+    FIRST,
+    LEAST,
+    NEAREST,
+    START,
+    Rules,
+)
+
+#: The member number of what may be repeated.
+EXTRA = -1
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to write a member: two symbols in a row (see `RuleBuilder`)."""
+
+    member: int
+    first: int
+    second: int
 
 
 @dataclass(frozen=True)
 class FreeGroup:
-    """`Members` whose parts have become rules; `end` is the rule state after them."""
+    """`Members` whose parts have become symbols; `end` is the rule state after them."""
 
     members: Members
-    member_rules: tuple[int, ...]
-    extra_rule: int | None
-    separator_rule: int
+    ways: tuple[Way, ...]
+    separator: int
     end: int
 
     @property
@@ -31,51 +53,73 @@ class FreeGroup:
             return present + 1 if present < self.members.most else None
         return min(present + 1, self.cap)
 
-    def missing(self, seen: frozenset[int]) -> list[int]:
-        """Required members that are not there yet."""
-        return [i for i, m in enumerate(self.members.members) if m.required and i not in seen]
 
-    def may_end(self, seen: frozenset[int], present: int) -> bool:
-        """Whether the members so far are enough."""
-        return present >= self.members.least and not self.missing(seen)
+class Missing(NamedTuple):
+    """How many required members are not there yet, and the fewest bytes of them all."""
 
-    def steps(self, rules: Rules, seen: frozenset[int]) -> list[tuple[int, frozenset[int]]]:
-        """(rule, seen afterwards) of everything that may come next, by finite rules only."""
-        found = [
-            (rule, seen | {i})
-            for i, rule in enumerate(self.member_rules)
-            if i not in seen and _least(rules, rule) < FAR
-        ]
-        if self.extra_rule is not None and _least(rules, self.extra_rule) < FAR:
-            found.append((self.extra_rule, seen))
-        return found
+    count: int
+    cost: int
 
-    def distance(self, rules: Rules, seen: frozenset[int], present: int) -> int:
+
+class Costs:
+    """Fewest bytes of what a group is made of, and of what is left of it."""
+
+    def __init__(self, group: FreeGroup, rules: Rules) -> None:
+        self.group = group
+        self.separator = _least(rules, group.separator)
+        self.onward = int(rules.state[group.end, DIST])
+        #: Fewest bytes of each member, and of what may be repeated.
+        self.cheapest = [FAR] * len(group.members.members)
+        self.extra = FAR
+        #: Ways that end, each with the fewest bytes of its first and second symbol.
+        self.ways: list[tuple[Way, int, int]] = []
+        for way in group.ways:
+            first, second = _least(rules, way.first), _least(rules, way.second)
+            if first >= FAR or second >= FAR:
+                continue
+            self.ways.append((way, first, second))
+            if way.member == EXTRA:
+                self.extra = min(self.extra, first + second)
+            else:
+                self.cheapest[way.member] = min(self.cheapest[way.member], first + second)
+        needed = [self.cheapest[i] for i, m in enumerate(group.members.members) if m.required]
+        self.needed = Missing(len(needed), sum(needed))
+
+    def after(self, missing: Missing, member: int) -> Missing:
+        """What is missing once `member`, which was not there before, is there."""
+        if member == EXTRA or not self.group.members.members[member].required:
+            return missing
+        return Missing(missing.count - 1, missing.cost - self.cheapest[member])
+
+    def rest(self, seen: int, present: int, missing: Missing) -> int:
         """Fewest bytes to the end of the rule; FAR if the members cannot be completed."""
-        missing = self.missing(seen)
-        costs = [_least(rules, self.member_rules[i]) for i in missing]
-        lacking = self.members.least - present - len(missing)
+        members = self.group.members
+        count, cost = missing
+        lacking = members.least - present - count
         if lacking > 0:
-            costs += self._fillers(rules, seen, lacking)
-        if any(cost >= FAR for cost in costs):
+            fillers = self._fillers(seen, lacking)
+            count, cost = count + lacking, cost + sum(fillers)
+        if cost >= FAR or (members.most is not None and present + count > members.most):
             return FAR
-        most = self.members.most
-        if most is not None and present + len(costs) > most:
-            return FAR
-        separators = len(costs) - (1 if present == 0 and costs else 0)
-        onward = int(rules.state[self.end, DIST])
-        return sum(costs) + separators * _least(rules, self.separator_rule) + onward
+        separators = count - (present == 0 and count > 0)
+        return min(cost + separators * self.separator + self.onward, FAR)
 
-    def _fillers(self, rules: Rules, seen: frozenset[int], count: int) -> list[int]:
+    def _fillers(self, seen: int, count: int) -> list[int]:
         optional = sorted(
-            _least(rules, self.member_rules[i])
-            for i, m in enumerate(self.members.members)
-            if not m.required and i not in seen
+            self.cheapest[i]
+            for i, m in enumerate(self.group.members.members)
+            if not m.required and not seen >> i & 1
         )
-        extra = FAR if self.extra_rule is None else _least(rules, self.extra_rule)
-        chosen = [cost for cost in optional if cost <= extra][:count]
-        return chosen + [extra] * (count - len(chosen))
+        chosen = [cost for cost in optional if cost <= self.extra][:count]
+        return chosen + [self.extra] * (count - len(chosen))
 
 
-def _least(rules: Rules, rule: int) -> int:
-    return int(rules.state[rules.rule[rule, START], DIST])
+def _least(rules: Rules, symbol: int) -> int:
+    """Fewest bytes of a symbol."""
+    if symbol == EPSILON:
+        return 0
+    if symbol < 0:
+        return int(rules.state[rules.rule[-1 - symbol, START], DIST])
+    terminal = rules.lexeme[symbol]
+    nearest = int(rules.fact[rules.dfa[terminal[DFA], FIRST], NEAREST])
+    return nearest + max(0, int(terminal[LEAST]))
