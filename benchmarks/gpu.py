@@ -61,7 +61,9 @@ def measure_tests(options: argparse.Namespace) -> bool:
         command += [f"--junit-xml={log}", *TESTS]
         if importlib.util.find_spec("xdist"):
             # Machine code is what a first run waits for: several processes compile it.
+            # A plugin for benchmarks would warn that it is off then, and warnings are errors.
             command += ["-n", str(min(6, os.cpu_count() or 1)), "--dist", "loadfile"]
+            command += ["-p", "no:benchmark"]
         fine = run(command, LIMITS["tests"])
         counts = suite_counts(log) if log.exists() else {}
     failed = counts.get("failures", 0) + counts.get("errors", 0)
