@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 from typing import Any, Literal, get_args
 
 from guided.errors import GrammarTooLargeError, InputError, SchemaError
@@ -71,7 +72,8 @@ def specification(
     style = Style(layout(whitespace), property_order == "schema")
     try:
         parsed = parse(schema) if isinstance(schema, str) else schema
-        document = Document(parsed, dialect_of(parsed))
+        text = schema if isinstance(schema, str) else None
+        document = Document(parsed, dialect_of(parsed), text)
         translator = Translator(document, report, Budget())
         return Emitter(translator, style).grammar(translator.term(document.root))
     except RecursionError:
@@ -81,11 +83,18 @@ def specification(
 def parse(text: str) -> Any:
     """The JSON value that `text` writes; raises SchemaError with line and column."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise SchemaError(
             f"the schema is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (inf, -inf):
+        raise SchemaError(f"the schema holds {text}, which is too large a number")
+    return value
 
 
 def _no_constant(name: str) -> Any:

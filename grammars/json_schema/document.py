@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from guided.errors import GrammarTooLargeError, SchemaError
+from guided.grammars.json_schema.structure import MAPS_OF_SCHEMAS, SCHEMAS, Structures
 
 MAX_NESTING = 512
-_MAPS_OF_SCHEMAS = frozenset(
-    {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
-)
-_SCHEMAS = frozenset(
-    [
-        "items",
-        "additionalItems",
-        "prefixItems",
-        "contains",
-        "additionalProperties",
-        "propertyNames",
-        "not",
-        "if",
-        "then",
-        "else",
-        "allOf",
-        "anyOf",
-        "oneOf",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-        "contentSchema",
-    ]
-)
 
 
 class Dialect(Enum):
@@ -101,17 +78,31 @@ class Node:
 class Document:
     """A whole schema document with an index of the identifiers in it."""
 
-    def __init__(self, schema: Any, dialect: Dialect) -> None:
+    def __init__(self, schema: Any, dialect: Dialect, text: str | None = None) -> None:
+        """`text` is what `schema` was parsed from: it is JSON then, and tells what it cannot hold.
+
+        Raises:
+            SchemaError: a value is not JSON.
+            GrammarTooLargeError: it nests too deeply.
+        """
         self.dialect = dialect
+        self._id_keyword = dialect.id_keyword
         self.root = self._root(schema)
         self._resources: dict[str, Node] = {"": self.root, self.root.base: self.root}
         self._anchors: dict[tuple[str, str], Node] = {}
         self._dynamic: dict[str, list[Node]] = {}
         self._recursive_anchor = False
         self.tracks_evaluation = False
-        self._keys: dict[int, int] = {}
-        self._interned: dict[object, int] = {}
-        self._index()
+        self._structures = Structures()
+        self._urls: dict[tuple[str, str], tuple[str, str]] = {}
+        if text is None:
+            check_values(schema)
+        elif text.count("{") + text.count("[") > MAX_NESTING:
+            check_nesting(schema)
+        if text is None or self._may_name(text):
+            self._index()
+        elif isinstance(schema, dict):
+            self._index_one(self.root)
 
     # -- places ---------------------------------------------------------------------------------
 
@@ -119,9 +110,7 @@ class Document:
         return Node(schema, self._base_of(schema, ""), None, "")
 
     def _base_of(self, raw: Any, base: str) -> str:
-        if not isinstance(raw, dict):
-            return base
-        name = raw.get(self.dialect.id_keyword)
+        name = raw.get(self._id_keyword) if isinstance(raw, dict) else None
         if not isinstance(name, str) or name.startswith("#"):
             return base
         if "$ref" in raw and self.dialect.ref_hides_siblings:
@@ -132,12 +121,21 @@ class Document:
         """The place reached from `node` by keys and indices."""
         for segment in segments:
             raw = node.raw[int(segment)] if isinstance(node.raw, list) else node.raw[segment]
-            node = Node(raw, self._base_of(raw, node.base), node, segment)
+            named = isinstance(raw, dict) and self._id_keyword in raw
+            base = self._base_of(raw, node.base) if named else node.base
+            node = Node(raw, base, node, segment)
         return node
 
+    def _may_name(self, text: str) -> bool:
+        """Whether a schema below the root may hold a keyword that the index is about."""
+        at_root = isinstance(self.root.raw, dict) and self._id_keyword in self.root.raw
+        # Any key may be written with escapes.
+        if "\\u" in text or text.count(f'"{self._id_keyword}"') > at_root:
+            return True
+        return any(keyword in text for keyword in ("Anchor", "$anchor", "unevaluated"))
+
     def _index(self) -> None:
-        """Index `$id`, `$anchor` and friends; refuse nesting that is too deep."""
-        check_nesting(self.root.raw)
+        """Index `$id`, `$anchor` and friends."""
         stack = [self.root]
         while stack:
             node = stack.pop()
@@ -149,7 +147,7 @@ class Document:
         raw = node.raw
         if "$ref" in raw and self.dialect.ref_hides_siblings:
             return
-        name = raw.get(self.dialect.id_keyword)
+        name = raw.get(self._id_keyword)
         if isinstance(name, str):
             if name.startswith("#") and len(name) > 1:
                 self._anchors.setdefault((node.base, name[1:]), node)
@@ -168,12 +166,12 @@ class Document:
 
     def _subschemas(self, node: Node) -> Iterator[Node]:
         for keyword, value in node.raw.items():
-            if keyword in _MAPS_OF_SCHEMAS and isinstance(value, dict):
+            if keyword in MAPS_OF_SCHEMAS and isinstance(value, dict):
                 holder = self.child(node, keyword)
                 for name, one in value.items():
                     if isinstance(one, dict):
                         yield self.child(holder, name)
-            elif keyword in _SCHEMAS:
+            elif keyword in SCHEMAS:
                 if isinstance(value, dict):
                     yield self.child(node, keyword)
                 elif isinstance(value, list):
@@ -186,7 +184,7 @@ class Document:
 
     def resolve(self, node: Node, reference: str, keyword: str = "$ref") -> Node:
         """The place that `reference`, written at `node`, refers to; raises SchemaError."""
-        url, fragment = urldefrag(urljoin(node.base, reference))
+        url, fragment = self._url(node.base, reference)
         root = self._resources.get(url)
         where = node.at(keyword)
         if root is None:
@@ -203,6 +201,13 @@ class Document:
                 raise SchemaError(f"undefined reference {reference!r}", where)
             return found
         return self._walk(root, unquote(fragment), reference, where)
+
+    def _url(self, base: str, reference: str) -> tuple[str, str]:
+        found = self._urls.get((base, reference))
+        if found is None:
+            url, fragment = urldefrag(urljoin(base, reference))
+            found = self._urls[base, reference] = url, fragment
+        return found
 
     def _walk(self, root: Node, path: str, reference: str, where: str) -> Node:
         target = root
@@ -227,53 +232,28 @@ class Document:
         """The target of `$recursiveRef: "#"` where it does not depend on the path taken."""
         return None if self._recursive_anchor else self.resolve(node, "#", "$recursiveRef")
 
-    # -- structure ------------------------------------------------------------------------------
-
     def key(self, node: Node) -> tuple[str, int]:
         """Equal for two places whose schemas are written alike (annotations aside)."""
-        return node.base, self._structure(node.raw)
-
-    def _structure(self, raw: Any) -> int:
-        """A number that is equal for values written alike; without recursion, for deep schemas."""
-        stack = [raw]
-        while stack:
-            value = stack[-1]
-            if id(value) in self._keys or not isinstance(value, (dict, list)):
-                stack.pop()
-                continue
-            parts = list(_parts(value))
-            inner = [p for _, p in parts if isinstance(p, (dict, list)) and id(p) not in self._keys]
-            if inner:
-                stack.extend(inner)
-                continue
-            shape = tuple((keyword, self._number(part)) for keyword, part in parts)
-            self._keys[id(value)] = self._intern((type(value).__name__, shape))
-            stack.pop()
-        return self._number(raw)
-
-    def _number(self, value: Any) -> int:
-        if isinstance(value, (dict, list)):
-            return self._keys[id(value)]
-        return self._intern((type(value).__name__, value))
-
-    def _intern(self, shape: object) -> int:
-        return self._interned.setdefault(shape, len(self._interned))
+        return node.base, self._structures.number(node.raw)
 
 
-def _parts(value: Any) -> Iterator[tuple[object, Any]]:
-    """The entries of an object or array that matter to what a schema allows."""
-    if isinstance(value, list):
-        yield from enumerate(value)
-        return
-    for keyword, part in value.items():
-        if keyword in ("enum", "const"):
-            yield keyword, json.dumps(part)
-        elif not (isinstance(part, str) and keyword in ("title", "description", "$comment")):
-            yield keyword, part
+def check_nesting(parsed: Any) -> None:
+    """Raise GrammarTooLargeError for JSON values nested too deeply."""
+    level = [parsed] if isinstance(parsed, (dict, list)) else []
+    for _ in range(MAX_NESTING):
+        if not level:
+            return
+        level = [
+            part
+            for value in level
+            for part in (value.values() if type(value) is dict else value)
+            if type(part) is dict or type(part) is list
+        ]
+    raise GrammarTooLargeError(f"the schema nests more than {MAX_NESTING} levels deep")
 
 
-def check_nesting(schema: Any) -> None:
-    """Raise GrammarTooLargeError for values nested too deeply, SchemaError for what is not JSON."""
+def check_values(schema: Any) -> None:
+    """Raise SchemaError for what is not JSON, GrammarTooLargeError for values nested too deeply."""
     level: list[Any] = [schema]
     for _ in range(MAX_NESTING):
         inner: list[Any] = []

@@ -90,6 +90,9 @@ class _FullReport(Report):
         for keyword, value in node.raw.items():
             self.add(node.pointer, keyword, *_fate(keyword, value))
 
+    def follow(self, node: Node) -> None:
+        self.add(node.pointer, "$ref", "enforced", f"is {node.raw['$ref']}")
+
 
 def _fate(keyword: str, value: object) -> tuple[Status, str]:
     if keyword == "format":

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from guided.errors import UnsatisfiableSchemaError
 from guided.grammars.ir import Alt, Expr, GrammarSpec, Lex, Member, Members, Ref, Repeat, Seq
 
 NEVER = Alt(())
+_MOST_ROUNDS = 4
 
 
 def prune(spec: GrammarSpec) -> GrammarSpec:
     """The same language without dead ends; raises UnsatisfiableSchemaError where it is empty."""
+    if _Words().are_everywhere(spec.rules):
+        return spec
     productive = _productive(spec)
     if spec.start not in productive:
         raise UnsatisfiableSchemaError("no JSON document satisfies the schema")
@@ -22,6 +26,58 @@ def prune(spec: GrammarSpec) -> GrammarSpec:
             rules[name] = _alive(spec.rules[name], productive) or NEVER
             queue.extend(references(rules[name]))
     return GrammarSpec(rules, spec.start)
+
+
+class _Words:
+    """Which rules are known to have a word, and whether something is dead for sure."""
+
+    def __init__(self) -> None:
+        self._productive: set[str] = set()
+        self._dead = False
+
+    def are_everywhere(self, rules: Mapping[str, Expr]) -> bool:
+        """Whether nothing is dead in any rule; False also where a few rounds do not tell."""
+        # What a rule uses mostly comes after it.
+        waiting = list(reversed(rules))
+        for _ in range(_MOST_ROUNDS):
+            waiting = [name for name in waiting if not self._found(name, rules[name])]
+            if self._dead or not waiting:
+                return not self._dead
+        return False
+
+    def _found(self, name: str, expr: Expr) -> bool:
+        found = self._has_word(expr)
+        if found:
+            self._productive.add(name)
+        return found
+
+    def _has_word(self, expr: Expr) -> bool:
+        """Whether a word of `expr` is known; every part is looked at."""
+        if isinstance(expr, Lex):
+            self._dead = self._dead or expr.dfa.is_empty()
+            return not self._dead
+        if isinstance(expr, Ref):
+            return expr.name in self._productive
+        if isinstance(expr, Seq):
+            found = [self._has_word(part) for part in expr.parts]
+            return all(found)
+        if isinstance(expr, Alt):
+            self._dead = self._dead or not expr.parts
+            found = [self._has_word(part) for part in expr.parts]
+            return any(found)
+        if isinstance(expr, Members):
+            return self._has_members(expr)
+        if isinstance(expr, Repeat):
+            return self._has_word(expr.part) or expr.least == 0
+        return True
+
+    def _has_members(self, expr: Members) -> bool:
+        alive = [self._has_word(member.expr) for member in expr.members]
+        required = [ok for ok, member in zip(alive, expr.members, strict=True) if member.required]
+        more = expr.extra is not None and self._has_word(expr.extra)
+        if expr.most is not None and len(required) > expr.most:
+            self._dead = True
+        return all(required) and (more or sum(alive) >= expr.least)
 
 
 def references(expr: Expr) -> list[str]:

@@ -42,6 +42,9 @@ class Report:
     def visit(self, node: Node) -> None:
         """Called for every schema that is looked at; notes nothing here."""
 
+    def follow(self, node: Node) -> None:
+        """Called for every reference that stands for a whole schema; notes nothing here."""
+
     def refuse(self, pointer: str, keyword: str, reason: str) -> None:
         """Raise UnsupportedSchemaError, or go on without the keyword where that was asked for."""
         if self._on_unsupported == "error":

@@ -46,7 +46,7 @@ class Translator:
             if id(node.raw) in seen:
                 raise SchemaError("a reference that leads back to itself", node.at("$ref"))
             seen.add(id(node.raw))
-            self.report.add(node.pointer, "$ref", "enforced", f"is {node.raw['$ref']}")
+            self.report.follow(node)
             node = self.document.resolve(node, node.raw["$ref"])
         if not isinstance(node.raw, (dict, bool)):
             raise SchemaError("a schema must be an object, true or false", node.pointer)
