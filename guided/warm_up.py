@@ -77,9 +77,10 @@ def compile_drafting_kernels() -> None:
         np.zeros((0, 256), np.int32), np.zeros((0, 4), np.int32), np.frombuffer(b"", np.uint8),
         np.zeros(1, np.int64), np.zeros(1, np.int64),
     )  # fmt: skip
-    found = draft_choice.shared(draft[1], chances[:count], draft[0])
-    _, gains = draft_choice.ranked(draft[1], found)
-    draft_choice.best_width(gains[None], np.array([count]), np.ones(count + 2), 0.0, 0.0, 1.0)
+    draft_choice.choose(
+        np.array([0, count]), draft[1], chances[:count], draft[0], np.ones(1),
+        np.zeros((2, 1, draft_choice.BINS)), np.ones(len(draft_choice.WIDTHS)), 0.0, 0.0, 1.0,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

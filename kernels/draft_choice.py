@@ -10,6 +10,15 @@ from guided.kernels.compiling import entry, inner
 ALL_SIBLINGS = 0.98
 #: A guess that is not worth thinking about.
 FAINT = 0.01
+#: Estimates of one source between which no difference is made, and the observations that such an
+#: estimate itself counts as.
+BINS, PRIOR = 10, 4.0
+#: Widths of passes between which costs are interpolated.
+WIDTHS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64)
+#: Cost of a width that was never tried, relative to a straight line from one token to this share.
+_GUESS = 0.08
+#: A guess that is worth trying whatever passes cost, and the most of them in one row.
+_SURE, _SURE_MOST = 0.9, 8
 
 
 @inner
@@ -125,3 +134,104 @@ def best_width(gains, counts, costs, drafting, level, least):  # type: ignore[no
         if total / spent > rate:
             width, rate = tried, total / spent
     return width
+
+
+@inner
+def _seconds(known, at):  # type: ignore[no-untyped-def]
+    """The time of a pass of the width number `at`, by those that were measured; 0 is one of them.
+
+    Between two measured widths on a line; beyond the last, on a hopeful one, so that it is tried
+    at all.
+    """
+    if not np.isnan(known[at]):
+        return known[at]
+    below = at - 1
+    while np.isnan(known[below]):
+        below -= 1
+    above = at + 1
+    while above < len(known) and np.isnan(known[above]):
+        above += 1
+    if above == len(known):
+        return known[below] + _GUESS * known[0] * (WIDTHS[at] - WIDTHS[below])
+    share = (WIDTHS[at] - WIDTHS[below]) / (WIDTHS[above] - WIDTHS[below])
+    return known[below] + share * (known[above] - known[below])
+
+
+@entry
+def relative(known, widest):  # type: ignore[no-untyped-def]
+    """Expected times of passes of 0, 1, … `widest` tokens for each row, relative to one token.
+
+    Args:
+        known: float64, seconds of passes of the `WIDTHS`, NaN where never measured.
+    """
+    costs = np.empty(widest + 1)
+    at = 0
+    for width in range(widest + 1):
+        if np.isnan(known[0]):
+            costs[width] = 1 + _GUESS * max(0, width - 1)
+            continue
+        while at < len(WIDTHS) - 1 and WIDTHS[at] < width:
+            at += 1
+        costs[width] = _seconds(known, at) / known[0]
+    return costs
+
+
+@entry
+def believed(parents, chances, sources, table, luck):  # type: ignore[no-untyped-def]
+    """What the chances of one row's guesses were worth so far, beside each other.
+
+    Args:
+        luck: a factor of the chances; what is certain stays so. For the others see `choose`.
+    """
+    found = np.ones(len(chances))
+    for i in range(len(chances)):
+        if chances[i] < 1:
+            at = min(np.int64(chances[i] * BINS), BINS - 1)
+            hits, count = table[0, sources[i], at], table[1, sources[i], at]
+            found[i] = min(1.0, luck * ((hits + PRIOR * chances[i]) / (count + PRIOR)))
+    return shared(parents, found, sources)
+
+
+@entry
+def choose(bounds, parents, chances, sources, lucks, table, known, spent, level, least):  # type: ignore[no-untyped-def]
+    """(how many guesses each row gets, for every row its nodes, the likeliest first).
+
+    Args:
+        bounds: int64 `[rows + 1]`; the nodes of row r are those from `bounds[r]` on. Their
+            `parents` (-1: the root) count within the row.
+        chances: what their drafters think of them; `sources`: the drafters' numbers.
+        lucks: `[rows]`, a factor of the chances of each row's guesses.
+        table: `Tallies.table`.
+        known: see `relative`; `spent`, `level`: seconds of drafting and of drawing once more.
+        least: how much more must come out in the same time for guesses to be tried.
+    """
+    rows = len(bounds) - 1
+    counts = bounds[1:] - bounds[:-1]
+    widest = np.int64(0)
+    for row in range(rows):
+        widest = max(widest, counts[row])
+    gains = np.zeros((rows, widest))
+    order = np.empty(len(parents), np.int64)
+    sure = np.int64(0)
+    for row in range(rows):
+        begin, end = bounds[row], bounds[row + 1]
+        some = parents[begin:end]
+        found = believed(some, chances[begin:end], sources[begin:end], table, lucks[row])
+        nodes, reached = ranked(some, found)
+        safe = np.int64(0)
+        for i in range(end - begin):
+            order[begin + i] = nodes[i]
+            gains[row, i] = reached[i]
+            safe += reached[i] >= _SURE
+        sure = max(sure, safe)
+    base = known[0]
+    if np.isnan(base):
+        # Only what is all but sure, until a pass has shown what a single token costs.
+        return min(sure, _SURE_MOST), order
+    if widest == 0:
+        return widest, order
+    # The time of drafting is spent already, whatever is tried.
+    drafting = spent / base
+    costs = relative(known, 1 + widest)
+    rate = least * rows / (1 + drafting)
+    return best_width(gains, counts, costs, drafting, level / base, rate), order

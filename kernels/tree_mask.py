@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numba import njit
+from numpy.typing import NDArray
 from torch import Tensor
 
 from guided.kernels.dispatch import Implementation, implementation, triton_kernel
@@ -54,11 +55,16 @@ def _fill(parents, lengths, seen):  # type: ignore[no-untyped-def]
             own[length + node] = True
 
 
-def _tree_mask_numba(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
+def of_arrays(parents: NDArray[np.int32], lengths: NDArray[np.int32], columns: int) -> Tensor:
+    """What `tree_mask` gives, on the CPU."""
     rows, width = parents.shape
-    seen = np.zeros((rows, width, columns), np.bool_)
-    _fill(parents.contiguous().numpy(), lengths.contiguous().numpy(), seen)
-    return torch.from_numpy(seen)[:, None]
+    seen = np.zeros((rows, 1, width, columns), np.bool_)
+    _fill(parents, lengths, seen[:, 0])
+    return torch.from_numpy(seen)
+
+
+def _tree_mask_numba(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
+    return of_arrays(parents.contiguous().numpy(), lengths.contiguous().numpy(), columns)
 
 
 def _tree_mask_triton(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:

@@ -48,7 +48,7 @@ result = guided.run(model, text, schema=schema, temperature=0.8, seed=1, max_new
 assert result.usage.drafted > 0, result.usage
 for kernel in (
     sampling_cpu.draw_one, suffix_pool.append, suffix_pool.guess, draft_merge.merge,
-    draft_choice.shared, draft_choice.ranked, draft_choice.best_width,
+    draft_choice.choose,
 ):
     assert len(kernel.signatures) == 1, (kernel, kernel.signatures)
 """

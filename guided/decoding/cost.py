@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass, field
-from functools import cache
 
-#: Widths between which costs are interpolated.
-WIDTHS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64)
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.kernels import draft_choice
+from guided.kernels.draft_choice import WIDTHS
+
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
 #: Weight of a new measurement.
 _FRESH = 0.1
 #: Measurements of which the least counts.
 _COLD = 3
-#: Cost of a width that was never tried, relative to a straight line from one token to this share.
-_GUESS = 0.08
 
 
 @dataclass(slots=True)
@@ -42,14 +42,22 @@ class Mean:
         return self.count > _COLD
 
 
-def _bucket(value: int, edges: tuple[int, ...]) -> int:
-    return edges[min(bisect_left(edges, value), len(edges) - 1)]
+def _buckets(edges: tuple[int, ...]) -> list[int]:
+    """For 0, 1, … the last edge the index of the first edge that is no less."""
+    return [
+        next(at for at, edge in enumerate(edges) if value <= edge) for value in range(edges[-1] + 1)
+    ]
 
 
-@cache
-def _buckets(widest: int) -> list[int]:
-    """For 0, 1, … `widest` the index of the width in `WIDTHS` that it counts as."""
-    return [WIDTHS.index(_bucket(width, WIDTHS)) for width in range(widest + 1)]
+_BATCH_AT, _WIDTH_AT = _buckets(_BATCHES), _buckets(WIDTHS)
+
+
+def _batch(rows: int) -> int:
+    return _BATCH_AT[min(rows, _BATCHES[-1])]
+
+
+def _nothing_known() -> NDArray[np.float64]:
+    return np.full((len(_BATCHES), len(WIDTHS)), np.nan)
 
 
 @dataclass(slots=True)
@@ -59,49 +67,41 @@ class CostModel:
     passes: dict[tuple[int, int], Mean] = field(default_factory=dict)
     drafting: dict[int, Mean] = field(default_factory=dict)
     level: Mean = field(default_factory=Mean)
+    _known: NDArray[np.float64] = field(default_factory=_nothing_known)
 
     def timed(self, rows: int, width: int, seconds: float) -> None:
         """Takes in the time of a pass of `rows` rows and `width` tokens each."""
-        key = _bucket(rows, _BATCHES), _bucket(width, WIDTHS)
-        self.passes.setdefault(key, Mean()).add(seconds)
+        key = _batch(rows), _WIDTH_AT[min(width, WIDTHS[-1])]
+        mean = self.passes.get(key)
+        if mean is None:
+            mean = self.passes[key] = Mean()
+        mean.add(seconds)
+        self._known[key] = mean.value
 
     def drafted(self, rows: int, seconds: float) -> None:
         """Takes in the time that drafting took."""
-        self.drafting.setdefault(_bucket(rows, _BATCHES), Mean()).add(seconds)
+        key = _batch(rows)
+        mean = self.drafting.get(key)
+        if mean is None:
+            mean = self.drafting[key] = Mean()
+        mean.add(seconds)
 
     def draft_seconds(self, rows: int) -> float:
         """Expected time of drafting; 0 until it is known."""
-        mean = self.drafting.get(_bucket(rows, _BATCHES))
+        mean = self.drafting.get(_batch(rows))
         return mean.value if mean is not None and mean.value is not None and mean.is_warm else 0.0
+
+    def known(self, rows: int) -> NDArray[np.float64]:
+        """Seconds of passes of the `WIDTHS`, NaN where never measured."""
+        found: NDArray[np.float64] = self._known[_batch(rows)]
+        return found
 
     def relative(self, rows: int, widest: int) -> list[float]:
         """Expected times of passes of 0, 1, … `widest` tokens for each row, relative to one."""
-        batch = _bucket(rows, _BATCHES)
-        known = {
-            width: mean.value
-            for (size, width), mean in self.passes.items()
-            if size == batch and mean.value is not None
-        }
-        base = known.get(1)
-        if base is None:
-            return [1 + _GUESS * max(0, width - 1) for width in range(widest + 1)]
-        costs = [self._seconds(known, base, width) / base for width in WIDTHS]
-        return [costs[at] for at in _buckets(widest)]
+        found: list[float] = draft_choice.relative(self.known(rows), widest).tolist()
+        return found
 
     def base(self, rows: int) -> float | None:
         """Seconds of a pass of a single token for each row, None if never measured."""
-        mean = self.passes.get((_bucket(rows, _BATCHES), 1))
+        mean = self.passes.get((_batch(rows), 0))
         return mean.value if mean is not None else None
-
-    @staticmethod
-    def _seconds(known: dict[int, float], base: float, wanted: int) -> float:
-        if wanted in known:
-            return known[wanted]
-        # Between two measured widths on a line; beyond the last, on a hopeful one, so that it is
-        # tried at all.
-        below = max(w for w in known if w < wanted)
-        above = min((w for w in known if w > wanted), default=None)
-        if above is None:
-            return known[below] + _GUESS * base * (wanted - below)
-        share = (wanted - below) / (above - below)
-        return known[below] + share * (known[above] - known[below])

@@ -131,7 +131,9 @@ def _plain(sampler: Sampler, branches: Sequence[Spot]) -> Plain | None:
     if not isinstance(sampler, Inversion | Greedy):
         return None
     first = branches[0].pipeline.plain
-    return first if all(branch.pipeline.plain == first for branch in branches) else None
+    if len(branches) > 1 and any([branch.pipeline.plain != first for branch in branches]):
+        return None
+    return first
 
 
 def _fused(sampler: Sampler, branches: Sequence[Spot], raw: Tensor, plain: Plain) -> list[Drawn]:
@@ -202,7 +204,7 @@ class NodeDraws:
             found = cls(sampler, *kind)
         found._raw, found._columns = raw, raw.shape[1]
         if not found._is_half:
-            found._flat = raw.detach().reshape(-1).numpy()
+            found._flat = raw.detach().numpy().reshape(-1)
         return found
 
     def draw(self, spot: Spot, row: int, position: int) -> Drawn:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from guided.kernels import tree_mask as kernel
+from guided.kernels.dispatch import Implementation, implementation
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,41 +38,49 @@ class Feed:
 class Layout(NamedTuple):
     """The new tokens of a pass `[n, q]`, where they stand in their texts, and what they follow.
 
-    Rows are padded at the end, with tokens 0 that follow the row's last one.
+    Rows are padded at the end, with tokens 0 that follow the row's last one. `ids` and `positions`
+    are int64; `parents`, on the host, is int32.
     """
 
     ids: Tensor
     positions: Tensor
-    parents: Tensor
+    parents: NDArray[np.int32]
 
 
 def layout(feeds: Sequence[Feed], bases: Sequence[int], device: torch.device) -> Layout:
-    """The layout of a pass over rows that hold `bases` tokens each.
-
-    `ids` and `positions` are int64, `parents` is int32.
-    """
+    """The layout of a pass over rows that hold `bases` tokens each."""
     width = max([len(feed.tokens) for feed in feeds])
-    told = np.zeros((3, len(feeds), width), np.int64)
-    told[2] = -1
+    shape = len(feeds), width
+    ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    parents = np.full(shape, -1, np.int32)
     for row, feed in enumerate(feeds):
         count = len(feed.tokens)
-        told[0, row, :count] = feed.tokens
+        ids[row, :count] = feed.tokens
         if count > 1:
-            told[1, row, :count] = feed.depths()
-            told[2, row, :count] = feed.parents
-    told[1] += np.array(bases)[:, None]
-    ids, positions, parents = torch.from_numpy(told).to(device)
-    return Layout(ids, positions, parents.to(torch.int32))
+            positions[row, :count] = feed.depths()
+            parents[row, :count] = feed.parents
+    positions += np.array(bases)[:, None]
+    return Layout(to_device(ids, device), to_device(positions, device), parents)
 
 
-def tree_mask(parents: Tensor, lengths: Sequence[int], columns: int) -> Tensor:
+def to_device(numbers: NDArray[Any], device: torch.device) -> Tensor:
+    """The numbers as a tensor; on a CPU it is the same memory."""
+    found = torch.from_numpy(numbers)
+    return found if device.type == "cpu" else found.to(device)
+
+
+def tree_mask(
+    parents: NDArray[np.int32], lengths: Sequence[int], columns: int, device: torch.device
+) -> Tensor:
     """Boolean `[n, 1, q, columns]`: a query sees its row's slots, its ancestors and itself.
 
     Row r holds `lengths[r]` tokens; its new ones are in the slots after them. Queries beyond a
     row's new tokens are padding: they see the row, and what they give is not used.
     """
-    held = torch.tensor(lengths, dtype=torch.int32, device=parents.device)
-    return kernel.tree_mask(parents, held, columns)
+    held = np.array(lengths, np.int32)
+    if implementation(device) is Implementation.NUMBA:
+        return kernel.of_arrays(parents, held, columns)
+    return kernel.tree_mask(to_device(parents, device), to_device(held, device), columns)
 
 
 def windowed(mask: Tensor, positions: Tensor, window: int) -> Tensor:

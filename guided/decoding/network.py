@@ -63,10 +63,7 @@ def cache_of(output: Any) -> Any:
 
 @contextmanager
 def switched(model: Any, prefixes: Sequence[SharedPrefix]) -> Iterator[None]:
-    """Inside, the model's attention also attends to `prefixes`, if there are any."""
-    if not prefixes:
-        yield
-        return
+    """Inside, the model's attention also attends to `prefixes`."""
     register()
     configs = {
         id(module.config): module.config
@@ -184,10 +181,15 @@ class Network:
         given: dict[str, Any] = {self._cache_name: cache, "use_cache": True}
         if self._takes_kept:
             given["logits_to_keep"] = kept
-        with torch.no_grad(), switched(self.model, prefixes):
-            if mask is not None:
-                given["attention_mask"] = self._formed(mask, positions, bool(prefixes))
-            output = self.model(input_ids=ids, position_ids=positions, **given)
+        if mask is not None:
+            given["attention_mask"] = self._formed(mask, positions, bool(prefixes))
+        given.update(input_ids=ids, position_ids=positions)
+        with torch.no_grad():
+            if prefixes:
+                with switched(self.model, prefixes):
+                    output = self.model(**given)
+            else:
+                output = self.model(**given)
         logits: Tensor = output.logits[:, -kept:] if kept else output.logits
         if logits.shape[-1] != self.width:
             raise VocabularyError(

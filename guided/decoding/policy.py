@@ -13,17 +13,12 @@ from numpy.typing import NDArray
 from guided.decoding.branch import Branch
 from guided.decoding.cost import CostModel
 from guided.decoding.drafts import Draft
+from guided.decoding.tallies import Tallies
 from guided.kernels import draft_choice
 
 #: Guesses per row that may be tried in one pass, by the number of rows; beyond the last, none:
 #: there a pass is filled by the rows alone, and looking for guesses costs more than it saves.
 _MOST = ((1, 31), (2, 27), (4, 23), (8, 19), (16, 13), (32, 7), (256, 3))
-_BINS = 10
-#: A guess that is worth trying whatever passes cost, and the most of them in one row.
-_SURE, _SURE_MOST = 0.9, 8
-#: A source's own estimate counts as so many observations.
-_PRIOR = 4.0
-_MEMORY = 100.0
 #: How much more must come out in the same time for guesses to be tried.
 _MARGIN = 1.03
 #: Observations that the luck of other rows counts as for a new one.
@@ -33,26 +28,6 @@ _IDLE_SHARE, _REST_MOST = 0.01, 32
 #: Passes' worth of time that drafting may lose before it has to earn any, and the most it can save
 #: up for when nothing pays.
 _CREDIT, _CREDIT_MOST = 1.0, 8.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """How often guesses with a like estimate came true."""
-
-    hits: float = 0.0
-    count: float = 0.0
-
-    def add(self, hit: bool) -> None:
-        """Takes in one guess; older ones fade."""
-        if self.count >= _MEMORY:
-            self.hits *= 0.5
-            self.count *= 0.5
-        self.hits += hit
-        self.count += 1
-
-    def rate(self, prior: float) -> float:
-        """The share that came true, drawn towards `prior` while little is known."""
-        return (self.hits + _PRIOR * prior) / (self.count + _PRIOR)
 
 
 @dataclass(slots=True)
@@ -104,7 +79,7 @@ class Adaptive:
 
     most: int = 31
     cost: CostModel = field(default_factory=CostModel)
-    tallies: dict[tuple[str, int], Tally] = field(default_factory=dict)
+    tallies: Tallies = field(default_factory=Tallies)
     _luck: WeakKeyDictionary[Branch, list[float]] = field(default_factory=WeakKeyDictionary)
     _recent: list[float] = field(default_factory=lambda: [0.0, 0.0])
     _resting: int = 0
@@ -122,14 +97,7 @@ class Adaptive:
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
-        orders: list[NDArray[np.int64]] = []
-        gains: list[NDArray[np.float64]] = []
-        for branch, draft in zip(branches, drafts, strict=True):
-            parents = np.array(draft.parents, np.int64)
-            order, gain = draft_choice.ranked(parents, self._chances(branch, draft, parents))
-            orders.append(order)
-            gains.append(gain)
-        width = self._width(gains)
+        width, order, bounds = self._choice(branches, drafts)
         if width == 0:
             if self._credit <= 0:
                 base = self.cost.base(len(branches)) or 1.0
@@ -137,58 +105,49 @@ class Adaptive:
                 self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
             return [Draft() for _ in drafts]
         return [
-            draft if width >= len(draft) else draft.keep(np.sort(order[:width]).tolist())
-            for draft, order in zip(drafts, orders, strict=True)
+            draft
+            if width >= len(draft)
+            else draft.keep(sorted(order[begin : begin + width].tolist()))
+            for draft, begin in zip(drafts, bounds, strict=False)
         ]
+
+    def _choice(
+        self, branches: Sequence[Branch], drafts: Sequence[Draft]
+    ) -> tuple[int, NDArray[np.int64], list[int]]:
+        """Nodes for each row at which most tokens come out in the same time.
+
+        And all nodes of one row after the other, in each the likeliest first, with the numbers at
+        which the rows begin.
+        """
+        rows, bounds = len(branches), [0]
+        parents, chances, sources = list[int](), list[float](), list[str]()
+        for draft in drafts:
+            parents += draft.parents
+            chances += draft.chances
+            sources += draft.sources
+            bounds.append(len(parents))
+        width, order = draft_choice.choose(
+            np.array(bounds),
+            np.array(parents, np.int64),
+            np.array(chances, np.float64),
+            np.array(self.tallies.numbers(sources), np.int64),
+            np.array([self._luck_factor(branch) for branch in branches]),
+            self.tallies.table,
+            self.cost.known(rows),
+            self.cost.draft_seconds(rows),
+            self.cost.level.value or 0.0,
+            _MARGIN,
+        )
+        return int(width), order, bounds
 
     def base(self, rows: int) -> float | None:
         """Seconds of a pass of a single token for each row, None if never measured."""
         return self.cost.base(rows)
 
-    def _width(self, gains: Sequence[NDArray[np.float64]]) -> int:
-        """Nodes for each row at which most tokens come out in the same time."""
-        rows = len(gains)
-        base = self.cost.base(rows)
-        if base is None:
-            # Only what is all but sure, until a pass has shown what a single token costs.
-            return min(_SURE_MOST, max(int((gain >= _SURE).sum()) for gain in gains))
-        widest = max([len(gain) for gain in gains])
-        if widest == 0:
-            return 0
-        if rows == 1:
-            table = gains[0][None]
-        else:
-            table = np.zeros((rows, widest))
-            for row, gain in enumerate(gains):
-                table[row, : len(gain)] = gain
-        # The time of drafting is spent already, whatever is tried.
-        drafting = self.cost.draft_seconds(rows) / base
-        width = draft_choice.best_width(
-            table,
-            np.array([len(gain) for gain in gains]),
-            np.array(self.cost.relative(rows, 1 + widest)),
-            drafting,
-            (self.cost.level.value or 0.0) / base,
-            _MARGIN * rows / (1 + drafting),
-        )
-        return int(width)
-
-    def _chances(
-        self, branch: Branch, draft: Draft, parents: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def _luck_factor(self, branch: Branch) -> float:
+        """By how much a row's guesses come true more often than others."""
         hits, expected = self._luck_of(branch)
-        luck = min(1.15, (hits + 2) / (expected + 2))
-        names: dict[str, int] = {}
-        found: list[float] = []
-        for source, chance in zip(draft.sources, draft.chances, strict=True):
-            names.setdefault(source, len(names))
-            if chance < 1:
-                found.append(min(1.0, luck * self._tally(source, chance).rate(chance)))
-            else:
-                found.append(1.0)
-        sources = np.array([names[source] for source in draft.sources], np.int64)
-        shared: NDArray[np.float64] = draft_choice.shared(parents, np.array(found), sources)
-        return shared
+        return min(1.15, (hits + 2) / (expected + 2))
 
     def _luck_of(self, branch: Branch) -> list[float]:
         """Guesses of a row that came true, and how many were expected to, lately.
@@ -201,13 +160,6 @@ class Adaptive:
             found = [_SHARED_LUCK * (hits + 2) / (expected + 2), _SHARED_LUCK]
         return found
 
-    def _tally(self, source: str, chance: float) -> Tally:
-        key = source, min(int(chance * _BINS), _BINS - 1)
-        found = self.tallies.get(key)
-        if found is None:
-            found = self.tallies[key] = Tally()
-        return found
-
     def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
         """Learns from a node whose parent came true."""
         if hit:
@@ -215,13 +167,11 @@ class Adaptive:
         chance = draft.chances[node]
         if chance >= 1:
             return
-        tally = self._tally(draft.sources[node], chance)
-        rate = tally.rate(chance)
+        rate = self.tallies.add(draft.sources[node], chance, hit)
         luck = self._luck[branch] = self._luck_of(branch)
         for record, kept in ((luck, 0.9), (self._recent, 0.97)):
             record[0] = kept * record[0] + hit
             record[1] = kept * record[1] + rate
-        tally.add(hit)
 
     def timed(self, rows: int, width: int, seconds: float) -> None:
         """Learns what a pass costs."""

@@ -6,11 +6,12 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from guided.decoding.attention import SharedPrefix
-from guided.decoding.masks import Feed, layout, tree_mask
+from guided.decoding.masks import Feed, layout, to_device, tree_mask
 from guided.decoding.network import Network
 from guided.decoding.reading import MOST_LOGITS, Reading, following_log_p, token_log_p
 from guided.decoding.slots import SlotCache, Window
@@ -296,28 +297,33 @@ class Stage:
     def forward(self, feeds: Sequence[Feed]) -> Tensor:
         """The logits `[n, q, V]` after every new token of every row, padded at the end."""
         lengths, device = self.lengths, self.device
-        bases = [
-            length if trunk is None else length + trunk.total
-            for length, trunk in zip(lengths, self.trunks, strict=True)
-        ]
+        bases = lengths
+        if any(self.trunks):
+            bases = [
+                length if trunk is None else length + trunk.total
+                for length, trunk in zip(lengths, self.trunks, strict=True)
+            ]
         ids, positions, parents = layout(feeds, bases, device)
         width = ids.shape[1]
-        columns = max(lengths) + width
-        is_even = min(lengths) == max(lengths)
+        longest = max(lengths)
+        columns = longest + width
+        is_even = min(lengths) == longest
         if is_even:
-            self.cache.aim(Window(0, len(self), columns, lengths[0]))
+            self.cache.aim(Window(0, len(lengths), columns, longest))
         else:
-            steps = torch.arange(width, device=device)
-            slots = torch.tensor(lengths, device=device)[:, None] + steps
-            self.cache.aim(Window(0, len(self), columns, None, slots))
+            slots = np.array(lengths)[:, None] + np.arange(width)
+            self.cache.aim(Window(0, len(lengths), columns, None, to_device(slots, device)))
         self._count()
-        window = self.network.window
-        is_near = window is None or columns <= window
         mask = None
-        if not (is_even and width == 1 and is_near):
-            mask = tree_mask(parents, lengths, columns)
+        if not (is_even and width == 1 and self._is_near(columns)):
+            mask = tree_mask(parents, lengths, columns, device)
         count = sum([len(feed.tokens) for feed in feeds])
         return self._run(ids, mask, positions, self._prefixes(), 0, count)
+
+    def _is_near(self, columns: int) -> bool:
+        """Whether every layer sees so many tokens."""
+        window = self.network.window
+        return window is None or columns <= window
 
     def _run(
         self,

@@ -8,6 +8,7 @@ import pytest
 from guided.decoding import Adaptive, Branch, Decoder, Fixed
 from guided.decoding.cost import CostModel, Mean
 from guided.decoding.drafts import ROOT, Draft
+from guided.kernels import draft_choice
 from guided.testing import table_model
 
 
@@ -30,7 +31,13 @@ def chain(length: int, chance: float, source: str = "test") -> Draft:
 
 
 def chances(policy: Adaptive, branch: Branch, draft: Draft) -> list[float]:
-    found: list[float] = policy._chances(branch, draft, np.array(draft.parents)).tolist()
+    found: list[float] = draft_choice.believed(
+        np.array(draft.parents),
+        np.array(draft.chances),
+        np.array(policy.tallies.numbers(draft.sources)),
+        policy.tallies.table,
+        policy._luck_factor(branch),
+    ).tolist()
     return found
 
 
