@@ -116,7 +116,7 @@ def _string_shape(node: Node, context: Context) -> StringShape | None:
     if pattern is not None:
         atoms.append(Atom("pattern", pattern))
     name = keywords.text(node, "format")
-    if name in FORMATS:
+    if name in FORMATS and context.asserts_formats:
         atoms.append(Atom("format", name))
     for atom in list(atoms):
         try:

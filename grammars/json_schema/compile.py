@@ -19,6 +19,8 @@ from guided.grammars.json_schema.translate import Translator
 
 PropertyOrder = Literal["schema", "any"]
 OnUnsupported = Literal["error", "warn"]
+Numbers = Literal["plain", "any"]
+Formats = Literal["assert", "ignore"]
 Schema = dict[str, Any] | bool | str
 
 
@@ -28,6 +30,8 @@ def json_schema(
     whitespace: Whitespace = "flexible",
     property_order: PropertyOrder = "schema",
     on_unsupported: OnUnsupported = "error",
+    numbers: Numbers = "plain",
+    formats: Formats = "assert",
 ) -> Grammar:
     """The grammar of the JSON documents that `schema` allows (drafts 7 and 2020-12).
 
@@ -40,6 +44,9 @@ def json_schema(
             or "any" (up to 32 characters).
         property_order: "schema" keeps the order in which the schema names members; "any" does not.
         on_unsupported: "warn" drops what cannot be enforced, with UnsupportedKeywordWarning.
+        numbers: "plain" writes integers without a point; "any" also as `1.0`, which the standard
+            takes for an integer and many readers do not.
+        formats: "ignore" takes `format` for a remark, as the standard does by default.
 
     Raises:
         SchemaError: the schema is invalid, or refers to what is not there.
@@ -54,7 +61,12 @@ def json_schema(
     if on_unsupported not in get_args(OnUnsupported):
         raise InputError(f'on_unsupported must be "error" or "warn", not {on_unsupported!r}')
     spec = specification(
-        schema, Report(on_unsupported), whitespace=whitespace, property_order=property_order
+        schema,
+        Report(on_unsupported),
+        whitespace=whitespace,
+        property_order=property_order,
+        numbers=numbers,
+        formats=formats,
     )
     return Grammar(spec, source=schema if isinstance(schema, str) else "")
 
@@ -65,16 +77,22 @@ def specification(
     *,
     whitespace: Whitespace = "flexible",
     property_order: PropertyOrder = "schema",
+    numbers: Numbers = "plain",
+    formats: Formats = "assert",
 ) -> GrammarSpec:
     """The rules for `schema`; what became of its keywords goes into `report`."""
     if property_order not in get_args(PropertyOrder):
         raise InputError(f'property_order must be "schema" or "any", not {property_order!r}')
-    style = Style(layout(whitespace), property_order == "schema")
+    if numbers not in get_args(Numbers):
+        raise InputError(f'numbers must be "plain" or "any", not {numbers!r}')
+    if formats not in get_args(Formats):
+        raise InputError(f'formats must be "assert" or "ignore", not {formats!r}')
+    style = Style(layout(whitespace), property_order == "schema", numbers == "any")
     try:
         parsed = parse(schema) if isinstance(schema, str) else schema
         text = schema if isinstance(schema, str) else None
         document = Document(parsed, dialect_of(parsed), text)
-        translator = Translator(document, report, Budget())
+        translator = Translator(document, report, Budget(), formats == "assert")
         return Emitter(translator, style).grammar(translator.term(document.root))
     except RecursionError:
         raise GrammarTooLargeError("the schema is nested too deeply") from None

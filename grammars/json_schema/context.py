@@ -22,6 +22,7 @@ class Context(Protocol):
     budget: Budget
     terms: Terms
     algebra: Algebra
+    asserts_formats: bool
 
     def place(self, node: Node, *segments: str) -> Term:
         """The expression for the schema below `node`."""
@@ -41,10 +42,14 @@ class Context(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How documents are written: white space, and whether members keep the schema's order."""
+    """How documents are written.
+
+    `in_order`: members keep the order of the schema; `pointed`: integers may be written as `1.0`.
+    """
 
     layout: Layout
     in_order: bool
+    pointed: bool
 
 
 class Writer(Protocol):

@@ -103,6 +103,9 @@ class Emitter:
     def _array(self, rule: str) -> Callable[[ArrayShape], Expr]:
         return lambda shape: array_expr(shape, rule, self)
 
+    def _number(self, shape: NumberShape) -> Expr:
+        return Lex(number_text(shape, self.style.pointed), "number")
+
     def _object(self, shape: ObjectShape) -> Expr:
         return object_expr(shape, self)
 
@@ -128,7 +131,7 @@ class Emitter:
                 parts.append(self._written(term, "pattern", string_expr, shape, free))
         for number in form.numbers:
             free_number = NumberShape(number.integral)
-            parts.append(self._written(term, "multipleOf", number_expr, number, free_number))
+            parts.append(self._written(term, "multipleOf", self._number, number, free_number))
         if texts:
             parts.append(Lex(automata.literals(texts), "literal"))
         return parts
@@ -139,11 +142,6 @@ def string_expr(shape: StringShape) -> Expr:
     if not shape.atoms and shape.words is None:
         return CountedString(shape.least, shape.most)
     return Lex(quoted(written(shape)), "string")
-
-
-def number_expr(shape: NumberShape) -> Expr:
-    """How a number in `shape` is written."""
-    return Lex(number_text(shape), "number")
 
 
 def _alternatives(parts: list[Expr]) -> Expr:

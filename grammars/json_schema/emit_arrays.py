@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import combinations, product
 
 from guided.grammars import automata
+from guided.grammars.automata import Dfa
 from guided.grammars.ir import Alt, Expr, Lex, Member, Members, Ref, Repeat, Seq
 from guided.grammars.json_schema.arrays import ArrayShape
 from guided.grammars.json_schema.context import Writer
@@ -91,13 +93,13 @@ def _unique_items(shape: ArrayShape, writer: Writer) -> Expr:
         raise InexpressibleError("only items from a finite list can be kept apart", "uniqueItems")
     if len(texts) < shape.least:
         return NEVER
-    members = tuple(Member(Lex(automata.literal(text), "literal"), False) for text in texts)
+    members = tuple(Member(Lex(text, "literal"), False) for text in texts)
     comma = writer.style.layout.comma
     return Members(members, comma, None, False, shape.least, shape.most)
 
 
-def _finite_texts(term: Term, writer: Writer) -> list[bytes] | None:
-    """One text for each value of `term` where they are finitely many scalars."""
+def _finite_texts(term: Term, writer: Writer) -> list[Dfa] | None:
+    """The texts of each value of `term` where they are finitely many scalars."""
     form = writer.form(term)
     if form.arrays or form.objects:
         return None
@@ -106,12 +108,16 @@ def _finite_texts(term: Term, writer: Writer) -> list[bytes] | None:
         if shape.words is None:
             return None
         texts += map(quoted_word, shape.words)
+    values: list[Fraction] = []
     for number in form.numbers:
         if number.values is None:
             return None
-        for value in number.values:
-            texts += number_text(NumberShape(values=(value,))).words(1)
-    return list(dict.fromkeys(texts))
+        values += number.values
+    pointed = writer.style.pointed
+    return [
+        *map(automata.literal, dict.fromkeys(texts)),
+        *(number_text(NumberShape(values=(v,)), pointed) for v in dict.fromkeys(values)),
+    ]
 
 
 # -- contains ------------------------------------------------------------------------------

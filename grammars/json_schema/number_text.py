@@ -291,13 +291,34 @@ def _texts(value: Fraction) -> list[bytes]:
         return [plain]
 
 
+def _as_double(value: Fraction) -> list[bytes]:
+    """How Python writes the double that is equal to an integer, where there is one."""
+    try:
+        return [repr(float(value)).encode()] if float(value) == value else []
+    except OverflowError:
+        return []
+
+
+@lru_cache(maxsize=1)
+def _no_fraction() -> Dfa:
+    return compile_regex(r"\.0{1,8}", "python")
+
+
 @lru_cache(maxsize=1024)
-def number_text(shape: NumberShape) -> Dfa:
-    """The automaton of the texts of `shape`; raises InexpressibleError where it is too large."""
+def number_text(shape: NumberShape, pointed: bool = False) -> Dfa:
+    """The automaton of the texts of `shape`; raises InexpressibleError where it is too large.
+
+    With `pointed`, integers may be written with a point, too, as in `1.0`.
+    """
     if shape.values is not None:
         texts = [text for value in shape.values for text in _texts(value)]
-        texts += [repr(float(value)).encode() for value in shape.pointed & set(shape.values)]
+        both = set(shape.values) if pointed else shape.pointed.intersection(shape.values)
+        texts += [text for value in both for text in _as_double(value)]
         return automata.literals(texts)
+    if pointed and shape.integral:
+        plain = number_text(shape)
+        # Integers of so few digits are doubles, whatever reads them.
+        return plain | (plain & _digit_limit(_SAFE_DIGITS, 0)) + _no_fraction()
     if shape == NumberShape():
         return compile_regex(_ANY_NUMBER, "python")
     if shape == NumberShape(integral=True):

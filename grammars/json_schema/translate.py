@@ -18,10 +18,13 @@ _DEEPEST_PROOF = 24
 class Translator:
     """Works out the normal form of terms, each once."""
 
-    def __init__(self, document: Document, report: Report, budget: Budget) -> None:
+    def __init__(
+        self, document: Document, report: Report, budget: Budget, asserts_formats: bool
+    ) -> None:
         self.document = document
         self.report = report
         self.budget = budget
+        self.asserts_formats = asserts_formats
         self.terms = Terms(document, budget)
         self.algebra = Algebra(
             self.terms, budget, self.normal, self.is_empty, not document.tracks_evaluation
