@@ -76,7 +76,13 @@ class Grammar:
         return GrammarState(self, engine, engine.parser.start)
 
     def engine(self, vocabulary: Vocabulary) -> TokenEngine:
-        """The engine of this grammar over `vocabulary`, kept for a few vocabularies."""
+        """The engine of this grammar over `vocabulary`, kept for a few vocabularies.
+
+        Where texts drop the space of their first token, it parses the texts with that space.
+        """
+        return self._over(vocabulary)._own_engine(vocabulary)
+
+    def _own_engine(self, vocabulary: Vocabulary) -> TokenEngine:
         with self._lock:
             engine = self._engines.get(vocabulary)
             if engine is None or engine.parser.full:
@@ -124,12 +130,24 @@ class Grammar:
         """The grammar of `data` followed by a text of this one."""
         if not data:
             return self
-        rules = dict(self.spec.rules)
+        return self._started(Seq((Lex(literal(data)), Ref(self.spec.start))))
+
+    def _started(self, expr: Expr) -> Grammar:
+        """The same rules with a new one to start from."""
         start = self.spec.start
-        while start in rules:
+        while start in self.spec.rules:
             start += "'"
-        rules[start] = Seq((Lex(literal(data)), Ref(self.spec.start)))
+        rules = {**self.spec.rules, start: expr}
         return Grammar(GrammarSpec(rules, start), source=self.source)
+
+    def _over(self, vocabulary: Vocabulary) -> Grammar:
+        """The grammar of what the tokens spell, the space before a first word included."""
+        return self._spaced if vocabulary.drops_first_space else self
+
+    @cached_property
+    def _spaced(self) -> Grammar:
+        spaced = Seq((Lex(literal(b" ")), Ref(self.spec.start)))
+        return self._started(Alt((spaced, Seq(()))) if self.accepts(b"") else spaced)
 
     def canvas(
         self,
@@ -151,7 +169,7 @@ class Grammar:
         """
         from guided.grammars.canvas.canvas import open_canvas
 
-        return open_canvas(self._canvas_source(vocabulary), slots, limits)
+        return open_canvas(self._over(vocabulary)._canvas_source(vocabulary), slots, limits)
 
     def _canvas_source(self, vocabulary: Vocabulary) -> CanvasSource:
         from guided.grammars.canvas.sources import CanvasSource

@@ -6,15 +6,29 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from guided.errors import VocabularyError
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>\Z")
 
 
-def tokenizer_bytes(tokenizer: Any) -> tuple[list[bytes | None], dict[str, int]]:
-    """(bytes of every id, ids of special tokens by text) of a Hugging Face tokenizer.
+class TokenBytes(NamedTuple):
+    """What a tokenizer's ids spell.
+
+    Attributes:
+        tokens: bytes of every id, as they stand after other text; None where it spells nothing.
+        specials: ids of special tokens by their text.
+        drops_first_space: whether a text does not begin with the space that its first token has.
+    """
+
+    tokens: list[bytes | None]
+    specials: dict[str, int]
+    drops_first_space: bool = False
+
+
+def tokenizer_bytes(tokenizer: Any) -> TokenBytes:
+    """What the ids of a Hugging Face tokenizer spell.
 
     Raises:
         VocabularyError: the tokenizer has no byte mapping that could be exact.
@@ -28,7 +42,11 @@ def tokenizer_bytes(tokenizer: Any) -> tuple[list[bytes | None], dict[str, int]]
             "its tokens are unknown; build a Vocabulary with Vocabulary.from_tokens instead"
         )
     description = json.loads(backend.to_str())
-    read = _reader(description, type(tokenizer).__name__)
+    is_word_piece = (description.get("decoder") or {}).get("type") == "WordPiece"
+    if is_word_piece:
+        read = _word_piece_reader(backend.decoder)
+    else:
+        read = _reader(description, type(tokenizer).__name__)
     vocabulary: dict[str, int] = backend.get_vocab(with_added_tokens=False)
     added = {int(item["id"]): item for item in description.get("added_tokens") or ()}
     last = max([*vocabulary.values(), *added.keys()], default=-1)
@@ -41,8 +59,8 @@ def tokenizer_bytes(tokenizer: Any) -> tuple[list[bytes | None], dict[str, int]]
         if item["special"]:
             specials[item["content"]] = token
         else:
-            tokens[token] = _added_bytes(item["content"], read)
-    return tokens, specials
+            tokens[token] = _added_bytes(item["content"], read, is_word_piece)
+    return TokenBytes(tokens, specials, is_word_piece)
 
 
 def _reader(description: dict[str, Any], name: str) -> Callable[[str], bytes]:
@@ -55,7 +73,7 @@ def _reader(description: dict[str, Any], name: str) -> Callable[[str], bytes]:
     found = ", ".join(sorted(kinds)) or "no decoder"
     raise VocabularyError(
         f"{name} ({model.get('type', 'unknown model')}, {found}) has no byte mapping: supported "
-        "are byte-level BPE and tokenizers with byte fallback"
+        "are byte-level BPE, tokenizers with byte fallback, and WordPiece"
     )
 
 
@@ -94,6 +112,25 @@ def _byte_fallback_bytes(text: str) -> bytes:
     return text.replace("\u2581", " ").encode()
 
 
-def _added_bytes(text: str, read: Callable[[str], bytes]) -> bytes:
+def _word_piece_reader(decoder: Any) -> Callable[[str], bytes]:
+    """What tokens spell after others, by the decoder itself.
+
+    It decodes token by token: a word gets a space in front (which is cleaned away before some
+    punctuation), a continuation loses its mark. The first token of a text gets no space; one that
+    would then be more than its space apart from what it is later is left out.
+    """
+
+    def read(text: str) -> bytes:
+        later = decoder.decode(["a", text])[1:]
+        if later.startswith(" ") and decoder.decode([text]) != later[1:]:
+            return b""
+        return str(later).encode()
+
+    return read
+
+
+def _added_bytes(text: str, read: Callable[[str], bytes], is_word_piece: bool) -> bytes:
     # Added tokens are matched as text; only byte-fallback readers rewrite the space mark.
+    if is_word_piece:
+        return read(text)
     return text.replace("\u2581", " ").encode() if read is _byte_fallback_bytes else text.encode()

@@ -28,6 +28,8 @@ class Vocabulary:
         stop_ids: ids that end a sequence.
         specials: ids of special tokens by their text; no text ever matches them.
         size: width of the model's logits where it exceeds the number of tokens.
+        drops_first_space: whether a text does not begin with the space that its first token has,
+            as the decoders of WordPiece tokenizers write it.
 
     Raises:
         VocabularyError: no token spells anything, ids out of range.
@@ -39,6 +41,7 @@ class Vocabulary:
         stop_ids: Iterable[int],
         specials: Mapping[str, int] | None = None,
         size: int | None = None,
+        drops_first_space: bool = False,
     ) -> None:
         width = len(tokens) if size is None else size
         if width < len(tokens) and any(tokens[width:]):
@@ -51,6 +54,7 @@ class Vocabulary:
         self.tokens: tuple[bytes | None, ...] = tuple(padded)
         self.stop_ids = frozenset(int(i) for i in stop_ids)
         self.specials: Mapping[str, int] = dict(specials or {})
+        self.drops_first_space = drops_first_space
         if not any(self.tokens):
             raise VocabularyError("no token of this vocabulary spells any text")
         for name, ids in (("stop id", self.stop_ids), ("special token", self.specials.values())):
@@ -76,17 +80,17 @@ class Vocabulary:
         width: int | None = None,
         stop_ids: Iterable[int] | None = None,
     ) -> Vocabulary:
-        """The vocabulary of a Hugging Face tokenizer (byte-level BPE or byte-fallback).
+        """The vocabulary of a Hugging Face tokenizer (byte-level BPE, byte-fallback, WordPiece).
 
         Raises:
             VocabularyError: the tokenizer has no exact byte mapping (named), or the logits are
                 narrower than the vocabulary.
         """
-        tokens, specials = tokenizer_bytes(tokenizer)
+        found = tokenizer_bytes(tokenizer)
         if stop_ids is None:
             eos = getattr(tokenizer, "eos_token_id", None)
             stop_ids = [] if eos is None else [eos]
-        return cls(tokens, stop_ids, specials, width)
+        return cls(found.tokens, stop_ids, found.specials, width, found.drops_first_space)
 
     @cached_property
     def key(self) -> str:
@@ -97,6 +101,8 @@ class Vocabulary:
             digest.update(len(data).to_bytes(4, "little") + data)
         digest.update(repr(sorted(self.stop_ids)).encode())
         digest.update(repr(sorted(self.specials.items())).encode())
+        if self.drops_first_space:
+            digest.update(b"drops first space")
         return digest.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -162,7 +168,7 @@ class Vocabulary:
         return max(len(data) for data in self._grammar_bytes if data is not None)
 
     def encode(self, data: bytes) -> list[int]:
-        """Tokens that spell `data` exactly, the longest match first.
+        """Tokens that spell `data` exactly, as it stands after other text; longest match first.
 
         Raises:
             VocabularyError: some byte has no token.
@@ -180,9 +186,10 @@ class Vocabulary:
         return ids
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """The bytes of the given tokens; specials and stop ids spell nothing."""
+        """The text of the given tokens; specials and stop ids spell nothing."""
         special = set(self.specials.values()) | self.stop_ids
-        return b"".join(self.tokens[i] or b"" for i in ids if i not in special)
+        text = b"".join(self.tokens[i] or b"" for i in ids if i not in special)
+        return text.removeprefix(b" ") if self.drops_first_space else text
 
     @cached_property
     def tries(self) -> TokenTries:

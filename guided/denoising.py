@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
+from guided.controls.token_index import token_index
 from guided.decoding.usage import Usage
 from guided.diffusion.constraint import GrammarConstraint, Tally
 from guided.diffusion.decoder import MaskedDiffusionDecoder, Track
@@ -91,8 +92,13 @@ class CanvasRow:
 def spelled(model: DiffusionModel, tokens: Sequence[int]) -> list[bytes]:
     """What every token spells; a slot that is still open, the mask's name."""
     mask = str(getattr(model.tokenizer, "mask_token", None) or "<mask>").encode()
-    vocabulary, mask_id = model.vocabulary, model.adapter.mask_id
-    return [mask if token == mask_id else vocabulary.decode([token]) for token in tokens]
+    texts, mask_id = token_index(model.vocabulary).texts, model.adapter.mask_id
+    pieces = [mask if token == mask_id else texts[token] for token in tokens]
+    if model.vocabulary.drops_first_space:
+        first = next((place for place, piece in enumerate(pieces) if piece), None)
+        if first is not None:
+            pieces[first] = pieces[first].removeprefix(b" ")
+    return pieces
 
 
 def canvas_rows(

@@ -158,12 +158,13 @@ def _row(
     settings: Settings,
     controls: Sequence[Control],
 ) -> Row:
+    spaced = model.vocabulary.drops_first_space
     tokens, prefix = _encode(model, prompt, output, settings)
     limit = token_limit(
         settings.max_new_tokens, model.generation_config, model.context_length, tokens
     )
     # What was taken back of the prompt has to be drawn again on top of the limit.
-    longer = len(model.vocabulary.encode(prefix)) if prefix else 0
+    longer = 0 if spaced or not prefix else len(model.vocabulary.encode(prefix))
     own = list(controls)
     if settings.stops:
         own.append(StopStrings(settings.stops, skip=len(prefix)))
@@ -174,7 +175,8 @@ def _row(
             grammar = _after(settings.after, grammar, is_special)
         own.append(
             GrammarMask(
-                _prefixed(grammar, prefix),
+                # Every grammar knows the space of the vocabulary itself.
+                grammar if spaced else _prefixed(grammar, prefix),
                 thinking_budget=settings.thinking_budget,
                 redrawn=longer,
             )
@@ -195,6 +197,9 @@ def _encode(
     tokens = model.encode(prompt, settings.chat_options)
     if not tokens:
         raise InputError("the prompt has no tokens; a model needs at least one to go on from")
+    if model.vocabulary.drops_first_space:
+        # The answer is a text of its own, which a word begins.
+        return tokens, b" "
     # A chat template ends exactly where the answer begins.
     if not settings.heal or not isinstance(prompt, str):
         return tokens, b""

@@ -12,7 +12,7 @@ from guided.diffusion.constraint import Policy
 from guided.diffusion.decodings import Decoding, LLaDA
 from guided.diffusion.law import Warp
 from guided.diffusion_model import DiffusionModel
-from guided.errors import DeadEndError, InputError
+from guided.errors import DeadEndError, InputError, VocabularyError
 from guided.grammars.grammar import Grammar
 from guided.infilling.causal import CausalInfiller
 from guided.infilling.diffusion import fill_canvas
@@ -151,6 +151,11 @@ def infill(
         True
     """
     model = of_kind(model, kind)
+    if model.vocabulary.drops_first_space:
+        raise VocabularyError(
+            "a WordPiece tokenizer cannot say whether a space stands at the edge of a hole, so "
+            "its models do not infill; guided.generate takes them"
+        )
     marked = MarkedText.parsed(text, hole)
     output = output_of(schema=schema, regex=regex, grammar=grammar)
     limits = _limits(max_new_tokens, marked.holes)

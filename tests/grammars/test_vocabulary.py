@@ -181,10 +181,10 @@ def test_equal_content_means_equal_keys() -> None:
 
 
 def test_tokenizers_without_a_byte_mapping_are_refused_by_name() -> None:
-    words = Tokenizer(models.WordPiece({"[UNK]": 0, "the": 1, "##re": 2}, unk_token="[UNK]"))
-    words.decoder = decoders.WordPiece()
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "the": 1, "cat": 2}, unk_token="[UNK]"))
+    words.decoder = decoders.Metaspace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words)
-    with pytest.raises(VocabularyError, match="WordPiece"):
+    with pytest.raises(VocabularyError, match="WordLevel, Metaspace"):
         Vocabulary.from_tokenizer(tokenizer)
     with pytest.raises(VocabularyError, match="object"):
         Vocabulary.from_tokenizer(object())

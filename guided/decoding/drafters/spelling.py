@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from guided.errors import VocabularyError
 from guided.grammars.vocabulary import Vocabulary
 
 #: Tokens that spell a text.
@@ -65,7 +66,7 @@ class Speller:
     def _after(self, before: bytes, text: bytes) -> list[int]:
         # A context that is cut within a character cannot be spelled as a text.
         before = before.lstrip(bytes(range(0x80, 0xC0)))
-        ids = self._spell(before + text)
+        ids = self._spelled(before + text)
         at = 0
         for index, token in enumerate(ids):
             if at == len(before):
@@ -74,4 +75,11 @@ class Speller:
             if at > len(before):
                 break
         # The tokenizer would have written `before` in another way: too late for that.
-        return self._spell(text)
+        return self._spelled(text)
+
+    def _spelled(self, data: bytes) -> list[int]:
+        try:
+            return self._spell(data)
+        except VocabularyError:
+            # Words of WordPiece spell no space at the end: that guess is none.
+            return []
