@@ -31,11 +31,7 @@ def apply_all(node: Node, form: Normal, context: Context) -> Normal:
             form = handler(node, form, context)
         except InexpressibleError as error:
             context.refuse(node.pointer, keyword, str(error))
-    try:
-        return without_unevaluated(node, form, context)
-    except InexpressibleError as error:
-        context.refuse(node.pointer, "unevaluatedProperties", str(error))
-        return form
+    return without_unevaluated(node, form, context)
 
 
 def _branches(node: Node, keyword: str, context: Context) -> list[Term]:
@@ -62,17 +58,12 @@ def _ref(node: Node, form: Normal, context: Context) -> Normal:
 
 
 def _dynamic_ref(node: Node, form: Normal, context: Context) -> Normal:
-    reference = keywords.reference(node, "$dynamicRef")
-    target = context.document.resolve_dynamic(node, reference)
-    if target is None:
-        raise InexpressibleError("its target depends on the path by which it is reached")
+    target = context.document.resolve_dynamic(node, keywords.reference(node, "$dynamicRef"))
     return context.algebra.meet(form, context.normal(context.term(target)))
 
 
 def _recursive_ref(node: Node, form: Normal, context: Context) -> Normal:
     target = context.document.resolve_recursive(node)
-    if target is None:
-        raise InexpressibleError("its target depends on the path by which it is reached")
     return context.algebra.meet(form, context.normal(context.term(target)))
 
 

@@ -10,12 +10,21 @@ from guided.grammars.json_schema.terms import Term, Terms
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """Of the items from position `start` on, `least` to `most` belong to `term`."""
+    """Of the items from position `start` on, `least` to `most` belong to `term`.
+
+    `evaluates` tells whether `unevaluatedItems` counts items in `term` as looked at.
+    """
 
     term: Term
     least: int = 1
     most: int | None = None
     start: int = 0
+    evaluates: bool = False
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether any number of items will do."""
+        return self.least == 0 and self.most is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +114,10 @@ def complement(shape: ArrayShape, terms: Terms) -> list[ArrayShape]:
     for c in shape.contains:
         if c.least:
             parts.append(
-                ArrayShape((), terms.any, contains=(replace(c, least=0, most=c.least - 1),))
+                ArrayShape((), terms.any, contains=(Contains(c.term, 0, c.least - 1, c.start),))
             )
         if c.most is not None:
-            more = replace(c, least=c.most + 1, most=None)
+            more = Contains(c.term, c.most + 1, None, c.start)
             parts.append(ArrayShape((), terms.any, contains=(more,)))
     found = (trimmed(part, terms) for part in parts)
     return [part for part in found if part is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guided.grammars.json_schema import keywords
 from guided.grammars.json_schema.arrays import ArrayShape, Contains, trimmed
 from guided.grammars.json_schema.context import Context
-from guided.grammars.json_schema.document import Node
+from guided.grammars.json_schema.document import Dialect, Node
 from guided.grammars.json_schema.formats import FORMATS
 from guided.grammars.json_schema.normal import Normal
 from guided.grammars.json_schema.numbers import Bound, NumberShape, exact, is_empty
@@ -171,7 +171,9 @@ def _contains(node: Node, context: Context) -> tuple[Contains, ...]:
     if context.document.dialect.ref_hides_siblings:  # not a keyword before 2019-09
         least = most = None
     least = 1 if least is None else least
-    return (Contains(context.place(node, "contains"), least, most),)
+    evaluates = context.document.dialect is Dialect.DRAFT2020
+    term = context.place(node, "contains")
+    return (Contains(term, least, most, evaluates=evaluates),)
 
 
 def _object_shape(node: Node, context: Context) -> ObjectShape | None:

@@ -50,15 +50,22 @@ def escape_pointer(segment: str) -> str:
 
 
 class Node:
-    """A place in the document: its value, the URI it is relative to, and its JSON pointer."""
+    """A place in the document: its value, the URI it is relative to, and its JSON pointer.
 
-    __slots__ = ("base", "parent", "raw", "segment")
+    `scope` holds the URIs of the schema resources on the way here, the outermost first, where
+    references depend on them.
+    """
 
-    def __init__(self, raw: Any, base: str, parent: Node | None, segment: str) -> None:
+    __slots__ = ("base", "parent", "raw", "scope", "segment")
+
+    def __init__(
+        self, raw: Any, base: str, parent: Node | None, segment: str, scope: tuple[str, ...] = ()
+    ) -> None:
         self.raw = raw
         self.base = base
         self.parent = parent
         self.segment = segment
+        self.scope = scope
 
     @property
     def pointer(self) -> str:
@@ -90,8 +97,8 @@ class Document:
         self.root = self._root(schema)
         self._resources: dict[str, Node] = {"": self.root, self.root.base: self.root}
         self._anchors: dict[tuple[str, str], Node] = {}
-        self._dynamic: dict[str, list[Node]] = {}
-        self._recursive_anchor = False
+        self._dynamic: dict[tuple[str, str], Node] = {}
+        self._scoped = False
         self.tracks_evaluation = False
         self._structures = Structures()
         self._urls: dict[tuple[str, str], tuple[str, str]] = {}
@@ -103,6 +110,8 @@ class Document:
             self._index()
         elif isinstance(schema, dict):
             self._index_one(self.root)
+        if self._scoped:
+            self.root.scope = (self.root.base,)
 
     # -- places ---------------------------------------------------------------------------------
 
@@ -123,7 +132,10 @@ class Document:
             raw = node.raw[int(segment)] if isinstance(node.raw, list) else node.raw[segment]
             named = isinstance(raw, dict) and self._id_keyword in raw
             base = self._base_of(raw, node.base) if named else node.base
-            node = Node(raw, base, node, segment)
+            scope = node.scope
+            if named and self._scoped and base not in scope:
+                scope = (*scope, base)
+            node = Node(raw, base, node, segment, scope)
         return node
 
     def _may_name(self, text: str) -> bool:
@@ -158,11 +170,12 @@ class Document:
             if isinstance(anchor, str):
                 self._anchors.setdefault((node.base, anchor), node)
                 if keyword == "$dynamicAnchor":
-                    self._dynamic.setdefault(anchor, []).append(node)
+                    self._scoped |= any(name == anchor for _, name in self._dynamic)
+                    self._dynamic.setdefault((node.base, anchor), node)
         if "unevaluatedProperties" in raw or "unevaluatedItems" in raw:
             self.tracks_evaluation = True
         if raw.get("$recursiveAnchor") is True:
-            self._recursive_anchor = True
+            self._scoped = True
 
     def _subschemas(self, node: Node) -> Iterator[Node]:
         for keyword, value in node.raw.items():
@@ -194,13 +207,22 @@ class Document:
                 where,
             )
         if not fragment or fragment == "/":
-            return root
+            return self._entered(root, node)
         if not fragment.startswith("/"):
             found = self._anchors.get((root.base, unquote(fragment)))
             if found is None:
                 raise SchemaError(f"undefined reference {reference!r}", where)
-            return found
-        return self._walk(root, unquote(fragment), reference, where)
+            return self._entered(found, node)
+        return self._entered(self._walk(root, unquote(fragment), reference, where), node)
+
+    def _entered(self, target: Node, source: Node) -> Node:
+        """`target` as it is reached from `source`."""
+        if not self._scoped:
+            return target
+        scope = source.scope
+        if target.base not in scope:
+            scope = (*scope, target.base)
+        return Node(target.raw, target.base, target.parent, target.segment, scope)
 
     def _url(self, base: str, reference: str) -> tuple[str, str]:
         found = self._urls.get((base, reference))
@@ -219,22 +241,38 @@ class Document:
                 raise SchemaError(f"undefined reference {reference!r}", where) from None
         return target
 
-    def resolve_dynamic(self, node: Node, reference: str) -> Node | None:
-        """The target of `$dynamicRef` where it does not depend on the path taken, else None."""
+    def resolve_dynamic(self, node: Node, reference: str) -> Node:
+        """The target of `$dynamicRef`: the outermost anchor of that name on the way to `node`."""
         target = self.resolve(node, reference, "$dynamicRef")
         fragment = urldefrag(reference).fragment
-        raw = target.raw
-        if not isinstance(raw, dict) or raw.get("$dynamicAnchor") != fragment or not fragment:
+        if not fragment or not _has(target, "$dynamicAnchor", fragment):
             return target
-        return target if len(self._dynamic.get(fragment, ())) == 1 else None
+        for base in node.scope:
+            found = self._dynamic.get((base, fragment))
+            if found is not None:
+                return self._entered(found, node)
+        return target
 
-    def resolve_recursive(self, node: Node) -> Node | None:
-        """The target of `$recursiveRef: "#"` where it does not depend on the path taken."""
-        return None if self._recursive_anchor else self.resolve(node, "#", "$recursiveRef")
+    def resolve_recursive(self, node: Node) -> Node:
+        """The target of `$recursiveRef: "#"`: the outermost resource that lets itself be extended.
 
-    def key(self, node: Node) -> tuple[str, int]:
+        Where the resource at hand does not, it is meant.
+        """
+        target = self.resolve(node, "#", "$recursiveRef")
+        if _has(target, "$recursiveAnchor", True):
+            for base in node.scope:
+                found = self._resources.get(base)
+                if found is not None and _has(found, "$recursiveAnchor", True):
+                    return self._entered(found, node)
+        return target
+
+    def key(self, node: Node) -> tuple[object, ...]:
         """Equal for two places whose schemas are written alike (annotations aside)."""
-        return node.base, self._structures.number(node.raw)
+        return node.base, self._structures.number(node.raw), node.scope
+
+
+def _has(node: Node, keyword: str, value: object) -> bool:
+    return isinstance(node.raw, dict) and node.raw.get(keyword) == value
 
 
 def check_nesting(parsed: Any) -> None:

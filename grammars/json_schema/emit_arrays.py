@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations, product
 
@@ -29,6 +30,7 @@ def array_expr(shape: ArrayShape, rule: str, writer: Writer) -> Expr:
     Rules that are made for it are named after `rule`.
     """
     layout = writer.style.layout
+    shape = replace(shape, contains=tuple(c for c in shape.contains if not c.is_trivial))
     if shape.unique and not _distinct_anyway(shape, writer):
         body = _unique_items(shape, writer)
     elif shape.contains:

@@ -10,7 +10,6 @@ from guided.grammars.json_schema.context import Context
 from guided.grammars.json_schema.document import Node
 from guided.grammars.json_schema.normal import Normal
 from guided.grammars.json_schema.objects import Clause, ObjectShape, checked
-from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.terms import Term
 
 
@@ -48,8 +47,7 @@ def _items(shape: ArrayShape, rest: Term, context: Context) -> ArrayShape | None
     terms = context.terms
     if rest is terms.any or shape.evaluated is None:
         return replace(shape, evaluated=None)
-    if shape.contains:
-        raise InexpressibleError("unevaluatedItems beside contains is not supported")
+    rest = terms.any_of((rest, *(c.term for c in shape.contains if c.evaluates)))
     seen = (terms.any,) * shape.evaluated
     found = arrays.meet(shape, ArrayShape(seen, rest), terms)
     return found and replace(found, evaluated=None)

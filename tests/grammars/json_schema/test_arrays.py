@@ -80,3 +80,20 @@ def test_unevaluated_items_are_those_behind_the_leading_ones() -> None:
         "unevaluatedItems": False,
     }
     check(schema, [[], [1]], [[1, 2], ["a"]])
+
+
+def test_items_that_contains_matches_are_evaluated() -> None:
+    schema = {"contains": {"type": "string"}, "minContains": 0, "unevaluatedItems": False}
+    check(schema, [[], ["a"], ["a", "b"]], [[1], ["a", 1]])
+    two = {
+        "allOf": [{"contains": {"multipleOf": 2}}, {"contains": {"multipleOf": 3}}],
+        "unevaluatedItems": {"multipleOf": 5},
+    }
+    check(two, [[2, 3, 5], [6], [2, 4, 9, 25]], [[2, 3, 7], [2, 5], [3, 5]])
+
+
+def test_contains_evaluates_nothing_in_2019() -> None:
+    draft = "https://json-schema.org/draft/2019-09/schema"
+    check(
+        {"$schema": draft, "contains": {"type": "string"}, "unevaluatedItems": False}, [], [["a"]]
+    )

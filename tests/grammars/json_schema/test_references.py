@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from guided.errors import SchemaError
@@ -87,3 +89,48 @@ def test_references_that_lead_nowhere_are_errors(schema: object, words: str, poi
     with pytest.raises(SchemaError, match=words) as caught:
         json_schema(schema)  # type: ignore[arg-type]
     assert caught.value.pointer == pointer
+
+
+def extended(strict: bool) -> dict[str, Any]:
+    """A list of trees, whose nodes are what the outermost `node` on the way says."""
+    tree = {
+        "$id": "tree",
+        "$dynamicAnchor": "node",
+        "type": "object",
+        "properties": {"v": True, "c": {"items": {"$dynamicRef": "#node"}}},
+    }
+    strict_tree = {
+        "$id": "strict",
+        "$dynamicAnchor": "node",
+        "$ref": "tree",
+        "unevaluatedProperties": False,
+    }
+    return {
+        "$id": "https://example.org/root",
+        "$ref": "strict" if strict else "tree",
+        "$defs": {"a": tree, "b": strict_tree},
+    }
+
+
+def test_a_dynamic_reference_means_the_outermost_anchor_on_the_way() -> None:
+    nested, misspelt = {"v": 1, "c": [{"v": 2}]}, {"v": 1, "c": [{"w": 2}]}
+    check(extended(strict=False), [nested, misspelt], [{"c": [1]}])
+    check(extended(strict=True), [nested], [misspelt, {"w": 1}])
+
+
+def test_a_recursive_reference_means_the_outermost_schema_that_may_be_extended() -> None:
+    tree = {
+        "$id": "tree",
+        "$recursiveAnchor": True,
+        "type": "object",
+        "properties": {"v": True, "c": {"items": {"$recursiveRef": "#"}}},
+    }
+    schema = {
+        "$schema": "https://json-schema.org/draft/2019-09/schema",
+        "$id": "https://example.org/root",
+        "$recursiveAnchor": True,
+        "$ref": "tree",
+        "maxProperties": 1,
+        "$defs": {"tree": tree},
+    }
+    check(schema, [{"c": [{"v": 2}]}], [{"c": [{"v": 2, "c": []}]}, {"c": [1]}])
