@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable
+from array import array
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 from guided.errors import GrammarError, GrammarTooLargeError
@@ -42,13 +43,15 @@ class RuleBuilder:
         self.rule_start: list[int] = []
         self.rule_end: list[int] = []
         self.n_states = 0
-        self.source: list[int] = []
-        self.symbol: list[int] = []
-        self.target: list[int] = []
+        self.source = array("i")
+        self.symbol = array("i")
+        self.target = array("i")
         self.lexemes: list[tuple[Dfa | None, int, int]] = []
         self.free_text: set[int] = set()
         self.any_order: dict[int, FreeGroup] = {}
         self._lexeme_ids: dict[tuple[Hashable, int, int], int] = {}
+        # By the object, which is kept with them: many edges share one.
+        self._symbols: dict[int, tuple[Lex, tuple[int, ...]]] = {}
         self._waiting: list[tuple[int, Expr]] = []
 
     def build(self) -> None:
@@ -104,34 +107,37 @@ class RuleBuilder:
 
     def expression(self, expr: Expr, start: int, end: int) -> None:
         """Adds the automaton of `expr` between two states."""
-        if isinstance(expr, Lex):
-            self._lex(expr, start, end)
-        elif isinstance(expr, Ref):
-            self.edge(start, -1 - self.rule(expr.name), end)
-        elif isinstance(expr, Seq):
-            self._sequence(expr.parts, start, end)
-        elif isinstance(expr, Alt):
-            for part in expr.parts:
-                self.expression(part, start, end)
-        elif isinstance(expr, Repeat):
-            self._repeat(expr, start, end)
-        elif isinstance(expr, CountedString):
-            self._counted(expr, start, end)
-        elif isinstance(expr, Members):
-            self._members(expr, start, end)
-        elif isinstance(expr, Symbol):
-            self.edge(start, expr.number, end)
-        else:
+        add = _KINDS.get(type(expr))
+        if add is None:
             raise GrammarError(f"{type(expr).__name__} is not a grammar expression")
+        add(self, expr, start, end)
 
     def _lex(self, expr: Lex, start: int, end: int) -> None:
-        if expr.dfa.accepts_empty():
-            self.edge(start, EPSILON, end)
-        if not expr.dfa.is_empty():
-            symbol = self.terminal(expr.dfa, PLAIN, -1)
-            if expr.name == FREE_TEXT:
-                self.free_text.add(symbol)
+        known = self._symbols.get(id(expr))
+        if known is None:
+            known = self._symbols[id(expr)] = expr, self._lex_symbols(expr)
+        for symbol in known[1]:
             self.edge(start, symbol, end)
+
+    def _lex_symbols(self, expr: Lex) -> tuple[int, ...]:
+        """The symbols that stand for a terminal, and for the empty string where it is a word."""
+        symbols = (EPSILON,) if expr.dfa.accepts_empty() else ()
+        if expr.dfa.is_empty():
+            return symbols
+        symbol = self.terminal(expr.dfa, PLAIN, -1)
+        if expr.name == FREE_TEXT:
+            self.free_text.add(symbol)
+        return (*symbols, symbol)
+
+    def _ref(self, expr: Ref, start: int, end: int) -> None:
+        self.edge(start, -1 - self.rule(expr.name), end)
+
+    def _alternatives(self, expr: Alt, start: int, end: int) -> None:
+        for part in expr.parts:
+            self.expression(part, start, end)
+
+    def _number(self, expr: Symbol, start: int, end: int) -> None:
+        self.edge(start, expr.number, end)
 
     def _counted(self, expr: CountedString, start: int, end: int) -> None:
         if expr.most is not None and expr.most < expr.least:
@@ -143,7 +149,8 @@ class RuleBuilder:
             return self.terminal(None, PLAIN, -1)
         return self.terminal(None, expr.least, -1 if expr.most is None else expr.most)
 
-    def _sequence(self, parts: tuple[Expr, ...], start: int, end: int) -> None:
+    def _sequence(self, expr: Seq, start: int, end: int) -> None:
+        parts = expr.parts
         if not parts:
             self.edge(start, EPSILON, end)
             return
@@ -281,3 +288,15 @@ class MemberChain:
             at = self.builder.state()
             self.builder.expression(self.expr.separator, here, at)
         self.builder.expression(expr, at, self._state(passed, more))
+
+
+_KINDS: dict[type[Expr], Callable[..., None]] = {
+    Lex: RuleBuilder._lex,
+    Ref: RuleBuilder._ref,
+    Seq: RuleBuilder._sequence,
+    Alt: RuleBuilder._alternatives,
+    Repeat: RuleBuilder._repeat,
+    CountedString: RuleBuilder._counted,
+    Members: RuleBuilder._members,
+    Symbol: RuleBuilder._number,
+}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from guided.kernels.masking import REACH
 from guided.kernels.memo_arrays import ACCEPT, FAR, NEAREST, OFFSET, ONWARD, SURVIVE, WIDTH
 
 
-class Automaton(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Automaton:
     """Tables of one terminal's automaton: as in `Rules`, of this automaton alone."""
 
     transitions: NDArray[np.int32]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.automata import Array
+from guided.kernels.automata import Array, grown
 from guided.kernels.compiling import entry, inner, lean
-from guided.kernels.memo_arrays import ACCEPT, FAR, NEAREST, ONWARD, SURVIVE
+from guided.kernels.memo_arrays import ACCEPT, FAR, FIRST, NEAREST, OFFSET, ONWARD, SURVIVE, WIDTH
 
 # Columns of a trie node. STATE: of the base language, -1 without one. ALIVE: some word goes through
 # it. SAFE: no character of a slice leads to a dead node. SAME: the node that stands for all that
@@ -241,69 +241,84 @@ def _write_others(
             fact[state, SURVIVE + charset] = fact[row + like, SURVIVE + charset] if safe else 0
 
 
+@inner
+def _with_more(array: Array, more: int) -> Array:
+    """A copy with more rows, which are zero."""
+    wider = np.zeros((len(array) + more, array.shape[1]), array.dtype)
+    for i in range(len(array)):
+        for j in range(array.shape[1]):
+            wider[i, j] = array[i, j]
+    return wider
+
+
 @entry
-def word_tables(
-    data: Array,
-    ends: Array,
-    groups: Array,
-    is_base: Array,
-    base: Array,
-    base_classes: Array,
-    base_fact: Array,
-    base_live: Array,
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Tables of all groups of words: (sizes, columns, transitions, facts, live bytes).
+def add_word_tables(
+    data: Array, ends: Array, groups: Array, is_base: Array, base: int,
+    dfa: Array, columns: Array, trans: Array, fact: Array, live: Array,
+) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+    """Pooled automata (see `memo_arrays.Rules`) with those of all groups of words after them.
 
     Group g is the words groups[g] to groups[g + 1] - 1, sorted and distinct; where is_base[g] is
-    set, it stands for all words of the base language but these. `sizes` int64[G, 2] are states and
-    classes of each; the rest as in `memo_arrays.Rules`, one group after the other. The automata of
-    words are minimal.
+    set, it stands for all words of automaton number `base` but these. Returns (dfa, columns, trans,
+    fact, live). The automata of words are minimal.
     """
-    n_groups = len(groups) - 1
-    sizes = np.zeros((n_groups, 2), np.int64)
-    columns = np.zeros((n_groups, 256), np.uint8)
+    n_groups, n_whole = len(groups) - 1, len(columns)
+    first, n_base, begin, wide = np.int64(0), np.int64(0), np.int64(0), np.int64(1)
+    kinds = np.zeros(256, np.uint8)
+    if base >= 0:
+        first, begin, wide = dfa[base, FIRST], dfa[base, OFFSET], dfa[base, WIDTH]
+        n_base = dfa[base + 1, FIRST] - first
+        kinds = columns[base].copy()
+    table = trans[begin : begin + n_base * wide].copy().reshape((n_base, wide))
+    ways = np.zeros(n_base, np.int64)
+    for state in range(n_base):
+        for byte in range(256):
+            ways[state] += table[state, kinds[byte]] >= 0
+    dfa = _with_more(dfa, n_groups)
+    columns = _with_more(columns, n_groups)
     coarse = np.zeros(256, np.uint8)
     longest, rows, entries, begin = np.int64(1), np.int64(0), np.int64(0), np.int64(0)
     for g in range(n_groups):
         end = np.int64(ends[groups[g + 1] - 1]) if groups[g + 1] > 0 else np.int64(0)
-        kinds = base_classes if is_base[g] else coarse
-        sizes[g, 1] = _byte_classes(data, begin, end, kinds, columns[g])
+        width = _byte_classes(
+            data, begin, end, kinds if is_base[g] else coarse, columns[n_whole + g]
+        )
+        dfa[n_whole + g, WIDTH] = width
         most = end - begin + 1
         longest = max(longest, most)
-        most += len(base) if is_base[g] else 0
+        most += n_base if is_base[g] else 0
         rows += most
-        entries += most * sizes[g, 1]
+        entries += most * width
         begin = end
-    ways = np.zeros(len(base), np.int64)
-    for state in range(len(base)):
-        for byte in range(256):
-            ways[state] += base[state, base_classes[byte]] >= 0
-    trans = np.empty(entries, np.int32)
-    fact = np.zeros((rows, 6), np.int32)
-    live = np.zeros((rows, 4), np.uint64)
+    row, at, begin = np.int64(len(fact)), np.int64(len(trans)), np.int64(0)
+    fact = _with_more(fact, rows)
+    live = _with_more(live, rows)
+    trans = grown(trans, at + entries)
+    base_fact, base_live = fact[first : first + n_base], live[first : first + n_base]
     node = np.empty((longest, 10), np.int32)
     slots = np.empty(4 * longest, np.int32)
-    row, at, begin = np.int64(0), np.int64(0), np.int64(0)
     for g in range(n_groups):
-        width = sizes[g, 1]
+        number = n_whole + g
+        width = dfa[number, WIDTH]
         count = _fill_trie(data, ends, groups[g], groups[g + 1], begin, node)
         begin = np.int64(ends[groups[g + 1] - 1]) if groups[g + 1] > 0 else np.int64(0)
         if is_base[g]:
-            _follow_base(count, base, base_classes, base_fact, ways, node)
+            _follow_base(count, table, kinds, base_fact, ways, node)
             states = _fold(count, slots, node)
             _write_base(
-                states, row, at, width, columns[g], base, base_classes, base_fact, base_live,
+                states, row, at, width, columns[number], table, kinds, base_fact, base_live,
                 trans, fact, live,
             )  # fmt: skip
-            _write_others(count, states, row, at, width, columns[g], node, trans, fact, live)
-            states += len(base)
+            _write_others(count, states, row, at, width, columns[number], node, trans, fact, live)
+            states += n_base
         else:
             for i in range(count):
                 node[i, STATE] = -1
                 node[i, ALIVE] = 1
             states = _fold(count, slots, node)
-            _write_words(count, row, at, width, columns[g], node, trans, fact, live)
-        sizes[g, 0] = states
+            _write_words(count, row, at, width, columns[number], node, trans, fact, live)
         row += states
         at += states * width
-    return sizes, columns, trans[:at], fact[:row], live[:row]
+        dfa[number + 1, FIRST] = row
+        dfa[number + 1, OFFSET] = at
+    return dfa, columns, trans[:at].copy(), fact[:row].copy(), live[:row].copy()

@@ -6,21 +6,7 @@ import numpy as np
 from numba import njit
 
 from guided.kernels.compiling import entry, inner
-from guided.kernels.memo_arrays import (
-    BEGIN,
-    DIST,
-    END,
-    EPSILON,
-    FAR,
-    FINAL,
-    FIRST,
-    NULLABLE,
-    OFFSET,
-    START,
-    SYMBOL,
-    TARGET,
-    WIDTH,
-)
+from guided.kernels.memo_arrays import FIRST, OFFSET, WIDTH
 
 
 @entry
@@ -170,36 +156,3 @@ def _continuation(kind):  # type: ignore[no-untyped-def]
     if kind == 6:
         return 0x90, 0xC0, 2
     return 0x80, 0x90, 2
-
-
-@entry
-def relax_distances(states, edges, rules, shortest):  # type: ignore[no-untyped-def]
-    """Fills DIST of rule states (fewest bytes to the end of the rule) and NULLABLE of rules.
-
-    Knuth's generalisation of shortest paths to grammars, by relaxation from the last state back.
-    `shortest` int32[L] holds the fewest bytes of each terminal.
-    """
-    for q in range(len(states)):
-        states[q, DIST] = 0 if states[q, FINAL] else FAR
-    changed = True
-    while changed:
-        changed = False
-        for q in range(len(states) - 1, -1, -1):
-            for edge in range(states[q, BEGIN], states[q, END]):
-                symbol = edges[edge, SYMBOL]
-                if symbol == EPSILON:
-                    weight = 0
-                elif symbol >= 0:
-                    weight = shortest[symbol]
-                else:
-                    weight = states[rules[-1 - symbol, START], DIST]
-                onward = states[edges[edge, TARGET], DIST]
-                if weight >= FAR or onward >= FAR:
-                    continue
-                through = min(weight + onward, FAR - 1)
-                if through < states[q, DIST]:
-                    states[q, DIST] = through
-                    changed = True
-    # No bytes from the start is exactly nullability: every terminal takes at least one byte.
-    for rule in range(len(rules)):
-        rules[rule, NULLABLE] = states[rules[rule, START], DIST] == 0
