@@ -244,16 +244,35 @@ def draw_rows(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _has_one_bit(mask):  # type: ignore[no-untyped-def]
+    """Whether a mask allows exactly one token."""
+    some = False
+    for word in range(len(mask)):
+        bits = mask[word]
+        if bits == 0:
+            continue
+        if some or bits & (bits - np.int32(1)) != 0:
+            return False
+        some = True
+    return some
+
+
+@njit(cache=True, nogil=True)
 def draw_one(  # type: ignore[no-untyped-def]
     flat, begin, width, mask, temperature, number, greedy, weights, scaled, sums
 ):
-    """(token, log p, log q, status) of the row that begins at `flat[begin]`.
+    """(token, log p, log q, status, whether `mask` allows nothing else) of one row.
+
+    It begins at `flat[begin]`.
 
     `mask` is empty where nothing is forbidden. The last three are room to work in: `BLOCK` numbers
     in float64 and in the type of `flat`, and a float64 for every block of the row.
     """
     x = flat[begin : begin + width]
-    return _draw_row(x, mask, temperature, number, greedy, weights, scaled, sums)
+    token, log_p, log_q, status = _draw_row(
+        x, mask, temperature, number, greedy, weights, scaled, sums
+    )
+    return token, log_p, log_q, status, _has_one_bit(mask)
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -49,10 +48,17 @@ class MaskState:
         self.position = position
         self.before = before
         self._is_tight: bool | None = None
+        self._mask: Mask | None = None
 
-    @cached_property
+    @property
     def mask(self) -> Mask:
-        """The tokens allowed here, packed."""
+        """The tokens allowed here, packed; worked out once."""
+        found = self._mask
+        if found is None:
+            found = self._mask = self._allowed()
+        return found
+
+    def _allowed(self) -> Mask:
         if self.thinking is not None and self.thinking <= 0 and self.grammar.in_free_text:
             # The thinking budget is spent: only the way to the trigger is left.
             return pack_tokens(self.grammar.completion()[:1], self.grammar.vocabulary.size)
@@ -96,7 +102,7 @@ class MaskState:
 
     def allows(self, token: int) -> bool:
         """Whether the mask has `token`; no mask is made where the grammar can tell."""
-        if "mask" in self.__dict__ or self.thinking is not None:
+        if self._mask is not None or self.thinking is not None:
             return bool(self.mask[token >> 5] >> (token & 31) & 1)
         if self.left is None:
             return self.grammar.accepts(token)

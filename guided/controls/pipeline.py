@@ -58,6 +58,18 @@ class Pipeline:
         _check(given)
         self.controls = tuple(sorted(given, key=lambda control: control.stage))
         self.group: Hashable = tuple(control.group for control in self.controls)
+        self._steps = tuple([control.step for control in self.controls])
+        # What is asked at every token is asked only of those that have something to say.
+        self._finishing = self._overriding("finish")
+        self._forcing = self._overriding("forced")
+
+    def _overriding(self, name: str) -> list[tuple[int, Any]]:
+        """A method of the controls that have one of their own, with the controls' places."""
+        return [
+            (at, getattr(control, name))
+            for at, control in enumerate(self.controls)
+            if getattr(type(control), name) is not getattr(Control, name)
+        ]
 
     @cached_property
     def models(self) -> Mapping[str, Any]:
@@ -114,9 +126,7 @@ class Pipeline:
 
     def step(self, states: States, token: int) -> States:
         """The states after one more token."""
-        return tuple(
-            control.step(state, token) for control, state in zip(self.controls, states, strict=True)
-        )
+        return tuple([step(state, token) for step, state in zip(self._steps, states, strict=True)])
 
     def stop(self, states: States, token: int) -> States:
         """The states after a stop token."""
@@ -149,8 +159,9 @@ class Pipeline:
 
     def finish(self, states: States) -> str | None:
         """The first control's reason to end before any further token."""
-        for control, state in zip(self.controls, states, strict=True):
-            if (reason := control.finish(state)) is not None:
+        for at, finish in self._finishing:
+            reason: str | None = finish(states[at])
+            if reason is not None:
                 return reason
         return None
 
@@ -163,8 +174,9 @@ class Pipeline:
 
     def forced(self, states: States) -> int | None:
         """The one token that some control allows, if there is such a control."""
-        for control, state in zip(self.controls, states, strict=True):
-            if (token := control.forced(state)) is not None:
+        for at, forced in self._forcing:
+            token: int | None = forced(states[at])
+            if token is not None:
                 return token
         return None
 

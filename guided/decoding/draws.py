@@ -23,11 +23,15 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 class Drawn(NamedTuple):
-    """A token with its log-probabilities: under the raw model, under the law drawn from."""
+    """A token with its log-probabilities: under the raw model, under the law drawn from.
+
+    `forced` says whether it was the only legal one, where whoever drew it knows.
+    """
 
     token: int
     log_p: float
     log_q: float
+    forced: bool | None = None
 
 
 class Spot(Protocol):
@@ -217,14 +221,14 @@ class NodeDraws:
             # The kernel is compiled for one kind of mask, and most of these are read-only.
             self._mask[:] = spot.states[self._mask_at].mask
         number = uniform(*spot.stream) if self._is_random else 0.0
-        token, log_p, log_q, status = sampling_cpu.draw_one(
+        token, log_p, log_q, status, forced = sampling_cpu.draw_one(
             flat, begin, self._width, self._mask, self._temperature, number,
             not self._is_random, *self._room,
         )  # fmt: skip
         if status != sampling_cpu.OK:
             is_number = status != sampling_cpu.NOT_NUMBERS
             check_row(spot, total=0.0 if is_number else math.nan, best=-math.inf)
-        return Drawn(token, log_p, log_q)
+        return Drawn(token, log_p, log_q, forced)
 
 
 def draw_ahead(sampler: Sampler, spots: Sequence[Spot], raw: Tensor) -> list[Drawn] | None:

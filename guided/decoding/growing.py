@@ -19,7 +19,7 @@ class Row:
         draft: what was guessed in this round.
         children: the nodes of the draft by their parents.
         kept: what the last pass has read and is right: positions in the pass.
-        seen: (token before, position in the pass) for every token drawn in this round.
+        seen: the position in the pass that every token of this round was drawn at.
         number: which row of the logits at hand is its own.
         position: of its last token in the pass.
     """
@@ -30,7 +30,7 @@ class Row:
     draft: Draft = field(default_factory=Draft)
     children: dict[int, list[int]] = field(default_factory=dict)
     kept: list[int] = field(default_factory=list)
-    seen: list[tuple[int, int]] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
     number: int = 0
     position: int = 0
 

@@ -185,11 +185,12 @@ class Loop:
                 self._verify(self.speculation.verifier, chains, raw, aux)
                 going = [row for row in going if not row.draft.tokens]
         draws = self._picker.picks(going, raw, aux, self.draw, self.draws_ahead)
-        levels = 0
+        levels, drawn_at = 0, 0.0
         while going:
             drawn = draws.draw(going)
-            if began is not None:
-                began = self._time(*began, len(rows), levels)
+            if levels == 0 and began is not None and self.speculation is not None:
+                drawn_at = time.perf_counter()
+                self.speculation.policy.timed(len(rows), began[1], drawn_at - began[0])
             levels += 1
             taken = [self._take(row, one) for row, one in zip(going, drawn, strict=True)]
             # Asked when all rows have their token: `until` may look at the other branches.
@@ -201,15 +202,18 @@ class Loop:
                 elif row.branch.finish_reason is None:
                     row.pausing = self.until is not None and self.until(row.branch)
             going = further
+        if levels > 1 and drawn_at and self.speculation is not None:
+            seconds = (time.perf_counter() - drawn_at) / (levels - 1)
+            self.speculation.policy.levelled(seconds)
 
     def _take(self, row: Row, one: Drawn) -> bool:
         """Adds a token; whether it confirms a guess, at which the row then stands."""
         branch, pending, position = row.branch, len(row.pending), row.position
-        before = branch.tokens[-1] if branch.tokens else branch.prompt[-1]
-        row.seen.append((before, position))
-        self._count(branch)
+        row.seen.append(position)
+        self._count(branch, one)
         branch.push(one.token, one.log_p, one.log_q, self.stop_ids)
-        found = self._child(row, position - pending if pending else ROOT, one.token)
+        nodes = row.children.get(position - pending if pending else ROOT)
+        found = None if nodes is None else self._child(row, nodes, one.token)
         if found is None or branch.finish_reason is not None:
             row.pending = [one.token]
             return False
@@ -219,11 +223,8 @@ class Loop:
         branch.accepted += 1
         return True
 
-    def _child(self, row: Row, parent: int, token: int) -> int | None:
-        """The guess of `token` after `parent`, if there is one; the policy learns from it."""
-        nodes = row.children.get(parent)
-        if nodes is None:
-            return None
+    def _child(self, row: Row, nodes: Sequence[int], token: int) -> int | None:
+        """The guess of `token` among some, if there is one; the policy learns from it."""
         tokens = row.draft.tokens
         found = next((node for node in nodes if tokens[node] == token), None)
         if self.speculation is not None:
@@ -263,34 +264,23 @@ class Loop:
                 if self.until is not None and self._paused(row, raw, aux):
                     break
 
-    def _count(self, branch: Branch) -> None:
+    def _count(self, branch: Branch, one: Drawn) -> None:
         """Counts the token that is about to be added."""
-        if branch.pipeline.forced(branch.states) is not None:
+        forced = one.forced
+        if forced is None:
+            forced = branch.pipeline.forced(branch.states) is not None
+        if forced:
             branch.forced += 1
             self.usage.forced += 1
         self.usage.tokens += 1
 
-    def _time(self, began: float, width: int, rows: int, levels: int) -> tuple[float, int]:
-        """Tells the policy what the pass, or drawing once more, has taken; starts anew."""
-        now = time.perf_counter()
-        if self.speculation is not None and levels == 0:
-            self.speculation.policy.timed(rows, width, now - began)
-        elif self.speculation is not None:
-            self.speculation.policy.levelled(now - began)
-        return now, width
-
     def _observe(self, raw: Tensor) -> None:
-        if self.speculation is None:
+        if self.speculation is None or len(self.rows) > self.speculation.policy.most_rows:
             return
-        reads, unread = self.speculation.reads_logits, _NONE
+        reads = self.speculation.reads_logits
         self.speculation.observe(
             [
-                Observation(
-                    row.branch,
-                    row.branch.tokens[len(row.branch.tokens) - len(row.seen) :],
-                    [before for before, _ in row.seen],
-                    raw[number, [position for _, position in row.seen]] if reads else unread,
-                )
+                _observation(row, raw[number, row.seen] if reads else _NONE)
                 for number, row in enumerate(self.rows)
                 if row.seen
             ]
@@ -317,6 +307,15 @@ class Loop:
             self.rig.drop(number, keep=row in paused)
             self.rows[number] = self.rows[-1]
             self.rows.pop()
+
+
+def _observation(row: Row, logits: Tensor) -> Observation:
+    """What a round has added to a row, with the logits `[m, V]` that it was drawn from, if any."""
+    branch = row.branch
+    tokens, count = branch.tokens, len(row.seen)
+    first = len(tokens) - count
+    before = [tokens[first - 1] if first else branch.prompt[-1], *tokens[first : first + count - 1]]
+    return Observation(branch, tokens[first:], before, logits)
 
 
 def _all_at(raw: Tensor, aux: dict[str, Tensor], row: Row) -> list[Tensor]:

@@ -168,10 +168,11 @@ class Adaptive:
         if chance >= 1:
             return
         rate = self.tallies.add(draft.sources[node], chance, hit)
-        luck = self._luck[branch] = self._luck_of(branch)
-        for record, kept in ((luck, 0.9), (self._recent, 0.97)):
-            record[0] = kept * record[0] + hit
-            record[1] = kept * record[1] + rate
+        luck, recent = self._luck.get(branch), self._recent
+        if luck is None:
+            luck = self._luck[branch] = self._luck_of(branch)
+        luck[0], luck[1] = 0.9 * luck[0] + hit, 0.9 * luck[1] + rate
+        recent[0], recent[1] = 0.97 * recent[0] + hit, 0.97 * recent[1] + rate
 
     def timed(self, rows: int, width: int, seconds: float) -> None:
         """Learns what a pass costs."""

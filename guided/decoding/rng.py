@@ -6,6 +6,7 @@ import hashlib
 from array import array
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
 
 _MASK = (1 << 64) - 1
 
@@ -43,7 +44,18 @@ def fold(values: Iterable[int]) -> int:
 
 def uniform(seed: int, row: int, position: int, purpose: Purpose = Purpose.TOKEN) -> float:
     """A number in [0, 1) with 53 random bits."""
-    return (fold((seed, row, position, purpose)) >> 11) * 2.0**-53
+    state = _mix(_begun(seed, row) ^ _mixed(position & _MASK))
+    return (_mix(state ^ _mixed(purpose)) >> 11) * 2.0**-53
+
+
+@lru_cache(maxsize=1 << 10)
+def _begun(seed: int, row: int) -> int:
+    return fold((seed, row))
+
+
+@lru_cache(maxsize=1 << 12)
+def _mixed(value: int) -> int:
+    return _mix(value)
 
 
 def stream(seed: int, prompt: Iterable[int], copy: int, attempt: int = 0) -> int:
