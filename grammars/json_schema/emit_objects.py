@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -12,20 +13,27 @@ from guided.grammars.ir import Alt, Expr, Lex, Member, Members, Seq
 from guided.grammars.json_schema import objects, strings
 from guided.grammars.json_schema.context import Writer
 from guided.grammars.json_schema.layout import Layout
-from guided.grammars.json_schema.objects import ObjectShape
+from guided.grammars.json_schema.objects import Clause, ObjectShape, Some
 from guided.grammars.json_schema.quoting import plain_strings, quoted, quoted_except, quoted_word
 from guided.grammars.json_schema.readings import written
 from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term, Terms
 
 _MOST_CLASSES = 64
+_MOST_NAMES = 64
+_MOST_WITNESSES = 4
 NEVER = Alt(())
 
 
 def object_expr(shape: ObjectShape, writer: Writer) -> Expr:
     """The text of an object in `shape`; raises InexpressibleError."""
     layout = writer.style.layout
-    bodies = [_body(one, writer) for one in objects.spread(shape, writer.translator.terms)]
+    shape = _with_few_names(shape, writer)
+    bodies = [
+        body
+        for one in objects.spread(shape, writer.translator.terms)
+        for body in _bodies(one, writer)
+    ]
     bodies = [body for body in bodies if body is not NEVER]
     if not bodies:
         return NEVER
@@ -33,44 +41,119 @@ def object_expr(shape: ObjectShape, writer: Writer) -> Expr:
     return Seq((layout.open_object, body, layout.close_object))
 
 
-def _body(shape: ObjectShape, writer: Writer) -> Expr:
-    """The members of an object whose `some` speaks of unknown names only."""
+def _with_few_names(shape: ObjectShape, writer: Writer) -> ObjectShape:
+    """The same set, names that are few listed one by one where members must be told apart."""
+    if shape.least < 2 and not shape.some:
+        return shape
+    any_term = writer.translator.terms.any
+    words = [word for names, _ in _name_classes(shape, writer) for word in _few_words(names)]
+    if not words:
+        return shape
+    listed = Clause(dict.fromkeys(words, any_term), (), any_term)
+    return replace(shape, clauses=(*shape.clauses, listed))
+
+
+def _few_words(names: StringShape) -> list[str]:
+    """All of `names` where they are few, else none."""
+    if names.words is not None:
+        return list(names.words) if len(names.words) <= _MOST_NAMES else []
+    dfa = strings.language(names)
+    if dfa.longest_length() is None:
+        return []
+    words = dfa.words(_MOST_NAMES + 1)
+    return [word.decode() for word in words] if len(words) <= _MOST_NAMES else []
+
+
+def _bodies(shape: ObjectShape, writer: Writer) -> list[Expr]:
+    """The members of an object whose `some` speaks of unknown names only, as alternatives."""
+    terms = writer.translator.terms
+    # A name that is there remains there, whatever follows; a value may be replaced.
+    names = [some for some in shape.some if some.term is terms.any]
+    if len(names) > _MOST_WITNESSES:
+        raise InexpressibleError(f"more than {_MOST_WITNESSES} members of unknown name must exist")
+    rest = replace(shape, some=tuple(some for some in shape.some if some not in names))
+    return [_body(rest, groups, writer) for groups in _partitions(names)]
+
+
+def _partitions(somes: list[Some]) -> Iterator[list[list[Some]]]:
+    """All ways to divide `somes` into groups, each of which one member meets."""
+    if not somes:
+        yield []
+        return
+    first, *others = somes
+    for groups in _partitions(others):
+        yield [[first], *groups]
+        for index, group in enumerate(groups):
+            yield [*groups[:index], [first, *group], *groups[index + 1 :]]
+
+
+def _body(shape: ObjectShape, groups: list[list[Some]], writer: Writer) -> Expr:
+    """The members of an object with one more for each of the groups that it meets."""
     terms = writer.translator.terms
     known = [name for name in shape.known() if _name_allowed(name, shape, writer)]
     if not set(shape.required) <= set(known):
         return NEVER
     found = {name: shape.member(name, terms) for name in known}
+    found = {name: term for name, term in found.items() if term is not terms.never}
     members = tuple(
         Member(_named_member(name, term, writer), name in shape.required)
         for name, term in found.items()
-        if term is not terms.never
     )
     classes = _name_classes(shape, writer)
     extra = _any_member(classes, writer)
+    witnesses = [_any_member(_common(classes, group, terms), writer) for group in groups]
+    one_kind = len(members) + (extra is not None) <= 1
+    in_order = one_kind or (writer.style.in_order and _has_order(shape, set(found)))
     whole = Members(
-        members,
+        (*members, *(Member(one) for one in witnesses if one is not None)),
         writer.style.layout.comma,
         extra,
-        writer.style.in_order and _has_order(shape),
+        in_order and not groups,
         shape.least,
         shape.most,
     )
+    if None in witnesses:
+        return NEVER
+    if groups:
+        whole = _with_witnesses(whole, len(groups))
     if not shape.some:
         return _counted(whole)
     tail = _any_member(_tails(classes, shape, terms), writer)
     return NEVER if tail is None else _ended(whole, tail)
 
 
-def _has_order(shape: ObjectShape) -> bool:
-    """Whether one `properties` names all members, so that the schema gives their order.
+def _has_order(shape: ObjectShape, names: set[str]) -> bool:
+    """Whether one `properties` holds all of `names`, so that the schema gives their order.
 
     Where several schemas each name some, or names are only required, no order is given.
     """
     listed = [clause.named.keys() for clause in shape.clauses if clause.evaluates and clause.named]
     if not listed:
-        return len(shape.required) < 2
+        return len(names) < 2
     largest = max(listed, key=len)
-    return all(names <= largest for names in listed) and largest >= set(shape.required)
+    return all(one <= largest for one in listed) and largest >= names
+
+
+def _common(
+    classes: list[tuple[StringShape, Term]], group: list[Some], terms: Terms
+) -> list[tuple[StringShape, Term]]:
+    """The members that meet every one of `group`."""
+    for some in group:
+        found = [(strings.meet(names, some.names), term) for names, term in classes]
+        classes = [
+            (names, term)
+            for names, term in found
+            if names is not None and not strings.is_empty(names) and term is not terms.never
+        ]
+    return classes
+
+
+def _with_witnesses(whole: Members, count: int) -> Members:
+    """`whole`, of which the last `count` members have free names that may be the same."""
+    distinct = sum(member.required for member in whole.members) - count + 1
+    if whole.least > distinct:
+        raise InexpressibleError("minProperties beside members of unknown name that must exist")
+    return replace(whole, least=0)
 
 
 def _tails(

@@ -17,7 +17,12 @@ from typing import Any, Protocol
 from guided.errors import GrammarTooLargeError
 from guided.grammars import automata
 from guided.grammars.automata import Dfa
-from guided.grammars.json_schema.numbers import Bound, NumberShape
+from guided.grammars.json_schema.numbers import (
+    Bound,
+    NumberShape,
+    common_multiple,
+    multiples_between,
+)
 from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.tables import explore
 from guided.grammars.regex import compile_regex
@@ -27,6 +32,8 @@ FRACTION_DIGITS = 24
 # Decimals of so many significant digits keep their order and identity as doubles (IEEE 754).
 _SAFE_DIGITS = 15
 _LARGEST_MODULUS = 4096
+# So many multiples are listed rather than told apart by remainders.
+_MOST_LISTED = 2000
 
 _ANY_INTEGER = r"-?(0|[1-9][0-9]{0,39})"
 # An exponent of at most 249 keeps numbers of 40 digits within the range of doubles.
@@ -85,35 +92,54 @@ class _Comparison:
 
 
 class _Remainder:
-    """Outcome: 0 for a multiple of `step`, else 1."""
+    """Outcome: 0 for a multiple of `step`, else 1.
+
+    The step is `modulus` times `zeros` tens. What was read is x times z tens, z up to `zeros`, of
+    which the state keeps the remainder of x, and z.
+    """
 
     def __init__(self, step: Fraction) -> None:
         self.digits = _fraction_digits(step)
         self._modulus = int(step * 10**self.digits)
+        self._zeros = 0
+        while self._modulus % 10 == 0:
+            self._modulus //= 10
+            self._zeros += 1
         if self._modulus > _LARGEST_MODULUS:
             raise InexpressibleError(
                 f"multipleOf {float(step):g} needs more than {_LARGEST_MODULUS} remainders"
             )
 
-    def start(self) -> tuple[int, int]:
-        return (0, 0)
+    def start(self) -> tuple[int, int, int]:
+        return (0, 0, self._zeros)
 
-    def integer_digit(self, state: tuple[int, int], digit: int) -> tuple[int, int]:
-        return (0, (state[1] * 10 + digit) % self._modulus)
+    def _read(self, rest: int, zeros: int, digit: int) -> tuple[int, int]:
+        if digit:
+            return (rest * 10 ** (zeros + 1) + digit) % self._modulus, 0
+        if zeros < self._zeros:
+            return rest, zeros + 1
+        return rest * 10 % self._modulus, zeros
 
-    def point(self, state: tuple[int, int]) -> tuple[int, int]:
+    def integer_digit(self, state: tuple[int, int, int], digit: int) -> tuple[int, int, int]:
+        return (0, *self._read(state[1], state[2], digit))
+
+    def point(self, state: tuple[int, int, int]) -> tuple[int, int, int]:
         return state
 
-    def fraction_digit(self, state: tuple[int, int], digit: int) -> tuple[int, int]:
-        read, rest = state
+    def fraction_digit(self, state: tuple[int, int, int], digit: int) -> tuple[int, int, int]:
+        read, rest, zeros = state
         if read < self.digits:
-            return (read + 1, (rest * 10 + digit) % self._modulus)
+            return (read + 1, *self._read(rest, zeros, digit))
         # Digits beyond those of the step must be zero: -1 marks that one was not.
-        return (read, -1) if digit else state
+        return (read, -1, 0) if digit else state
 
-    def outcome(self, state: tuple[int, int], after_point: bool) -> int:
-        read, rest = state
-        return 1 if rest < 0 or rest * 10 ** (self.digits - read) % self._modulus else 0
+    def outcome(self, state: tuple[int, int, int], after_point: bool) -> int:
+        read, rest, zeros = state
+        if rest < 0:
+            return 1
+        for _ in range(self.digits - read):
+            rest, zeros = self._read(rest, zeros, 0)
+        return 1 if rest or zeros < self._zeros else 0
 
 
 class _Fraction:
@@ -184,7 +210,8 @@ def _tests(shape: NumberShape, negative: bool) -> list[_Test] | None:
     for value in sorted(shape.excluded):
         if value == 0 or (value < 0) == negative:
             found.append(_Test(_Comparison(abs(value)), frozenset({-1, 1})))
-    found += [_Test(_Remainder(step), frozenset({0})) for step in sorted(shape.multiples)]
+    if shape.multiples:
+        found.append(_Test(_Remainder(common_multiple(shape.multiples)), frozenset({0})))
     found += [_Test(_Remainder(step), frozenset({1})) for step in sorted(shape.not_multiples)]
     if shape.integral is False:
         found.append(_Test(_Fraction(), frozenset({1})))
@@ -323,4 +350,13 @@ def number_text(shape: NumberShape, pointed: bool = False) -> Dfa:
         return compile_regex(_ANY_NUMBER, "python")
     if shape == NumberShape(integral=True):
         return compile_regex(_ANY_INTEGER, "python")
-    return _plain(shape)
+    try:
+        return _plain(shape)
+    except InexpressibleError:
+        few = multiples_between(shape, _MOST_LISTED)
+        if few is None:
+            raise
+    texts = [text for value in few for text in _texts(value)]
+    if not shape.integral:
+        texts += [text for value in few for text in _as_double(value)]
+    return automata.literals(texts)

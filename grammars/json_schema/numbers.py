@@ -142,16 +142,38 @@ def is_empty(shape: NumberShape) -> bool:
         return True
     if shape.low.value == shape.high.value:
         return not shape.contains(shape.low.value)
-    return _none_on_grid(shape, shape.low.value, shape.high.value)
+    return _none_on_grid(shape)
 
 
-def _none_on_grid(shape: NumberShape, low: Fraction, high: Fraction) -> bool:
+def _none_on_grid(shape: NumberShape) -> bool:
     """Whether the multiples (or integers) between the ends are few and all fail."""
+    found = _grid(shape, _FEW)
+    return found is not None and not any(map(shape.contains, found))
+
+
+def _grid(shape: NumberShape, most: int) -> Iterable[Fraction] | None:
+    """The multiples (or integers) between the ends of a range; None where more than `most`."""
     steps = shape.multiples | ({Fraction(1)} if shape.integral else frozenset())
-    if not steps:
-        return False
-    step = max(steps)
-    first, last = math.ceil(low / step), math.floor(high / step)
-    if last - first > _FEW:
-        return False
-    return not any(shape.contains(step * n) for n in range(first, last + 1))
+    if not steps or shape.low is None or shape.high is None:
+        return None
+    step = common_multiple(steps)
+    first, last = math.ceil(shape.low.value / step), math.floor(shape.high.value / step)
+    return (step * n for n in range(first, last + 1)) if last - first < most else None
+
+
+def multiples_between(shape: NumberShape, most: int) -> list[Fraction] | None:
+    """All numbers of a set of multiples, where both ends are given and they are at most `most`."""
+    if not shape.multiples:
+        return None
+    found = _grid(shape, most)
+    return None if found is None else list(filter(shape.contains, found))
+
+
+def common_multiple(steps: Iterable[Fraction]) -> Fraction:
+    """The least number of which all `steps` are divisors."""
+    found = Fraction(1)
+    for index, step in enumerate(steps):
+        top = math.lcm(found.numerator, step.numerator)
+        below = math.gcd(found.denominator, step.denominator)
+        found = Fraction(top, below) if index else step
+    return found

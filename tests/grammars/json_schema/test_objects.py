@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.grammars.json_schema.checking import check
 
 PERSON = {
@@ -158,3 +160,30 @@ def test_a_list_of_objects_as_enum() -> None:
         [{"a": 1}, {"a": 2, "b": []}],
         [{"a": 2}, {"a": 1, "b": []}],
     )
+
+
+def test_names_that_are_few_are_told_apart_where_members_are_counted() -> None:
+    schema = {"type": "object", "minProperties": 2}
+    check(
+        schema | {"propertyNames": {"enum": ["a", "b", "c"]}},
+        [{"a": 1, "b": 2}, {"c": 1, "a": 2}],
+        [{"a": 1}, {"a": 1, "d": 1}, b'{"a":1,"a":2}'],
+    )
+    check(
+        schema | {"patternProperties": {"^[ab]$": {"const": 1}}, "additionalProperties": False},
+        [{"b": 1, "a": 1}],
+        [{"a": 1}, {"a": 1, "b": 2}, {"a": 1, "c": 1}, b'{"a":1,"a":1}'],
+    )
+
+
+def test_members_of_unknown_names_may_be_asked_for_and_stand_anywhere() -> None:
+    def some(pattern: str) -> dict[str, Any]:
+        return {"not": {"propertyNames": {"not": {"pattern": pattern}}}}
+
+    check(
+        {"type": "object", "allOf": [some("a"), some("b")]},
+        [{"ab": 1}, {"a": 1, "b": 2}, {"c": 0, "b": 1, "a": 2, "d": 3}, {"ab": 1, "ab2": 2}],
+        [{"a": 1}, {"b": 1, "c": 1}, {}],
+    )
+    one = {"type": "object", "allOf": [some("a"), some("b")], "maxProperties": 1}
+    check(one, [{"ab": 1}], [{"a": 1, "b": 2}, {"a": 1}])

@@ -229,3 +229,29 @@ def test_strings_about_which_readers_of_patterns_disagree_are_not_written() -> N
         [{"a": 1}, {"-": "x"}],
         [{"é": 1}, {"é": "x"}, {"a": "x"}, {"-\n": "x"}],
     )
+
+
+def test_steps_of_powers_of_ten_need_few_remainders() -> None:
+    check({"multipleOf": 1000000}, [0, 1000000, -42000000], [1, 100000, 1500000])
+    check({"multipleOf": 2500000}, [0, 5000000, 7500000], [500000, 1000000, 1])
+
+
+def test_multiples_of_many_numbers_are_listed_where_a_range_holds_few() -> None:
+    steps = [{"multipleOf": step} for step in (7.5, 13, 169)]
+    holes = [{"not": {"multipleOf": step}} for step in (37, 11, 17, 19)]
+    schema = {"minimum": -6000, "maximum": 6000, "allOf": [*steps, *holes]}
+    check(schema, [2535, -5070, 5070.0], [0, 1267.5, 7605, 2535.5])
+
+
+def test_integers_are_written_with_a_point_where_asked_for() -> None:
+    ranged = {"type": "integer", "minimum": 3, "maximum": 12}
+    check(ranged, [3, 12], [b"3.0"])
+    check(ranged, [3, b"3.0", b"12.00"], [b"2.0", b"12.5", b"13.0", b"3."], numbers="any")
+    check({"enum": [0, [1]]}, [0, b"0.0", b"[1.0]"], [b"1.0", b"[1.5]"], numbers="any")
+    unique = {"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": True}
+    check(unique, [b"[1.0,2]"], [b"[1,1.0]"], numbers="any")
+
+
+def test_formats_are_remarks_where_asked_for() -> None:
+    check({"format": "date"}, ["2020-02-29"], ["x"])
+    check({"format": "date"}, ["2020-02-29", "x"], [], formats="ignore")
