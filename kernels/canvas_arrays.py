@@ -105,20 +105,35 @@ class Mids(NamedTuple):
     run_mid: Any
 
 
+# Fields of Lattice.used.
+HIGH, N_FREE, N_INNER, MOST_INNER, LEFT_OUT, WANTS = range(6)
+
+
 class Lattice(NamedTuple):
-    """The positions of a canvas: main ones in order, then the mids of masks."""
+    """The positions of a canvas.
+
+    *Main* positions are in order: the boundaries between units (tokens and masks), and those
+    between the bytes of fixed tokens. Mids lie inside of masks. Every position has a number that
+    it keeps while tokens are fixed elsewhere: boundaries are 0 to U, all others from U + 1 on.
+    """
 
     #: uint8[M], uint8[M], uint8[M]: what follows (LAST, BYTE, MASK), the byte, whether a gap.
     kind: Any
     byte: Any
     loop: Any
-    #: int32[M]: last main position of the hole of a masked position.
-    hole_end: Any
-    #: int32[M]: row of `mid` of a mask, -1 where it has no mids.
-    mid_row: Any
-    #: int32[masks, V]: position of every mid, -1 until the left table reaches it.
+    #: int32[M], int32[M]: number of every main position, and the unit that follows.
+    id: Any
+    unit: Any
+    #: int32[U + 1]: main position of every boundary.
+    main: Any
+    #: uint8[U], int32[U, V]: whether a unit is a mask with mids; their numbers, -1 until the left
+    #: table reaches them.
+    may_mid: Any
     mid: Any
-    #: int64[2]: how many positions there are, and whether some mid found no room (0 or 1).
+    #: int32[...]: numbers that are free again.
+    free: Any
+    #: int64[6]: numbers ever used (HIGH), how many are free, how many mids there are and may be,
+    #: whether some mid was left out, whether more numbers are wanted (WANTS).
     used: Any
     #: uint64[W]: positions at which the text may end.
     accepting: Any
@@ -178,11 +193,11 @@ def new_row(table):  # type: ignore[no-untyped-def]
 
 
 @lean
-def merge(rows, into, other, begin, end):  # type: ignore[no-untyped-def]
-    """Adds words `begin` to `end` of row `other` to row `into`; whether that changed it."""
+def merge(rows, into, source, other, begin, end):  # type: ignore[no-untyped-def]
+    """Adds words `begin` to `end` of row `other` of `source` to row `into`; whether it changed."""
     fresh = np.uint64(0)
     for word in range(begin, end):
-        value = rows[other, word]
+        value = source[other, word]
         before = rows[into, word]
         fresh |= value & ~before
         rows[into, word] = before | value

@@ -6,66 +6,59 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import FULL, merge, new_row
+from guided.kernels.canvas_arrays import FULL, HIGH, merge, new_row
 from guided.kernels.compiling import lean
 from guided.kernels.memo_arrays import mix
 
 NONE = -1
 
-# Fields of Right.size after N_ROWS. At the position at hand, rows have words from LOW to MAIN_END
-# and from MID_LOW on only: all ends lie behind.
-N_TAILS, LOW, MAIN_END, MID_LOW = range(1, 5)
+# Fields of Right.size after N_ROWS. At the position at hand, rows have words from LOW to END only:
+# all ends lie behind it. Boundaries from RIGHT_DONE on are done.
+N_TAILS, LOW, END, RIGHT_DONE, STAMP = range(1, 6)
 
 
 class Right(NamedTuple):
-    """Rows of ends. Row numbers are -1 where a row is empty."""
+    """Rows of ends. Row numbers are -1 where a row is empty.
 
-    #: int64[5]: how many rows and tails there are, and the words that are in use.
+    What comes first stands last in `rows` and `tail`: the table is cut off at a boundary by
+    lowering their sizes to its mark.
+    """
+
+    #: int64[6]: how many rows and tails there are, the words in use, the first boundary that is
+    #: done, and the number of the last change of a row.
     size: Any
     #: uint64[..., W].
     rows: Any
     #: int32[P, Q]: row of every state at every position.
     index: Any
-    #: int32[M, Q]: of masked positions, the union of the rows up to the end of the hole.
-    sums: Any
     #: int64[H], int32[H]: rows of terminals in progress, by position, state after them and set.
     key: Any
     value: Any
+    #: int32[H]: where these are in the hash table, in the order in which they came.
+    tail: Any
+    #: int32[U + 1, 2]: rows and tails when a boundary was done.
+    mark: Any
     #: int64[2 (M + 1)]: room for the steps of one terminal.
     chain: Any
+    #: int64[Q], int64[Q]: when the row of a state changed at the position at hand, and when its
+    #: calls were last followed.
+    changed: Any
+    seen: Any
+    #: Unions of the rows of states after calls.
+    blocks: Any
 
 
 @lean
 def begin_words(table, lat, p):  # type: ignore[no-untyped-def]
     """Notes which words the rows at main position p and behind it have."""
-    width = np.int64(table.rows.shape[1])
-    table.size[LOW] = p >> 6
-    table.size[MAIN_END] = min(width, (len(lat.kind) + 63) >> 6)
-    table.size[MID_LOW] = width
-    for m in range(p, len(lat.kind)):
-        first = np.int64(1) << 40
-        if lat.mid_row[m] >= 0:
-            for mid in range(lat.mid.shape[1]):
-                position = np.int64(lat.mid[lat.mid_row[m], mid])
-                if 0 <= position < first:
-                    first = position
-        if first >> 6 < width:
-            table.size[MID_LOW] = max(table.size[MAIN_END], first >> 6)
-            break
+    table.size[LOW] = lat.unit[p] >> 6
+    table.size[END] = (lat.used[HIGH] + 63) >> 6
 
 
 @lean
 def merge_ends(table, into, other):  # type: ignore[no-untyped-def]
     """Adds row `other` to row `into`; whether that changed it."""
-    rows = table.rows
-    changed = merge(rows, into, other, table.size[LOW], table.size[MAIN_END])
-    return changed | merge(rows, into, other, table.size[MID_LOW], np.int64(rows.shape[1]))
-
-
-@lean
-def is_used(table, word):  # type: ignore[no-untyped-def]
-    """Whether rows may have ends in a word."""
-    return table.size[LOW] <= word < table.size[MAIN_END] or word >= table.size[MID_LOW]
+    return merge(table.rows, into, table.rows, other, table.size[LOW], table.size[END])
 
 
 @lean
@@ -80,12 +73,15 @@ def find_tail(table, key):  # type: ignore[no-untyped-def]
 
 @lean
 def joined(table, row, other):  # type: ignore[no-untyped-def]
-    """A row that holds both; `row` is changed only where it is negative or marked as own (>= 0)."""
-    if other < 0:
+    """A row that holds both, one of the two where that will do; FULL without room."""
+    if other < 0 or row == other:
         return row
     if row < 0:
         return other
-    if row == other:
+    fresh = np.uint64(0)
+    for word in range(table.size[LOW], table.size[END]):
+        fresh |= table.rows[other, word] & ~table.rows[row, word]
+    if not fresh:
         return row
     both = new_row(table)
     if both != FULL:

@@ -7,15 +7,23 @@ import numpy as np
 from guided.kernels.canvas_arrays import (
     BYTE,
     FULL,
-    LAST,
+    HIGH,
+    LEFT_OUT,
     MASK,
+    MOST_INNER,
+    N_FREE,
+    N_INNER,
+    N_ROWS,
     OK,
+    WANTS,
     bit_set,
     bit_test,
     new_row,
     trailing_zeros,
 )
+from guided.kernels.canvas_blocks import settle, unite
 from guided.kernels.canvas_origins import (
+    LEFT_DONE,
     N_ENTRIES,
     N_SPARE,
     N_USED,
@@ -59,6 +67,44 @@ def _predict(net, table, index, position, bit, loop, q):  # type: ignore[no-unty
 
 
 @lean
+def _go_on(net, table, local, n_bits, index, position, q, word, bits):  # type: ignore[no-untyped-def]
+    """Goes on after the rule of q that began at `bits` of a word; FULL without room."""
+    rule = net.rule_of[q]
+    real = word < table.size[N_USED]
+    for k in range(net.caller_begin[rule], net.caller_begin[rule + 1]):
+        caller = np.int64(net.caller_state[k])
+        target = np.int64(net.caller_target[k])
+        into = np.int64(index[position, target])
+        if real:
+            # A row that stays empty is given back.
+            fresh = into < 0
+            if fresh:
+                into = new_row(table)
+                if into == FULL:
+                    return into
+            end = table.size[N_USED]
+            zero = np.int64(0)
+            if unite(table.blocks, table.index, table.rows, caller, word, bits, into, zero, end):
+                index[position, target] = into
+                wait(table, target)
+            elif fresh:
+                table.size[N_ROWS] = into
+            continue
+        rest = bits
+        while rest:
+            before = np.int64(local[word * 64 + trailing_zeros(rest) - n_bits, caller])
+            rest &= rest - np.uint64(1)
+            if before < 0:
+                continue
+            status = add_origins(table, index, position, target, before)
+            if status == FULL:
+                return status
+            if status:
+                wait(table, target)
+    return np.int64(OK)
+
+
+@lean
 def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type: ignore[no-untyped-def]
     """Goes on after the rule of q with whatever called it; FULL without room."""
     rule = net.rule_of[q]
@@ -69,29 +115,27 @@ def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type
         if ended == FULL:
             return ended
         table.ended[rule] = ended
+    here = np.uint64(1) << np.uint64(bit & 63)
     for word in range(table.rows.shape[1]):
         if table.size[N_USED] <= word < table.size[N_SPARE]:
             continue
         bits = table.rows[row, word] & ~table.rows[ended, word]
         table.rows[ended, word] |= bits
-        while bits:
-            origin = word * 64 + trailing_zeros(bits)
-            bits &= bits - np.uint64(1)
-            if origin == bit and not loop:
-                continue
-            for k in range(net.caller_begin[rule], net.caller_begin[rule + 1]):
-                caller = net.caller_state[k]
-                if origin < n_bits:
-                    before = np.int64(table.index[origin, caller])
-                else:
-                    before = np.int64(local[origin - n_bits, caller])
-                if before >= 0:
-                    target = np.int64(net.caller_target[k])
-                    status = add_origins(table, index, position, target, before)
-                    if status == FULL:
-                        return status
-                    if status:
-                        wait(table, target)
+        if word == bit >> 6 and bits & here:
+            bits &= ~here
+            if loop:
+                # The rule lies inside of a gap as a whole.
+                for k in range(net.caller_begin[rule], net.caller_begin[rule + 1]):
+                    before = np.int64(index[position, net.caller_state[k]])
+                    if before >= 0:
+                        target = np.int64(net.caller_target[k])
+                        status = add_origins(table, index, position, target, before)
+                        if status == FULL:
+                            return status
+                        if status:
+                            wait(table, target)
+        if bits and _go_on(net, table, local, n_bits, index, position, q, word, bits) == FULL:
+            return np.int64(FULL)
     return np.int64(OK)
 
 
@@ -124,7 +168,7 @@ def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, firs
                 number = after_text(rules, sets, np.int64(sets.first[net.scan_lexeme[k]]), alphabet)
                 if number == FULL:
                     return number
-                status = add_entry(table, first, net.scan_target[k], number, row)
+                status = add_entry(table, first, net.scan_target[k], number, row, False)
                 if status == FULL:
                     return status
                 if status and sets.accepts[number]:
@@ -134,6 +178,8 @@ def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, firs
                         return status
                     if status:
                         wait(table, target)
+    if not virtual:
+        settle(table.blocks, index, place)
     return np.int64(OK)
 
 
@@ -145,7 +191,7 @@ def begin_terminals(net, sets, table, index, place, first):  # type: ignore[no-u
         if row >= 0:
             for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
                 number = np.int64(sets.first[net.scan_lexeme[k]])
-                status = add_entry(table, first, np.int64(net.scan_target[k]), number, row)
+                status = add_entry(table, first, np.int64(net.scan_target[k]), number, row, True)
                 if status == FULL:
                     return status
     return np.int64(OK)
@@ -155,6 +201,7 @@ def begin_terminals(net, sets, table, index, place, first):  # type: ignore[no-u
 def _enter(rules, net, sets, lat, alphabet, table, p, first):  # type: ignore[no-untyped-def]
     """Ends terminals at main position p and begins those that may follow; OK or FULL."""
     loop = lat.loop[p] != 0
+    place = np.int64(lat.id[p])
     carried = table.size[N_ENTRIES]
     if loop:
         # What any text makes of the terminals in progress becomes a group of its own.
@@ -164,70 +211,111 @@ def _enter(rules, net, sets, lat, alphabet, table, p, first):  # type: ignore[no
             if number == FULL:
                 return number
             row = np.int64(table.entry[i, 2])
-            if add_entry(table, first, np.int64(table.entry[i, 0]), number, row) == FULL:
+            if add_entry(table, first, np.int64(table.entry[i, 0]), number, row, True) == FULL:
                 return np.int64(FULL)
         table.entry_begin[p] = first
         carried = table.size[N_ENTRIES]
     for i in range(first, carried):
         if sets.accepts[table.entry[i, 1]]:
             q = np.int64(table.entry[i, 0])
-            status = add_origins(table, table.index, p, q, np.int64(table.entry[i, 2]))
+            status = add_origins(table, table.index, place, q, np.int64(table.entry[i, 2]))
             if status == FULL:
                 return status
             wait(table, q)
     n_bits = np.int64(1) << 40
-    status = close(rules, net, sets, table, table.local, n_bits, np.int64(p), alphabet, loop, first)
-    if status == FULL or loop:
-        return status
-    return begin_terminals(net, sets, table, table.index, np.int64(p), first)
+    status = close(rules, net, sets, table, table.local, n_bits, place, alphabet, loop, first)
+    if status != FULL and not loop:
+        status = begin_terminals(net, sets, table, table.index, place, first)
+    table.entry_end[p] = table.size[N_ENTRIES]
+    return status
 
 
 @lean
-def mid_position(table, lat, place, mid):  # type: ignore[no-untyped-def]
-    """Position of a mid, which is given one when it is first reached; -1 where there is no room."""
-    position = np.int64(lat.mid[place, mid])
-    if position < 0:
-        position = lat.used[0]
-        if position >= len(table.index):
-            lat.used[1] = 1
-            return np.int64(-1)
-        lat.mid[place, mid] = position
-        lat.used[0] += 1
-        use_words(table, lat.used[0])
+def _forget(table, position):  # type: ignore[no-untyped-def]
+    """Empties the rows at a position."""
+    for q in range(table.index.shape[1]):
+        table.index[position, q] = -1
+
+
+@lean
+def mid_position(table, lat, unit, mid):  # type: ignore[no-untyped-def]
+    """Number of a mid, which is given one when it is first reached; -1: none is left, FULL."""
+    position = np.int64(lat.mid[unit, mid])
+    if position >= 0:
+        return position
+    if lat.used[N_INNER] >= lat.used[MOST_INNER]:
+        lat.used[LEFT_OUT] = 1
+        return np.int64(-1)
+    if lat.used[N_FREE] > 0:
+        lat.used[N_FREE] -= 1
+        position = np.int64(lat.free[lat.used[N_FREE]])
+    elif lat.used[HIGH] < len(table.index):
+        position = lat.used[HIGH]
+        lat.used[HIGH] += 1
+        use_words(table, lat.used[HIGH])
+    else:
+        lat.used[WANTS] = 1
+        return np.int64(FULL)
+    lat.mid[unit, mid] = position
+    lat.used[N_INNER] += 1
     return position
 
 
 @lean
-def _enter_mids(rules, net, sets, mids, lat, alphabet, table, p):  # type: ignore[no-untyped-def]
+def _enter_mids(rules, sets, mids, lat, table, p):  # type: ignore[no-untyped-def]
     """Ends the terminals in progress at the mids of p; OK or FULL."""
-    place = np.int64(lat.mid_row[p])
-    for i in range(table.entry_begin[p], table.size[N_ENTRIES]):
+    unit = np.int64(lat.unit[p])
+    for mid in range(lat.mid.shape[1]):
+        if lat.mid[unit, mid] >= 0:
+            _forget(table, np.int64(lat.mid[unit, mid]))
+    for i in range(table.entry_begin[p], table.entry_end[p]):
         number = np.int64(table.entry[i, 1])
         if not find_side(rules, sets, mids, number):
             return np.int64(FULL)
         for k in range(sets.side[number, 0], sets.side[number, 1]):
-            position = mid_position(table, lat, place, np.int64(sets.side_mid[k]))
+            position = mid_position(table, lat, unit, np.int64(sets.side_mid[k]))
+            if position == FULL:
+                return position
             if position < 0:
                 continue
-            status = add_origins(
-                table,
-                table.index,
-                position,
-                np.int64(table.entry[i, 0]),
-                np.int64(table.entry[i, 2]),
-            )
-            if status == FULL:
-                return status
+            q = np.int64(table.entry[i, 0])
+            row = np.int64(table.entry[i, 2])
+            if add_origins(table, table.index, position, q, row) == FULL:
+                return np.int64(FULL)
+    return np.int64(OK)
+
+
+@lean
+def _leave_mid(net, mids, lat, table, unit, mid, place, first):  # type: ignore[no-untyped-def]
+    """Adds the terminals that begin at a mid to what they lead to; OK or FULL."""
+    for q in range(len(net.final)):
+        row = np.int64(table.index[place, q])
+        if row < 0:
+            continue
+        for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
+            lex = net.scan_lexeme[k]
+            target = np.int64(net.scan_target[k])
+            for i in range(mids.run[mid, lex, 0], mids.run[mid, lex, 1]):
+                ended = mid_position(table, lat, unit, np.int64(mids.run_mid[i]))
+                if ended == FULL:
+                    return ended
+                if ended < 0:
+                    continue
+                if add_origins(table, table.index, ended, target, row) == FULL:
+                    return np.int64(FULL)
+            leaving = np.int64(mids.run[mid, lex, 2])
+            if leaving >= 0 and add_entry(table, first, target, leaving, row, True) == FULL:
+                return np.int64(FULL)
     return np.int64(OK)
 
 
 @lean
 def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type: ignore[no-untyped-def]
     """Closes the mids of p and adds what leaves them to the group from `first` on; OK or FULL."""
-    row_of_mids = np.int64(lat.mid_row[p])
+    unit = np.int64(lat.unit[p])
     n_bits = np.int64(1) << 40
     for mid in range(len(mids.node_of)):
-        place = np.int64(lat.mid[row_of_mids, mid])
+        place = np.int64(lat.mid[unit, mid])
         if place < 0:
             continue
         for q in range(len(net.final)):
@@ -236,37 +324,22 @@ def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type:
         if table.size[N_WAITING] == 0:
             continue
         status = close(rules, net, sets, table, table.local, n_bits, place, alphabet, False, first)
+        if status != FULL:
+            status = _leave_mid(net, mids, lat, table, unit, np.int64(mid), place, first)
         if status == FULL:
             return status
-        for q in range(len(net.final)):
-            row = np.int64(table.index[place, q])
-            if row < 0:
-                continue
-            for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
-                lex = net.scan_lexeme[k]
-                target = np.int64(net.scan_target[k])
-                for i in range(mids.run[mid, lex, 0], mids.run[mid, lex, 1]):
-                    ended = mid_position(table, lat, row_of_mids, np.int64(mids.run_mid[i]))
-                    if ended < 0:
-                        continue
-                    if add_origins(table, table.index, ended, target, row) == FULL:
-                        return np.int64(FULL)
-                leaving = np.int64(mids.run[mid, lex, 2])
-                if leaving >= 0 and add_entry(table, first, target, leaving, row) == FULL:
-                    return np.int64(FULL)
     return np.int64(OK)
 
 
 @lean
 def _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p):  # type: ignore[no-untyped-def]
     """Adds the entries of main position p + 1 from those of p; OK or FULL."""
-    last = table.size[N_ENTRIES]
-    has_mids = lat.kind[p] == MASK and lat.mid_row[p] >= 0
-    if has_mids and _enter_mids(rules, net, sets, mids, lat, alphabet, table, p) == FULL:
+    has_mids = lat.kind[p] == MASK and lat.may_mid[lat.unit[p]]
+    if has_mids and _enter_mids(rules, sets, mids, lat, table, p) == FULL:
         return np.int64(FULL)
     first = begin_entries(table)
     table.entry_begin[p + 1] = first
-    for i in range(table.entry_begin[p], last):
+    for i in range(table.entry_begin[p], table.entry_end[p]):
         number = np.int64(table.entry[i, 1])
         if lat.kind[p] == BYTE:
             number = after_byte(rules, sets, number, lat.byte[p])
@@ -276,34 +349,49 @@ def _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p):  # typ
             return number
         if number >= 0:
             row = np.int64(table.entry[i, 2])
-            if add_entry(table, first, np.int64(table.entry[i, 0]), number, row) == FULL:
+            if add_entry(table, first, np.int64(table.entry[i, 0]), number, row, True) == FULL:
                 return np.int64(FULL)
     if has_mids:
         return _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first)
     return np.int64(OK)
 
 
-@lean_entry
-def fill_left(rules, net, sets, mids, lat, tok, most, alphabet, table):  # type: ignore[no-untyped-def]
-    """Fills the whole table; OK or FULL."""
-    for q in range(len(net.final)):
-        table.waits[q] = 0
-    table.size[N_WAITING] = 0
-    table.size[N_SPARE] = table.rows.shape[1]
-    use_words(table, lat.used[0])
+@lean
+def _begin(rules, net, sets, lat, alphabet, table):  # type: ignore[no-untyped-def]
+    """Fills the first position; OK or FULL."""
     start = np.int64(net.start_of[0])
     row = new_row(table)
+    if row == FULL:
+        return row
+    _forget(table, np.int64(0))
     bit_set(table.rows, row, np.int64(0))
     table.index[0, start] = row
     wait(table, start)
     table.entry_begin[0] = begin_entries(table)
-    for p in range(len(lat.kind)):
-        status = _enter(rules, net, sets, lat, alphabet, table, p, np.int64(table.entry_begin[p]))
-        if status == FULL:
-            return status
-        table.entry_end[p] = table.size[N_ENTRIES]
-        if lat.kind[p] != LAST:
-            status = _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p)
-            if status == FULL:
-                return status
+    return _enter(rules, net, sets, lat, alphabet, table, 0, np.int64(table.entry_begin[0]))
+
+
+@lean_entry
+def fill_left(rules, net, sets, mids, lat, tok, most, alphabet, table, upto):  # type: ignore[no-untyped-def]
+    """Fills the table up to the boundary `upto`; OK, or FULL with LEFT_DONE at what is done."""
+    for q in range(len(net.final)):
+        table.waits[q] = 0
+    table.size[N_WAITING] = 0
+    table.size[N_SPARE] = table.rows.shape[1]
+    use_words(table, lat.used[HIGH])
+    for boundary in range(table.size[LEFT_DONE] + 1, upto + 1):
+        if boundary == 0:
+            if _begin(rules, net, sets, lat, alphabet, table) == FULL:
+                return np.int64(FULL)
+        else:
+            for p in range(lat.main[boundary - 1], lat.main[boundary]):
+                if _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p) == FULL:
+                    return np.int64(FULL)
+                _forget(table, np.int64(lat.id[p + 1]))
+                first = np.int64(table.entry_begin[p + 1])
+                if _enter(rules, net, sets, lat, alphabet, table, p + 1, first) == FULL:
+                    return np.int64(FULL)
+        table.mark[boundary, 0] = table.size[N_ROWS]
+        table.mark[boundary, 1] = table.size[N_ENTRIES]
+        table.size[LEFT_DONE] = boundary
     return np.int64(OK)

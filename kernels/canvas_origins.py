@@ -10,25 +10,32 @@ from guided.kernels.canvas_arrays import FULL, merge, new_row
 from guided.kernels.compiling import lean
 from guided.kernels.memo_arrays import mix
 
-# Fields of Left.size after N_ROWS. Words from N_USED up to N_SPARE are zero in all rows.
-N_ENTRIES, N_EPOCHS, N_WAITING, N_USED, N_SPARE = range(1, 6)
+# Fields of Left.size after N_ROWS. Words from N_USED up to N_SPARE are zero in all rows; boundaries
+# up to LEFT_DONE are done.
+N_ENTRIES, N_EPOCHS, N_WAITING, N_USED, N_SPARE, LEFT_DONE = range(1, 7)
 
 
 class Left(NamedTuple):
-    """Rows of origins. Row numbers are -1 where a row is empty."""
+    """Rows of origins. Row numbers are -1 where a row is empty.
 
-    #: int64[6]: how many rows, entries, groups of entries and waiting states there are; the words
-    #: between which rows are empty.
+    What comes later stands later in `rows` and `entry`: the table is cut off at a boundary by
+    lowering their sizes to its mark.
+    """
+
+    #: int64[7]: how many rows, entries, groups of entries and waiting states there are; the words
+    #: between which rows are empty; the last boundary that is done.
     size: Any
     #: uint64[..., W + spare].
     rows: Any
     #: int32[P, Q]: row of every state at every position.
     index: Any
-    #: int32[..., 3]: terminals in progress: state after them, set, row.
+    #: int32[..., 4]: terminals in progress: state after them, set, row, whether it is their own.
     entry: Any
     #: int32[M + 1], int32[M + 1]: entries of every main position.
     entry_begin: Any
     entry_end: Any
+    #: int32[U + 1, 2]: rows and entries when a boundary was done.
+    mark: Any
     #: int32[H, 2]: hash table of the entries of one group: entry, group.
     slot: Any
     #: int64[Q], uint8[Q]: states to be looked at, whether they wait.
@@ -38,16 +45,28 @@ class Left(NamedTuple):
     ended: Any
     #: int32[S, Q]: rows of states between the bytes of a token that is tried, S the spare bits.
     local: Any
+    #: Unions of the rows of the states that call rules.
+    blocks: Any
 
 
 @lean
 def merge_origins(table, into, other):  # type: ignore[no-untyped-def]
     """Adds row `other` to row `into`; whether that changed it."""
-    changed = merge(table.rows, into, other, np.int64(0), table.size[N_USED])
+    rows = table.rows
+    changed = merge(rows, into, rows, other, np.int64(0), table.size[N_USED])
     spare = table.size[N_SPARE]
-    if spare < table.rows.shape[1]:
-        changed |= merge(table.rows, into, other, spare, np.int64(table.rows.shape[1]))
+    if spare < rows.shape[1]:
+        changed |= merge(rows, into, rows, other, spare, np.int64(rows.shape[1]))
     return changed
+
+
+@lean
+def _adds(table, into, other):  # type: ignore[no-untyped-def]
+    """Whether row `other` has a position that row `into` has not."""
+    for word in range(table.rows.shape[1]):
+        if table.rows[other, word] & ~table.rows[into, word]:
+            return not table.size[N_USED] <= word < table.size[N_SPARE]
+    return False
 
 
 @lean
@@ -76,31 +95,57 @@ def begin_entries(table):  # type: ignore[no-untyped-def]
 
 
 @lean
-def add_entry(table, first, q, number, row):  # type: ignore[no-untyped-def]
-    """Adds a terminal in progress to the group of entries from `first` on; 1: new or changed."""
+def add_entry(table, first, q, number, row, final):  # type: ignore[no-untyped-def]
+    """Adds a terminal in progress to the group of entries from `first` on; 1: new or changed.
+
+    Where `row` is `final`, a new entry shares it until it has to change.
+    """
     last = len(table.slot) - 1
     place = np.int64(mix(mix(np.uint64(3), q), number) & np.uint64(last))
     epoch = table.size[N_EPOCHS]
     while table.slot[place, 1] == epoch:
         found = table.slot[place, 0]
         if table.entry[found, 0] == q and table.entry[found, 1] == number:
-            changed = merge_origins(table, np.int64(table.entry[found, 2]), row)
-            return np.int64(1) if changed else np.int64(0)
+            return _add_to_entry(table, np.int64(found), row)
         place = (place + 1) & last
     new = table.size[N_ENTRIES]
     if new >= len(table.entry) or 2 * (new - first) > last:
         return np.int64(FULL)
-    own = new_row(table)
-    if own == FULL:
-        return own
-    merge_origins(table, own, row)
     table.entry[new, 0] = q
     table.entry[new, 1] = number
-    table.entry[new, 2] = own
+    table.entry[new, 2] = row
+    table.entry[new, 3] = 0
+    if not final and _own_row(table, new) == FULL:
+        return np.int64(FULL)
     table.slot[place, 0] = new
     table.slot[place, 1] = epoch
     table.size[N_ENTRIES] = new + 1
     return np.int64(1)
+
+
+@lean
+def _add_to_entry(table, found, row):  # type: ignore[no-untyped-def]
+    """Adds `row` to an entry; 1: it changed, 0: it did not, FULL."""
+    into = np.int64(table.entry[found, 2])
+    if into == row or not _adds(table, into, row):
+        return np.int64(0)
+    if not table.entry[found, 3]:
+        into = _own_row(table, found)
+        if into == FULL:
+            return into
+    merge_origins(table, into, row)
+    return np.int64(1)
+
+
+@lean
+def _own_row(table, found):  # type: ignore[no-untyped-def]
+    """Gives an entry a copy of its row; FULL without room."""
+    own = new_row(table)
+    if own != FULL:
+        merge_origins(table, own, np.int64(table.entry[found, 2]))
+        table.entry[found, 2] = own
+        table.entry[found, 3] = 1
+    return own
 
 
 @lean

@@ -14,6 +14,7 @@ from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.rescue import Completion, rescue, shortest_length
 from guided.grammars.canvas.slots import GAP, MASKED, Layout, Slot, check_token
 from guided.grammars.canvas.sources import CanvasSource
+from guided.grammars.canvas.tables import Tables
 from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.token_engine import pack_tokens
 from guided.grammars.vocabulary import Vocabulary
@@ -35,9 +36,11 @@ class Canvas:
     Fixing tokens gives a new canvas and leaves this one as it was. Thread-safe.
     """
 
-    def __init__(self, source: CanvasSource, layout: Layout) -> None:
+    def __init__(self, source: CanvasSource, layout: Layout, tables: Tables) -> None:
         self._source = source
         self._layout = layout
+        # Shared with what this canvas came from and what it becomes.
+        self._tables = tables
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -96,8 +99,7 @@ class Canvas:
             return Verdict.NO
         try:
             if stops:
-                shortest = chart.shortest if chart is not None else None
-                return Verdict.YES if shortest is not None and shortest <= slot else None
+                return Verdict.YES if chart is not None and chart.ends_within(slot) else None
             if chart is not None and data is not None and chart.allows(slot, data):
                 return Verdict.YES
         except OutOfRoom:
@@ -160,8 +162,8 @@ class Canvas:
 
     @cached_property
     def _chart(self) -> Chart | None:
-        """The tables of this canvas, None where a fixed token spells nothing."""
-        return self._source.chart(self._layout)
+        """The answers for this canvas, None where a fixed token spells nothing."""
+        return self._source.chart(self._layout, self._tables)
 
     @property
     def _is_exact(self) -> bool:
@@ -206,7 +208,9 @@ class Canvas:
             if len(self._successors) >= self._source.limits.kept:
                 self._successors.clear()
             layout = self._layout.with_tokens(tokens, self._source.vocabulary)
-            self._successors[key] = None if layout is None else Canvas(self._source, layout)
+            self._successors[key] = (
+                None if layout is None else Canvas(self._source, layout, self._tables)
+            )
         return self._successors[key]
 
     def __repr__(self) -> str:
@@ -219,4 +223,4 @@ def open_canvas(
 ) -> Canvas:
     """The canvas of a grammar over a vocabulary."""
     chosen = source if limits is None else source.limited(limits)
-    return Canvas(chosen, Layout.of(slots, source.vocabulary))
+    return Canvas(chosen, Layout.of(slots, source.vocabulary), chosen.tables())

@@ -1,130 +1,183 @@
-"""The positions of a canvas."""
+"""The positions of a canvas, numbered so that fixing a token leaves all others as they are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from guided.grammars.canvas.slots import GAP, MASKED, Layout
 from guided.grammars.vocabulary import Vocabulary
-from guided.kernels.canvas_arrays import BYTE, LAST, MASK, Lattice
+from guided.kernels.canvas_arrays import BYTE, HIGH, LAST, LEFT_OUT, MASK, N_FREE, N_INNER, Lattice
 
 
 @dataclass(frozen=True)
-class Positions:
-    """A canvas's positions.
+class Units:
+    """What a layout holds, gaps aside.
 
     Attributes:
-        lattice: the arrays.
-        main_of: int64[slots + 1], the main position of every slot boundary.
-        width: number of words of a row of positions.
-        complete: whether every mask may have mids.
+        texts: the bytes of every token up to the end, None for a mask.
+        loops: whether a gap lies at the boundary before every unit, and behind the last.
+        unit_of: number of units before every slot boundary.
+        ends: boundaries at which the text may end.
     """
 
-    lattice: Lattice
-    main_of: NDArray[np.int64]
-    width: int
-    complete: bool
+    texts: list[bytes | None]
+    loops: list[bool]
+    unit_of: list[int]
+    ends: list[int]
 
-    @property
-    def count(self) -> int:
-        """Number of positions that were reached, the main ones among them."""
-        return int(self.lattice.used[0])
+    @classmethod
+    def of(cls, layout: Layout, vocabulary: Vocabulary) -> Units:
+        """The units of a layout all of whose tokens spell something."""
+        texts: list[bytes | None] = []
+        loops = [False]
+        unit_of = [0]
+        for slot in layout.slots[: layout.end]:
+            if slot is GAP:
+                loops[-1] = True
+            else:
+                texts.append(None if slot is MASKED else vocabulary.grammar_bytes(int(slot)))
+                loops.append(False)
+            unit_of.append(len(texts))
+        first = layout.text_end if vocabulary.stop_ids else layout.end
+        return cls(texts, loops, unit_of, sorted(set(unit_of[first:])))
 
-    @property
-    def may_have_mids(self) -> bool:
-        """Whether some mask may have mids."""
-        return bool((self.lattice.mid_row >= 0).any())
+
+class Places:
+    """Numbers for the positions of a canvas whose tokens are fixed one after the other.
+
+    Attributes:
+        units: the canvas as it is now.
+        lattice: the arrays.
+        may_mid: uint8[U], whether a unit is a mask that may have mids.
+        complete: whether all masks may.
+    """
+
+    def __init__(self, units: Units, n_mids: int, most_mids: int, width: int) -> None:
+        count = len(units.texts)
+        self._n_mids, self._most_mids = n_mids, most_mids
+        self.inner: list[list[int]] = [[] for _ in range(count)]
+        self.mid = np.full((max(count, 1), max(n_mids, 1)), -1, np.int32)
+        self.used = np.array([count + 1, 0, 0, most_mids, 0, 0], np.int64)
+        self.free = np.zeros(64 * width, np.int32)
+        self.width = width
+        self.units = Units([None] * count, units.loops, units.unit_of, units.ends)
+        self.may_mid, self.complete = self.mids_for(units)
+        self.become(units)
 
     @property
     def has_all(self) -> bool:
-        """Whether no mid was left out (once the left table is filled)."""
-        return self.complete and not self.lattice.used[1]
+        """Whether no mid was left out so far."""
+        return self.complete and not self.used[LEFT_OUT]
 
-    def roomier(self, mids: int) -> Positions:
-        """The same with room for so many mids, none of them reached yet."""
-        mains = len(self.lattice.kind)
-        width = (mains + mids + 63) // 64
-        accepting = np.zeros(width, np.uint64)
-        shared = min(width, len(self.lattice.accepting))
-        accepting[:shared] = self.lattice.accepting[:shared]
-        self.lattice.mid[:] = -1
-        self.lattice.used[:] = (mains, 0)
-        return replace(self, lattice=self.lattice._replace(accepting=accepting), width=width)
+    def can_become(self, units: Units) -> bool:
+        """Whether what is numbered may stay so."""
+        count = len(units.texts)
+        return count <= len(self.inner) and units.loops == self.units.loops[: count + 1]
+
+    def mids_for(self, units: Units) -> tuple[NDArray[np.uint8], bool]:
+        """(which units may have mids, whether all masks are among them).
+
+        All masks may where their mids are no more than allowed, else those at the ends of holes.
+        """
+        masked = np.array([text is None for text in units.texts], np.bool_)
+        count = int(masked.sum())
+        if not self._n_mids:
+            return np.zeros(len(masked), np.uint8), True
+        if count * self._n_mids <= self._most_mids:
+            return masked.astype(np.uint8), True
+        inside = np.zeros(len(masked), np.bool_)
+        inside[1:-1] = masked[:-2] & masked[2:]
+        chosen = masked & ~inside
+        return chosen.astype(np.uint8), int(chosen.sum()) == count
+
+    def wants(self, units: Units) -> int:
+        """How many more numbers there would have to be for the bytes of its tokens."""
+        room = int(self.used[N_FREE]) + 64 * self.width - int(self.used[HIGH])
+        fresh = (
+            len(text) - 1 - len(known)
+            for text, known in zip(units.texts, self.inner, strict=False)
+            if text is not None
+        )
+        return sum(more for more in fresh if more > 0) - room
+
+    def drop(self, unit: int) -> list[int]:
+        """Frees the numbers inside of a unit, and returns them."""
+        found: list[int] = self.mid[unit][self.mid[unit] >= 0].tolist()
+        self.used[N_INNER] -= len(found)
+        self.mid[unit] = -1
+        found += self.inner[unit]
+        self.inner[unit] = []
+        count = int(self.used[N_FREE])
+        self.free[count : count + len(found)] = found
+        self.used[N_FREE] += len(found)
+        return found
+
+    def become(self, units: Units) -> None:
+        """Numbers what is new of `units`, whose changed units were dropped before."""
+        for unit, text in enumerate(units.texts):
+            if text is not None and len(self.inner[unit]) < len(text) - 1:
+                self.inner[unit] = [self._number() for _ in text[1:]]
+        self.units = units
+        self.may_mid, self.complete = self.mids_for(units)
+        self.lattice = self._arranged()
+
+    def widen(self, width: int) -> None:
+        """Makes room for more numbers."""
+        free = np.zeros(64 * width, np.int32)
+        free[: len(self.free)] = self.free
+        self.free, self.width = free, width
+        self.lattice = self.lattice._replace(free=free, accepting=self._accepting())
+
+    def _number(self) -> int:
+        if self.used[N_FREE]:
+            self.used[N_FREE] -= 1
+            return int(self.free[self.used[N_FREE]])
+        self.used[HIGH] += 1
+        return int(self.used[HIGH]) - 1
+
+    def _accepting(self) -> NDArray[np.uint64]:
+        return packed(self.units.ends, self.width)
+
+    def _arranged(self) -> Lattice:
+        texts = self.units.texts
+        count = len(texts)
+        lengths = np.array([1 if text is None else len(text) for text in texts], np.int64)
+        main = np.zeros(count + 1, np.int32)
+        main[1:] = np.cumsum(lengths)
+        kind = np.full(main[-1] + 1, BYTE, np.uint8)
+        kind[main[:-1][[text is None for text in texts]]] = MASK
+        kind[-1] = LAST
+        loop = np.zeros(len(kind), np.uint8)
+        loop[main] = self.units.loops
+        number = np.full(len(kind), -1, np.int32)
+        number[main] = np.arange(count + 1)
+        number[number < 0] = list(chain.from_iterable(self.inner[:count]))
+        data = b"".join([b"\0" if text is None else text for text in texts]) + b"\0"
+        unit = np.full(len(kind), count, np.int32)
+        unit[:-1] = np.repeat(np.arange(count), lengths)
+        return Lattice(
+            kind=kind,
+            byte=np.frombuffer(data, np.uint8),
+            loop=loop,
+            id=number,
+            unit=unit,
+            main=main,
+            may_mid=self.may_mid if count else np.zeros(1, np.uint8),
+            mid=self.mid,
+            free=self.free,
+            used=self.used,
+            accepting=self._accepting(),
+        )
 
 
-def positions_of(
-    layout: Layout, vocabulary: Vocabulary, n_mids: int, most_mids: int
-) -> Positions | None:
-    """The positions of a layout, None where a token that spells nothing is fixed.
-
-    All masks may have mids where these are no more than `most_mids` in all, else only those at the
-    ends of holes.
-    """
-    kind: list[int] = []
-    byte: list[int] = []
-    loop = [0]
-    main_of = [0]
-    for slot in layout.slots[: layout.end]:
-        if slot is GAP:
-            loop[-1] = 1
-        elif slot is MASKED:
-            kind.append(MASK)
-            byte.append(0)
-            loop.append(0)
-        else:
-            data = vocabulary.grammar_bytes(int(slot))
-            if data is None:
-                return None
-            kind += [BYTE] * len(data)
-            byte += data
-            loop += [0] * len(data)
-        main_of.append(len(kind))
-    kind.append(LAST)
-    byte.append(0)
-    hole_end = _hole_ends(kind)
-    mid_row, count = _mid_rows(kind, hole_end, n_mids, most_mids)
-    width = (len(kind) + 63) // 64
-    ends = set(main_of[layout.text_end :]) if vocabulary.stop_ids else {main_of[-1]}
-    accepting = np.zeros(width, np.uint64)
-    for main in ends:
-        accepting[main >> 6] |= np.uint64(1) << np.uint64(main & 63)
-    lattice = Lattice(
-        kind=np.array(kind, np.uint8),
-        byte=np.array(byte, np.uint8),
-        loop=np.array(loop, np.uint8),
-        hole_end=hole_end,
-        mid_row=mid_row,
-        mid=np.full((max(count, 1), max(n_mids, 1)), -1, np.int32),
-        used=np.array([len(kind), 0], np.int64),
-        accepting=accepting,
-    )
-    complete = n_mids == 0 or count == kind.count(MASK)
-    return Positions(lattice, np.array(main_of, np.int64), width, complete)
-
-
-def _hole_ends(kind: list[int]) -> NDArray[np.int32]:
-    ends = np.arange(len(kind), dtype=np.int32)
-    for main in range(len(kind) - 2, -1, -1):
-        if kind[main] == MASK:
-            ends[main] = ends[main + 1] if kind[main + 1] == MASK else main + 1
-    return ends
-
-
-def _mid_rows(
-    kind: list[int], hole_end: NDArray[np.int32], n_mids: int, most: int
-) -> tuple[NDArray[np.int32], int]:
-    """(row of the mids of every main position, number of masks that may have mids)."""
-    rows = np.full(len(kind), -1, np.int32)
-    masks = [main for main in range(len(kind)) if kind[main] == MASK]
-    if len(masks) * n_mids > most:
-        masks = [
-            main
-            for main in masks
-            if main == 0 or kind[main - 1] != MASK or hole_end[main] == main + 1
-        ]
-    if n_mids:
-        rows[masks] = np.arange(len(masks))
-    return rows, len(masks)
+def packed(numbers: Sequence[int] | NDArray[np.int32], width: int) -> NDArray[np.uint64]:
+    """uint64[width] with the bits of `numbers`."""
+    bits = np.zeros(64 * width, np.uint8)
+    bits[numbers] = 1
+    words: NDArray[np.uint64] = np.packbits(bits, bitorder="little").view(np.uint64)
+    return words

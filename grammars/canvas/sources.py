@@ -8,10 +8,10 @@ from functools import cached_property
 
 from guided.grammars.canvas.chart import Chart, OutOfRoom
 from guided.grammars.canvas.engine import CanvasEngine
-from guided.grammars.canvas.lattice import positions_of
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.plain import PlainRules
 from guided.grammars.canvas.slots import GAP, MASKED, Layout
+from guided.grammars.canvas.tables import Tables
 from guided.grammars.vocabulary import Vocabulary
 
 
@@ -38,13 +38,14 @@ class CanvasSource:
         """The engine that counts slots."""
         return self.engines.counting
 
-    def chart(self, layout: Layout) -> Chart | None:
-        """The tables of a layout, None where a fixed token spells nothing."""
+    def tables(self) -> Tables:
+        """Tables for a canvas and all that it becomes."""
         n_mids = len(self.engine.mids.node_of)
-        positions = positions_of(layout, self.vocabulary, n_mids, self.limits.inner_positions)
-        if positions is None:
-            return None
-        return Chart(self.engine, positions, self.limits)
+        return Tables(self.engine, self.vocabulary, self.limits, n_mids)
+
+    def chart(self, layout: Layout, tables: Tables) -> Chart | None:
+        """The answers for a layout by these tables, None where a fixed token spells nothing."""
+        return Chart(tables, layout) if self._spells(layout) else None
 
     def is_exact(self, layout: Layout, chart: Chart) -> bool:
         """Whether the tables leave no text out of account."""
@@ -52,12 +53,20 @@ class CanvasSource:
         engine = self.engine
         if not engine.complete or (GAP in slots and not engine.closed):
             return False
-        return MASKED not in slots or (chart.positions.has_all and engine.tries_all_tokens)
+        return MASKED not in slots or (chart.has_all and engine.tries_all_tokens)
 
     def loose_chart(self, layout: Layout) -> Chart | None:
-        """The tables of the fixed fragments with anything between them; None as for `chart`."""
-        positions = positions_of(layout.with_gaps(), self.vocabulary, 0, 0)
-        return None if positions is None else Chart(self.engines.loose, positions, self.limits)
+        """The answers for the fixed fragments with anything between; None as for `chart`."""
+        if not self._spells(layout):
+            return None
+        tables = Tables(self.engines.loose, self.vocabulary, self.limits, 0)
+        return Chart(tables, layout.with_gaps())
+
+    def _spells(self, layout: Layout) -> bool:
+        return not any(
+            isinstance(slot, int) and self.vocabulary.grammar_bytes(slot) is None
+            for slot in layout.slots[: layout.end]
+        )
 
     def may_fit(self, loose: Chart | None, extra: tuple[int, bytes] | None = None) -> bool:
         """False only where no text holds the fixed fragments in order, whatever lies between.

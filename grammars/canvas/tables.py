@@ -1,0 +1,402 @@
+"""Left and right tables that follow a canvas while its tokens are fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guided.grammars.canvas.engine import CanvasEngine
+from guided.grammars.canvas.lattice import Places, Units, packed
+from guided.grammars.canvas.limits import CanvasLimits
+from guided.grammars.canvas.slots import Layout
+from guided.kernels.canvas_arrays import FULL, HIGH, N_ROWS, WANTS
+from guided.kernels.canvas_blocks import PER_WORD, Blocks
+from guided.kernels.canvas_check import MOST_PAIRS
+from guided.kernels.canvas_ends import N_TAILS, RIGHT_DONE, Right
+from guided.kernels.canvas_left import fill_left
+from guided.kernels.canvas_origins import LEFT_DONE, N_ENTRIES, Left
+from guided.kernels.canvas_right import fill_right
+from guided.kernels.canvas_rows import refill_tails
+
+T = TypeVar("T", bound=np.generic)
+#: Bits for the places between the bytes of a token that is tried, more once a longer one is.
+_SPARE = 128
+#: Members of sets beyond which more room is made only where it is nearly used up.
+_ENOUGH = 1 << 20
+#: Words that the unions of a table's rows may take, and unions that are told apart.
+_UNION_WORDS = 1 << 19
+_UNIONS = 1 << 18
+
+
+class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown"
+    """Tables would take more room than allowed."""
+
+
+class Tables:
+    """The tables of the canvas that was asked about last.
+
+    What is left of a token that was fixed stays in the left table, what is right of it in the right
+    one. Where the next canvas is no such successor, they are made anew. Take the engine's lock.
+
+    Attributes:
+        places: the numbers of the positions.
+        left: the left table.
+        right: the right table.
+        seen: int32[rules * bits] of -1, room for a check.
+        stack: int64[...], room for a check.
+        pairs: int64[..., 3], room for a check.
+    """
+
+    places: Places
+    left: Left
+    right: Right
+
+    def __init__(
+        self, engine: CanvasEngine, vocabulary: Any, limits: CanvasLimits, n_mids: int
+    ) -> None:
+        self.engine = engine
+        self._vocabulary = vocabulary
+        self._limits = limits
+        self._n_mids = n_mids
+        self._spare = _SPARE
+        self._layout: Layout | None = None
+        #: Boundaries that the left table has come to since something to the left of them changed
+        #: otherwise than by fixing tokens.
+        self._visited = np.zeros(0, np.bool_)
+        self.seen = np.zeros(0, np.int32)
+        self.stack = np.zeros(0, np.int64)
+        self.pairs = np.zeros((2 * MOST_PAIRS, 3), np.int64)
+
+    def become(self, layout: Layout) -> Places:
+        """Lets the tables follow to `layout`."""
+        if layout is not self._layout:
+            units = Units.of(layout, self._vocabulary)
+            known, self._layout = self._layout, None
+            if known is None or not self.places.can_become(units):
+                self._begin(units)
+            else:
+                self._follow(units)
+            self._layout = layout
+        return self.places
+
+    @property
+    def right_done(self) -> int:
+        """The first boundary from which on the right table is done."""
+        return int(self.right.size[RIGHT_DONE])
+
+    def left_upto(self, boundary: int) -> Left:
+        """The left table, done up to a boundary."""
+        while self.left.size[LEFT_DONE] < boundary:
+            if self.call(fill_left, self.left, boundary) == FULL:
+                self._visited[: self.left.size[LEFT_DONE] + 1] = True
+                self._grow_left()
+                self._cut_left(int(self.left.size[LEFT_DONE]))
+            else:
+                self._visited[: boundary + 1] = True
+                self._learn_left()
+        return self.left
+
+    def right_downto(self, boundary: int) -> Right:
+        """The right table, done down to a boundary."""
+        if self.right_done > boundary:
+            count = len(self.places.units.texts)
+            open_ = np.flatnonzero(~self._visited[boundary : count + 1])
+            if len(open_):
+                self.left_upto(boundary + int(open_[-1]))
+        while self.right_done > boundary:
+            active, cyclic = self.left.index, self.engine.cyclic
+            if self.call(fill_right, self.right, active, cyclic, boundary) == FULL:
+                self._grow_right()
+                self._cut_right(self.right_done)
+            else:
+                self._learn_right()
+        return self.right
+
+    def call(self, kernel: Callable[..., Any], *tables: Any) -> int:
+        """What a kernel returns for these tables."""
+        engine = self.engine
+        return int(
+            kernel(
+                engine.rules,
+                engine.net,
+                engine.sets,
+                engine.mids,
+                self.places.lattice,
+                engine.token_nodes,
+                engine.most_visits,
+                engine.alphabet,
+                *tables,
+            )
+        )
+
+    def grow_both(self) -> None:
+        """Makes room in all tables for a check."""
+        self.pairs = np.zeros((2 * len(self.pairs), 3), np.int64)
+        self._grow_left(always=True)
+        self._grow_right(always=True)
+
+    def spare_bits(self, length: int) -> None:
+        """Makes room for the bytes of a token of this length."""
+        self._spare = -(-length // 64) * 64
+        self.left = self._left_of(self.places.width)
+        self._new_room()
+
+    def _begin(self, units: Units) -> None:
+        engine = self.engine
+        count = len(units.texts)
+        most = self._limits.inner_positions if self._n_mids else 0
+        within = sum(len(text) - 1 for text in units.texts if text is not None)
+        inner = min(most, engine.inner_positions)
+        width = (count + 1 + within + inner + 63) // 64
+        self.places = Places(units, self._n_mids, most, width)
+        self._visited = np.zeros(count + 1, np.bool_)
+        mains = count + 1 + within
+        self._allocate(mains, count, width)
+
+    def _allocate(self, mains: int, count: int, width: int) -> None:
+        engine = self.engine
+        states, rules = len(engine.net.final), len(engine.net.start_of)
+        rows = max(512, mains * engine.left_rows)
+        self.left = Left(
+            size=np.array([0, 0, 0, 0, 0, 0, -1], np.int64),
+            rows=self._rows(rows, width + self._spare // 64),
+            index=np.full((64 * width, states), -1, np.int32),
+            entry=np.zeros((rows, 4), np.int32),
+            entry_begin=np.zeros(64 * width + 1, np.int32),
+            entry_end=np.zeros(64 * width + 1, np.int32),
+            mark=np.zeros((count + 1, 2), np.int32),
+            slot=np.zeros((_power(rows), 2), np.int32),
+            queue=np.zeros(states, np.int64),
+            waits=np.zeros(states, np.uint8),
+            ended=np.zeros(rules, np.int32),
+            local=np.full((self._spare, states), -1, np.int32),
+            blocks=_blocks(engine.callers, engine.caller_number, width),
+        )
+        rows = max(512, mains * engine.right_rows)
+        self.right = Right(
+            size=np.array([0, 0, 0, 0, count + 1, 0], np.int64),
+            rows=self._rows(rows, width),
+            index=np.full((64 * width, states), -1, np.int32),
+            key=np.full(_power(4 * rows), -1, np.int64),
+            value=np.full(_power(4 * rows), -1, np.int32),
+            tail=np.zeros(_power(4 * rows), np.int32),
+            mark=np.zeros((count + 1, 2), np.int32),
+            chain=np.zeros(2 * (64 * width + 1), np.int64),
+            changed=np.zeros(states, np.int64),
+            seen=np.zeros(states, np.int64),
+            blocks=_blocks(engine.targets, engine.target_number, width),
+        )
+        self._new_room()
+
+    def _new_room(self) -> None:
+        bits = len(self.engine.net.start_of) * (64 * self.places.width + self._spare)
+        self.seen = np.full(bits, -1, np.int32)
+        self.stack = np.zeros(2 * bits + 2, np.int64)
+
+    def _follow(self, units: Units) -> None:
+        """Cuts both tables off where something changed."""
+        places = self.places
+        before, now = places.units.texts, units.texts
+        may_mid, _ = places.mids_for(units)
+        changed = [
+            unit
+            for unit, text in enumerate(now)
+            if text != before[unit] or may_mid[unit] != places.may_mid[unit]
+        ]
+        cut_off = range(len(now), len(before))
+        if changed or cut_off:
+            first = changed[0] if changed else len(now)
+            self._cut_left(min(first, int(self.left.size[LEFT_DONE])))
+            if cut_off:
+                self._cut_right(None)
+            else:
+                self._cut_right(max(changed[-1] + 1, self.right_done))
+            for unit in (*changed, *cut_off):
+                numbers = places.drop(unit)
+                self.left.index[numbers] = -1
+                self.right.index[numbers] = -1
+            for unit in changed:
+                self._visited[unit + 1] = False
+                if before[unit] is not None:
+                    # What stood in the table further right knew less than there is now.
+                    self._visited[unit + 1 :] = False
+        wanted = places.wants(units)
+        if wanted > 0:
+            self._widen(wanted)
+        places.become(units)
+        if cut_off:
+            self.right.size[RIGHT_DONE] = len(now) + 1
+
+    def _cut_left(self, boundary: int) -> None:
+        left, lattice = self.left, self.places.lattice
+        left.size[LEFT_DONE] = boundary
+        left.size[N_ROWS], left.size[N_ENTRIES] = left.mark[boundary] if boundary >= 0 else (0, 0)
+        kept = lattice.mid[: max(boundary, 0)]
+        mains = lattice.id[: lattice.main[boundary] + 1 if boundary >= 0 else 0]
+        _cut_blocks(left.blocks, np.concatenate([mains, kept[kept >= 0]]), self.places.width)
+
+    def _cut_right(self, boundary: int | None) -> None:
+        """Keeps what is done from a boundary on, None: nothing."""
+        right, lattice = self.right, self.places.lattice
+        count = len(lattice.main) - 1
+        if boundary is None or boundary > count:
+            boundary, rows, tails = count + 1, 0, 0
+        else:
+            rows, tails = right.mark[boundary]
+        known = right.tail[tails : right.size[N_TAILS]]
+        right.key[known] = -1
+        right.size[RIGHT_DONE], right.size[N_ROWS], right.size[N_TAILS] = boundary, rows, tails
+        kept = lattice.mid[boundary:]
+        mains = lattice.id[lattice.main[boundary] :] if boundary <= count else lattice.id[:0]
+        _cut_blocks(right.blocks, np.concatenate([mains, kept[kept >= 0]]), self.places.width)
+
+    def _grow_left(self, always: bool = False) -> None:
+        if self.places.used[WANTS]:
+            self.places.used[WANTS] = 0
+            self._widen(1)
+            return
+        self._grow_sets()
+        left = self.left
+        rows, entries = int(left.size[N_ROWS]), int(left.size[N_ENTRIES])
+        if always or 2 * rows >= len(left.rows):
+            self.left = left = self._left_of(self.places.width, 2 * len(left.rows))
+        if always or 2 * entries >= len(left.entry):
+            self.left = left = left._replace(entry=_longer(left.entry))
+        begun = left.mark[left.size[LEFT_DONE], 1] if left.size[LEFT_DONE] >= 0 else 0
+        if always or 4 * (entries - begun) >= len(left.slot):
+            self.left = left._replace(slot=np.zeros((2 * len(left.slot), 2), np.int32))
+
+    def _grow_right(self, always: bool = False) -> None:
+        self._grow_sets()
+        right = self.right
+        if always or 2 * right.size[N_ROWS] >= len(right.rows):
+            rows = self._rows(2 * len(right.rows), right.rows.shape[1])
+            rows[: len(right.rows)] = right.rows
+            right = right._replace(rows=rows)
+        if 4 * right.size[N_TAILS] >= len(right.key):
+            size = 2 * len(right.key)
+            known = right.tail[: right.size[N_TAILS]]
+            keys, values = right.key[known], right.value[known]
+            right = right._replace(
+                key=np.full(size, -1, np.int64),
+                value=np.full(size, -1, np.int32),
+                tail=np.zeros(size, np.int32),
+            )
+            refill_tails(right.key, right.value, right.tail, keys, values)
+        self.right = right
+
+    def _grow_sets(self) -> None:
+        # It is not known what was full. Small arrays of sets are cheap, up to a point.
+        if len(self.engine.sets.member) < _ENOUGH or self.engine.nearly_full:
+            self.engine.grow()
+
+    def _widen(self, wanted: int) -> None:
+        """Makes room for so many more numbers of positions, and half as many again."""
+        places, engine = self.places, self.engine
+        width = places.width + max(places.width // 2, (wanted + 63) // 64, 2)
+        self.left = self._left_of(width)._replace(
+            index=_taller(self.left.index, 64 * width),
+            entry_begin=_taller(self.left.entry_begin, 64 * width + 1),
+            entry_end=_taller(self.left.entry_end, 64 * width + 1),
+            blocks=_blocks(engine.callers, engine.caller_number, width, self.left.blocks),
+        )
+        right = self.right
+        rows = self._rows(len(right.rows), width)
+        used = int(right.size[N_ROWS])
+        rows[:used, : places.width] = right.rows[:used]
+        rows[:used, places.width :] = 0
+        self.right = right._replace(
+            rows=rows,
+            index=_taller(right.index, 64 * width),
+            chain=np.zeros(2 * (64 * width + 1), np.int64),
+            blocks=_blocks(engine.targets, engine.target_number, width, right.blocks),
+        )
+        places.widen(width)
+        self._new_room()
+
+    def _left_of(self, width: int, rows: int | None = None) -> Left:
+        """The left table with rows of another width or number."""
+        left, before = self.left, self.places.width
+        wider = self._rows(rows or len(left.rows), width + self._spare // 64)
+        used = int(left.size[N_ROWS])
+        wider[:used, :before] = left.rows[:used, :before]
+        wider[:used, before:] = 0
+        states = len(self.engine.net.final)
+        local = left.local
+        if len(local) != self._spare:
+            local = np.full((self._spare, states), -1, np.int32)
+        return left._replace(rows=wider, local=local)
+
+    def _rows(self, rows: int, width: int) -> NDArray[np.uint64]:
+        if rows * width > self._limits.words:
+            raise OutOfRoom
+        return np.empty((rows, width), np.uint64)
+
+    def _learn_left(self) -> None:
+        mains = len(self.places.lattice.kind)
+        if self.left.size[LEFT_DONE] == len(self.places.units.texts):
+            self.engine.left_rows = rows_per(self.left.size[N_ROWS], mains)
+            inner = int(self.places.used[HIGH]) - len(self.places.inner) - 1
+            self.engine.inner_positions = max(64, inner)
+
+    def _learn_right(self) -> None:
+        if self.right_done == 0:
+            mains = len(self.places.lattice.kind)
+            self.engine.right_rows = rows_per(self.right.size[N_ROWS], mains)
+
+
+def _blocks(
+    states: NDArray[np.int32], number: NDArray[np.int32], width: int, known: Blocks | None = None
+) -> Blocks:
+    """No unions yet, with what is known of rows; none at all where there are too many states."""
+    blocks = len(states) * PER_WORD * width
+    if blocks > _UNIONS:
+        states, number, blocks = states[:0], np.full(len(number), -1, np.int32), 0
+    has = np.zeros((len(states), width), np.uint64)
+    if known is not None and len(known.state) == len(states):
+        has[:, : known.has.shape[1]] = known.has
+    return Blocks(
+        state=states,
+        number=number,
+        has=has,
+        place=np.full((len(states), PER_WORD * width), -1, np.int32),
+        covered=np.zeros((len(states), PER_WORD * width), np.uint64),
+        rows=np.empty((min(blocks, _UNION_WORDS // width), width), np.uint64),
+        size=np.zeros(1, np.int64),
+    )
+
+
+def _cut_blocks(blocks: Blocks, kept: NDArray[np.int32], width: int) -> None:
+    """Leaves rows at the positions `kept` only, and unions over these."""
+    if not len(blocks.state):
+        return
+    bits = packed(kept, width)
+    np.bitwise_and(blocks.has, bits, out=blocks.has)
+    if blocks.size[0]:
+        each = np.empty((width, PER_WORD), np.uint64)
+        each[:, 0] = bits
+        each[:, 1:] = bits[:, None]
+        blocks.covered[(blocks.covered & ~each.reshape(-1)) != 0] = 0
+
+
+def _taller(array: NDArray[T], length: int) -> NDArray[T]:
+    """The array with so many rows, new ones filled with -1."""
+    taller = np.full((length, *array.shape[1:]), -1, array.dtype)
+    taller[: len(array)] = array
+    return taller
+
+
+def _longer(array: NDArray[T]) -> NDArray[T]:
+    return np.concatenate([array, np.zeros_like(array)])
+
+
+def _power(least: int) -> int:
+    return 1 << max(6, (least - 1).bit_length())
+
+
+def rows_per(rows: int, positions: int) -> int:
+    """Rows a position for which room is made next time, with some to spare."""
+    return int(1.5 * rows / positions) + 4
