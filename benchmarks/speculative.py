@@ -45,7 +45,8 @@ def plan(options: Options, report: Report, *batches: int) -> Plan:
         options.rounds,
         [rows for rows in batches if rows in options.batch],
         options.sequential,
-        not (options.quick or options.brief),
+        # Machine code and plans of a first run are no part of any way.
+        not options.quick,
         time.process_time if options.clock == "cpu" else time.perf_counter,
         BRIEF_WAYS if options.brief else None,
         lambda: report.save(options.json),
@@ -126,7 +127,7 @@ def _pin(cores: Sequence[int]) -> None:
 def main(given: Sequence[str]) -> None:
     parser = parser_of(__doc__, PARTS)
     parser.add_argument(
-        "--brief", action="store_true", help="one round of short texts and few ways, random model"
+        "--brief", action="store_true", help="one round after a first one of short texts and few ways, random model"
     )
     parser.add_argument("--models", nargs="+", choices=["tiny", "random"], help="for JSON")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8, 16])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from guided.kernels import anchoring_cpu
 from guided.kernels.anchoring_cpu import TOLERANCE
-from guided.kernels.dispatch import Implementation, implementation, triton_kernel
+from guided.kernels.dispatch import Implementation, implementation
 
 _HALF = (torch.float16, torch.bfloat16)
 #: Steps of the reference; it stops earlier where all rows are done.
@@ -260,24 +260,14 @@ def cap_torch(safe: Tensor, risky: Tensor, budgets: Tensor) -> Capped:
     )
 
 
-# --- triton
-
-
-def _anchor_triton(safe: Tensor, risky: Tensor, budgets: Tensor) -> Anchored:
-    return Anchored(*triton_kernel("anchoring", "anchor")(safe, risky, budgets))
-
-
-def _cap_triton(safe: Tensor, risky: Tensor, budgets: Tensor) -> Capped:
-    return Capped(*triton_kernel("anchoring", "cap")(safe, risky, budgets))
-
-
+# On a GPU the reference runs: a few launches for a step of the model, all rows at once.
 _ANCHOR = {
     Implementation.TORCH: anchor_torch,
     Implementation.NUMBA: _anchor_numba,
-    Implementation.TRITON: _anchor_triton,
+    Implementation.TRITON: anchor_torch,
 }
 _CAP = {
     Implementation.TORCH: cap_torch,
     Implementation.NUMBA: _cap_numba,
-    Implementation.TRITON: _cap_triton,
+    Implementation.TRITON: cap_torch,
 }

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from guided.decoding.attention import without_plans
+
 #: Keys and values of all layers in turn, `[2 * layers, heads, tokens, width]`.
 Layers = Tensor
 
@@ -35,12 +37,16 @@ class StepModel:
     def __init__(self, hf_model: Any, pad: int) -> None:
         self.hf_model = hf_model
         self.pad = pad
-        self.device = torch.device(getattr(hf_model, "device", "cpu"))
         names = _parameters(hf_model)
         self._cache_name = "cache" if "cache" in names else "past_key_values"
         self._takes_positions = "position_ids" in names
         get_head = getattr(hf_model, "get_output_embeddings", None)
         self._head = get_head() if get_head is not None else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's inputs belong, wherever it was moved."""
+        return torch.device(getattr(self.hf_model, "device", "cpu"))
 
     @torch.no_grad()
     def outputs(self, parts: Sequence[Part], keep: bool = True) -> tuple[Tensor, list[Layers]]:
@@ -68,7 +74,7 @@ class StepModel:
             given[self._cache_name] = cache
         places = [(row, at) for row, part in enumerate(parts) for at in part.reads]
         rows, columns = torch.tensor(places, dtype=torch.long).reshape(-1, 2).T
-        with self._only(rows, columns) as is_cut:
+        with self._only(rows, columns) as is_cut, without_plans(self.device):
             made = self.hf_model(input_ids=ids.to(self.device), use_cache=keep, **given)
         logits = made.logits if hasattr(made, "logits") else made[0]
         outputs = logits[0] if is_cut else logits[rows, columns]

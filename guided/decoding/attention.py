@@ -7,7 +7,7 @@ part gives an unnormalised sum with its maximum and its total, and the parts are
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 NAME = "guided_cascade"
+_PLANLESS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 #: Keys and values `[1, heads, length, width]` of every layer.
 Layers = Sequence[tuple[Tensor, Tensor]]
@@ -42,6 +44,15 @@ class Part(NamedTuple):
 
 
 _PREFIXES: ContextVar[Sequence[SharedPrefix]] = ContextVar("prefixes", default=())
+
+
+def without_plans(device: torch.device) -> AbstractContextManager[None]:
+    """Inside, torch's attention does not run in cuDNN.
+
+    On new GPUs torch prefers cuDNN, which builds a plan for every length that it has not seen: a
+    tenth of a second or more, for nearly every pass of decoding (pytorch/pytorch#155958).
+    """
+    return sdpa_kernel(_PLANLESS) if device.type == "cuda" else nullcontext()
 
 
 @contextmanager

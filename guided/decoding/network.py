@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from guided.decoding.attention import NAME as CASCADE
-from guided.decoding.attention import SharedPrefix, register, shared
+from guided.decoding.attention import SharedPrefix, register, shared, without_plans
 from guided.decoding.masks import windowed
 from guided.errors import ModelError, VocabularyError
 
@@ -149,7 +149,7 @@ class Network:
             given["position_ids"] = positions
         if self.has_cache:
             given.update({self._cache_name: cache, "use_cache": True})
-        with torch.no_grad():
+        with torch.no_grad(), without_plans(ids.device):
             output = self.model(input_ids=ids, **given)
         logits = output.logits[:, -kept:]
         if logits.shape[-1] != self.width:
@@ -184,7 +184,7 @@ class Network:
         if mask is not None:
             given["attention_mask"] = self._formed(mask, positions, bool(prefixes))
         given.update(input_ids=ids, position_ids=positions)
-        with torch.no_grad():
+        with torch.no_grad(), without_plans(ids.device):
             if prefixes:
                 with switched(self.model, prefixes):
                     output = self.model(**given)

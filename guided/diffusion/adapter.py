@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from guided.decoding.attention import without_plans
 from guided.decoding.network import context_length, logits_width
 from guided.diffusion import cached_pass
 from guided.diffusion.families import Family, family_of, given_family
@@ -213,7 +214,7 @@ class DiffusionAdapter:
             if self.takes_positions:
                 at = torch.arange(width)[None] - pads[:, None]
                 given["position_ids"] = at.clamp_min(0).to(self.device)
-        with torch.no_grad():
+        with torch.no_grad(), without_plans(self.device):
             output = self.model(input_ids=torch.from_numpy(ids).to(self.device), **given)
         return [rows[width - n :] for rows, n in zip(output.logits, lengths, strict=True)]
 

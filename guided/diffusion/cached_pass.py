@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from guided.decoding.attention import without_plans
 from guided.diffusion.memory import Memory
 from guided.errors import ModelError
 
@@ -82,7 +83,7 @@ def run(
     at_device = torch.from_numpy(positions).to(device)
     pads = [width - length for length in lengths]
     this = _Pass(views, _seen(views, at_device, pads, block_length), pads)
-    with torch.no_grad(), _attending(model, this):
+    with torch.no_grad(), without_plans(device), _attending(model, this):
         output = model(input_ids=torch.from_numpy(ids).to(device), position_ids=at_device)
     if not this.kept:
         raise ModelError(f"{type(model).__name__} did not use the attention that was asked for")
