@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import entry, inner, lean
 
 Array = NDArray[Any]
 
 OK, TOO_MANY_STATES, TOO_MUCH_WORK, FOUND = 0, 1, 2, 3
 
 
-@inner
+@lean
 def _mark(
     elements: Array,
     location: Array,
@@ -45,7 +45,7 @@ def _mark(
     return n_touched
 
 
-@inner
+@lean
 def _split(
     elements: Array,
     block_of: Array,

@@ -23,7 +23,7 @@ import numpy as np
 
 from guided.kernels.automata import OK, TOO_MUCH_WORK, Array
 from guided.kernels.automata_subsets import constrain, determinise
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import entry, lean
 
 ATOM, LITERAL, EPSILON, NEVER, CONCAT, CHOICE, REPEAT, MARK, TAIL = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
@@ -71,7 +71,7 @@ def _refine(program: Array, atom_classes: Array) -> tuple[Array, Array]:
     return classes, firsts
 
 
-@inner
+@lean
 def _width(program: Array, i: int) -> Any:
     operation = program[i]
     if operation == LITERAL:
@@ -143,7 +143,7 @@ def _atom_edges(
     return edges
 
 
-@inner
+@lean
 def _place_atom(
     atom: int,
     state: int,
@@ -178,7 +178,7 @@ def _place_atom(
     return state + n + 1, edge
 
 
-@inner
+@lean
 def _repeat(
     frame: Array,
     least: int,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from guided.kernels.automata import FOUND, OK, TOO_MANY_STATES, Array, grown, taller
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import entry, inner, lean
 
 UNION, INTERSECTION, DIFFERENCE = 0, 1, 2
 
@@ -31,7 +31,7 @@ def _join_classes(left: Array, right: Array) -> tuple[Array, Array, Array, int]:
     return joined, left_of, right_of, count
 
 
-@inner
+@lean
 def _accepts_pair(left_accepts: bool, right_accepts: bool, operation: int) -> bool:
     if operation == UNION:
         return left_accepts or right_accepts
@@ -40,7 +40,7 @@ def _accepts_pair(left_accepts: bool, right_accepts: bool, operation: int) -> bo
     return left_accepts and not right_accepts
 
 
-@inner
+@lean
 def _slot(pairs: Array, slots: Array, key: Any) -> Any:
     """Where `key` is in the hash table, or the free place for it."""
     mixed = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from guided.kernels.automata import Array, taller
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import entry, inner, lean
 
 
 @entry
@@ -111,7 +111,7 @@ def literal_table(data: Array, ends: Array, max_entries: int) -> tuple[Array, Ar
     return table, classes, accepting
 
 
-@inner
+@lean
 def _intern_row(row: Array, rows: Array, n_rows: int, slots: Array) -> tuple[int, int]:
     """The index of `row` (64 entries) among the first rows, added where it is new."""
     digest = np.uint64(0)

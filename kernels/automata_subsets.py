@@ -14,7 +14,7 @@ from guided.kernels.automata import (
     grown,
     taller,
 )
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import entry, inner, lean
 
 
 @entry
@@ -87,7 +87,7 @@ def constrain(
     return OK, out_sources[:edge], out_labels[:edge], out_targets[:edge], count, is_sink
 
 
-@inner
+@lean
 def _close(
     seeds: Array,
     n_seeds: int,
@@ -159,7 +159,7 @@ def _link_targets(
     return entries, entry_target, following
 
 
-@inner
+@lean
 def _take_targets(
     column: int,
     head: Array,
@@ -183,7 +183,7 @@ def _take_targets(
     return n_seeds
 
 
-@inner
+@lean
 def _digest(members: Array, size: int, stamp_of: Array, stamp: int) -> Any:
     """A hash of a set that does not depend on its order; its members are stamped."""
     digest = np.uint64(size)
@@ -194,7 +194,7 @@ def _digest(members: Array, size: int, stamp_of: Array, stamp: int) -> Any:
     return digest
 
 
-@inner
+@lean
 def _place_of(
     digest: Any,
     size: int,

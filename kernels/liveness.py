@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import entry, lean
 from guided.kernels.memo_arrays import FIRST, OFFSET, WIDTH
+
+#: Beginnings of characters that are followed at a time.
+_STACK = 4096
 
 
 @entry
@@ -34,6 +37,7 @@ def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: igno
     `charsets` uint8[2, 256] marks the single-byte charsets; the third is the second one together
     with all code points from U+0080 on. Death is propagated backwards, one character a round.
     """
+    stack = np.empty((_STACK, 2), np.int32)
     for dfa in range(len(columns)):
         width = dfas[dfa, WIDTH]
         first = dfas[dfa, FIRST]
@@ -65,6 +69,7 @@ def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: igno
                         charset,
                         state,
                         length,
+                        stack,
                     ):
                         survive[first + state, charset] = length
                         changed = True
@@ -72,9 +77,9 @@ def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: igno
                     break
 
 
-@inner
+@lean
 def _safe(  # type: ignore[no-untyped-def]
-    trans, offset, width, classes, marked, wide, survive, first, charset, state, length
+    trans, offset, width, classes, marked, wide, survive, first, charset, state, length, stack
 ):
     """Whether every character leads to a state that survives `length` more."""
     row = offset + state * width
@@ -86,8 +91,6 @@ def _safe(  # type: ignore[no-untyped-def]
     if not wide:
         return True
     # All well-formed sequences of two to four bytes (Unicode, table 3-7).
-    stack_state = np.empty(4096, np.int32)
-    stack_kind = np.empty(4096, np.uint8)
     top = 0
     for byte in range(0xC2, 0xF5):
         target = trans[row + classes[byte]]
@@ -95,13 +98,13 @@ def _safe(  # type: ignore[no-untyped-def]
             return False
         if byte > 0xC2 and classes[byte] == classes[byte - 1] and _lead(byte) == _lead(byte - 1):
             continue
-        stack_state[top] = target
-        stack_kind[top] = _lead(byte)
+        stack[top, 0] = target
+        stack[top, 1] = _lead(byte)
         top += 1
     while top > 0:
         top -= 1
-        node = offset + stack_state[top] * width
-        kind = stack_kind[top]
+        node = offset + stack[top, 0] * width
+        kind = stack[top, 1]
         low, high, onward = _continuation(kind)
         for byte in range(low, high):
             column = classes[byte]
@@ -113,9 +116,9 @@ def _safe(  # type: ignore[no-untyped-def]
             if onward == 0:
                 if survive[first + target, charset] < length:
                     return False
-            elif top < 4000:
-                stack_state[top] = target
-                stack_kind[top] = onward
+            elif top < _STACK:
+                stack[top, 0] = target
+                stack[top, 1] = onward
                 top += 1
             else:
                 return False

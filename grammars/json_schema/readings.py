@@ -36,11 +36,22 @@ def written(shape: StringShape) -> Dfa:
         for atom in patterns
     )
     last = 0x7F if ascii_only else 0x10FFFF
+    excluded = _DISPUTED + _LINE_ENDS * fails
+    if not _may_hold(dfa, excluded, last):
+        return dfa
     try:
-        agreed = dfa & _without(_DISPUTED + _LINE_ENDS * fails, last)
+        agreed = dfa & _without(excluded, last)
     except GrammarTooLargeError as error:
         raise InexpressibleError(f"the strings need too large an automaton ({error})") from error
     return dfa if agreed.is_empty() else agreed
+
+
+def _may_hold(dfa: Dfa, excluded: tuple[int, ...], last: int) -> bool:
+    """Whether a byte with which one of the code points begins, or one beyond `last`, is used."""
+    first = {chr(point).encode()[0] for point in excluded}
+    if last < 0x80:
+        first.update(range(0x80, 0x100))
+    return bool((dfa.transitions[:, dfa.classes[list(first)]] >= 0).any())
 
 
 @lru_cache(maxsize=8)
