@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import ClassVar
 from weakref import WeakKeyDictionary
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from guided.controls.grammar_mask import MaskState
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
+from guided.decoding.drafters.remembered import Remembered
 from guided.decoding.drafters.spelling import Spell, Speller
+from guided.decoding.drafters.style import Style
 from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.known_grammar import engine_of
-from guided.grammars.spacing import Spacing
 from guided.grammars.states import GrammarState
-from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.mask_apply import only_token
 
@@ -29,8 +29,6 @@ _CONTEXT = 3
 _CANONICAL = 0.95
 #: How much likelier a literal is that stands in the text so far.
 _SEEN = 8.0
-#: Texts of one grammar whose tokens are remembered.
-_WAYS = 1 << 14
 _WORDS = re.compile(rb"\w[\w .-]*\w|\w")
 
 
@@ -49,20 +47,20 @@ _Way = tuple[int, _Doubt]
 
 
 class _Text:
-    """The bytes of a branch, prompt included, and the spacing of its structured part.
+    """The bytes of a branch, prompt included, and the style of its structured part.
 
     `state` is the grammar's after the `count` tokens that have been read.
     """
 
-    def __init__(self, data: bytes, state: GrammarState) -> None:
+    def __init__(self, data: bytes, state: GrammarState, style: Style) -> None:
         self.data = bytearray(data)
         self.state = state
-        self.spacing = Spacing()
+        self.first = self.style = style
         self.count = 0
 
     def copy(self) -> _Text:
-        twin = _Text(bytes(self.data), self.state)
-        twin.spacing, twin.count = self.spacing.copy(), self.count
+        twin = _Text(bytes(self.data), self.state, self.first)
+        twin.style, twin.count = self.style, self.count
         return twin
 
     def read(
@@ -77,9 +75,9 @@ class _Text:
         while before is not None and before.in_free_text and begin < len(tokens):
             before = before.advance(tokens[begin])
             begin += 1
-            self.spacing = Spacing()
+            self.style = self.first
         data = spelled(tokens)
-        self.spacing.feed(data if begin == 0 else spelled(tokens[begin:]))
+        self.style = self.style.after(data if begin == 0 else spelled(tokens[begin:]))
         self.data += data
         self.count += len(tokens)
         self.state = state
@@ -110,7 +108,9 @@ class GrammarText(Drafter):
         self._texts: WeakKeyDictionary[Branch, _Text] = WeakKeyDictionary()
         self._ends = _Ends(vocabulary)
         self._silent = frozenset(vocabulary.specials.values()) | vocabulary.stop_ids
-        self._ways: WeakKeyDictionary[TokenEngine, dict[Hashable, list[_Way]]] = WeakKeyDictionary()
+        self._style = Style.first()
+        self._texts_of: Remembered[list[bytes]] = Remembered()
+        self._ways: Remembered[list[_Way]] = Remembered()
 
     def propose(self, request: Request) -> list[Draft]:
         """A tree of literals; where laws are to be kept the likeliest alone."""
@@ -130,13 +130,13 @@ class GrammarText(Drafter):
         if text is not None:
             self._texts[child] = text.copy()
 
-    def spacing(self, branch: Branch, state: GrammarState) -> Spacing:
-        """The white space that a branch has used so far; not to be changed."""
-        return self._text(branch, state).spacing
+    def style(self, branch: Branch, state: GrammarState) -> Style:
+        """The layout that a branch has used so far."""
+        return self._text(branch, state).style
 
-    def spelled(self, branch: Branch, path: Sequence[int], text: bytes) -> list[int]:
-        """The tokens of `text` after a branch and some more tokens."""
-        return list(self._speller.after(self._before(branch, path), text))
+    def spelled(self, before: Sequence[int], text: bytes) -> tuple[int, ...]:
+        """The tokens of `text` after others, of which the last few count (`context`)."""
+        return self._speller.after(self._bytes_of(before), text)
 
     def _guess(self, branch: Branch, room: int, most: int) -> Draft:
         draft = Draft()
@@ -144,7 +144,7 @@ class GrammarText(Drafter):
         if state is None or state.is_finished:
             return draft
         text = self._text(branch, state)
-        likely = [found for found in state.likely_texts(text.spacing, self.literals) if found]
+        likely = self._likely(state, text.style)
         if not likely:
             return draft
         weights = _weights(likely, text.data)
@@ -160,7 +160,7 @@ class GrammarText(Drafter):
         chosen: list[tuple[bytes, float]],
         room: int,
     ) -> Draft:
-        before = self._before(branch)
+        before = context(branch)
         nodes: dict[tuple[int, int], int] = {}
         shares: list[float] = []
         for text, share in chosen:
@@ -184,23 +184,22 @@ class GrammarText(Drafter):
                 draft.chances[node] *= shares[node] / (shares[parent] if parent != ROOT else 1.0)
         return draft
 
-    def _way(self, state: GrammarState, before: bytes, text: bytes) -> list[_Way]:
-        """The tokens that spell a text, as far as they are legal, and how sure each is."""
-        engine = engine_of(state)
-        if engine is None:
-            return self._found_way(state, before, text)
-        ways = self._ways.setdefault(engine, {})
-        key = (state.key, before, text)
-        found = ways.get(key)
-        if found is None:
-            if len(ways) >= _WAYS:
-                ways.clear()
-            found = ways[key] = self._found_way(state, before, text)
-        return found
+    def _likely(self, state: GrammarState, style: Style) -> list[bytes]:
+        """The texts that are likely to come next."""
 
-    def _found_way(self, state: GrammarState, before: bytes, text: bytes) -> list[_Way]:
+        def find() -> list[bytes]:
+            return [found for found in state.likely_texts(style.spacing, self.literals) if found]
+
+        return self._texts_of.get(engine_of(state), (state.key, style), find)
+
+    def _way(self, state: GrammarState, before: tuple[int, ...], text: bytes) -> list[_Way]:
+        """The tokens that spell a text, as far as they are legal, and how sure each is."""
+        key = (state.key, before, text)
+        return self._ways.get(engine_of(state), key, lambda: self._found_way(state, before, text))
+
+    def _found_way(self, state: GrammarState, before: Sequence[int], text: bytes) -> list[_Way]:
         way = []
-        tokens = self._speller.after(before, text)
+        tokens = self.spelled(before, text)
         for index, token in enumerate(tokens):
             following = state.advance(token)
             if following is None:
@@ -218,17 +217,16 @@ class GrammarText(Drafter):
             return _Doubt.MAY_GO_ON
         return _Doubt.SPELLING
 
-    def _before(self, branch: Branch, path: Sequence[int] = ()) -> bytes:
-        last = [*branch.tokens[-_CONTEXT:], *path][-_CONTEXT:]
-        if len(last) < _CONTEXT:
-            last = [*branch.prompt[len(last) - _CONTEXT :], *last]
-        return b"".join(self.vocabulary.tokens[token] or b"" for token in last)
+    def _bytes_of(self, tokens: Sequence[int]) -> bytes:
+        spelling = self.vocabulary.tokens
+        return b"".join([spelling[token] or b"" for token in tokens])
 
     def _text(self, branch: Branch, state: GrammarState) -> _Text:
         text = self._texts.get(branch)
         if text is None:
             start = state.grammar.start(self.vocabulary)
-            text = self._texts[branch] = _Text(self.vocabulary.decode(branch.prompt), start)
+            data = self.vocabulary.decode(branch.prompt)
+            text = self._texts[branch] = _Text(data, start, self._style)
         if new := branch.tokens[text.count :]:
             text.read(new, state, self._decode)
         return text
@@ -237,6 +235,14 @@ class GrammarText(Drafter):
         """What `Vocabulary.decode` gives, without collecting the special tokens every time."""
         spelling, silent = self.vocabulary.tokens, self._silent
         return b"".join([spelling[token] or b"" for token in tokens if token not in silent])
+
+
+def context(branch: Branch, path: Sequence[int] = ()) -> tuple[int, ...]:
+    """The last tokens of a branch and some more, with which what follows might be merged."""
+    last = (*branch.tokens[-_CONTEXT:], *path)[-_CONTEXT:]
+    if len(last) < _CONTEXT:
+        last = (*branch.prompt[len(last) - _CONTEXT :], *last)
+    return last
 
 
 class _Ends:

@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from guided.decoding.branch import Branch
-from guided.decoding.drafters.grammar import GrammarText, grammar_state
+from guided.decoding.drafters.grammar import GrammarText, context, grammar_state
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
+from guided.decoding.drafters.remembered import Remembered
+from guided.decoding.drafters.style import Style
 from guided.decoding.drafts import ROOT, Draft
-from guided.decoding.known_grammar import config_of, engine_of
+from guided.decoding.known_grammar import config_of, engine_of, token_bytes
 from guided.errors import InputError
-from guided.grammars.spacing import Spacing
 from guided.grammars.states import GrammarState
 from guided.grammars.token_engine import TokenEngine
+from guided.grammars.vocabulary import Vocabulary
+from guided.kernels import draft_closing
+from guided.kernels.draft_closing import BEGINS_BLANK, BEGINS_WORD, ENDS_WORD
 
-#: How likely a copied value ends where punctuation follows in the source, and where a blank does.
-_AT_PUNCTUATION, _AT_BLANK = 0.6, 0.25
 #: Nodes of a copy at which it may be closed, the likeliest.
 _CLOSED = 3
-#: The chance of an end from which on it is looked at.
-_FAINT = 0.05
 _QUOTE = b'"'
 
 
-class _Reached(NamedTuple):
-    """A legal node: how likely it is reached, the configuration and the spacing after it."""
+class _Copy(NamedTuple):
+    """A copy's nodes, and the grammar's configuration at the root and after each (0: illegal)."""
 
-    likely: float
-    config: int
-    spacing: Spacing
+    draft: Draft
+    tokens: NDArray[np.int64]
+    parents: NDArray[np.int64]
+    configs: NDArray[np.int64]
 
-
-class _End(NamedTuple):
-    """A node at which the string may end: how likely in all, and how likely if it is reached."""
-
-    chance: float
-    node: int
-    share: float
-
-
-class _Edges(NamedTuple):
-    """Whether a token ends with a word's character, begins with one, and begins with a blank."""
-
-    ends_word: bool
-    begins_word: bool
-    begins_blank: bool
+    def style(self, node: int, first: Style, spelling: Sequence[bytes | None]) -> Style:
+        """The style after a node, where it is `first` at the root."""
+        style = first
+        for at in self.draft.path(node):
+            style = style.after(spelling[self.draft.tokens[at]] or b"")
+        return style
 
 
 class Structured(Drafter):
@@ -76,7 +71,8 @@ class Structured(Drafter):
         self.copies = copies
         self.vocabulary = grammar.vocabulary
         self._quote = self.vocabulary.spellings.get(_QUOTE)
-        self._edges: dict[int, _Edges] = {}
+        self._edges = _edges(self.vocabulary)
+        self._closings: Remembered[list[tuple[int, ...]]] = Remembered()
 
     def propose(self, request: Request) -> list[Draft]:
         """A tree; where laws are to be kept what is forced, or else the copy."""
@@ -100,123 +96,119 @@ class Structured(Drafter):
         self.copies.fork(branch, child)
 
     def _joined(self, branch: Branch, forced: Draft, copied: Draft, room: int) -> Draft:
-        tree = _Tree(room)
-        tree.graft(forced, ROOT)
+        if not copied.tokens:
+            return forced
         state = grammar_state(branch)
-        engine = engine_of(state) if len(copied) else None
+        engine = engine_of(state)
         if state is None or engine is None or state.is_finished:
-            tree.graft(copied, ROOT)
-            return tree.draft
-        reached = self._reached(branch, state, engine, copied)
-        places = tree.graft(copied, ROOT, reached)
-        ends = sorted(self._ends(branch, copied, reached), key=lambda end: -end.chance)
-        for end in ends[:_CLOSED]:
-            if end.node in places:
-                at = reached[end.node]
-                self._close(tree, branch, engine, copied, end, at, places[end.node])
-        return tree.draft
+            return _tree(forced, copied, [], None, room) if forced.tokens else copied
+        copy = _reached(copied, config_of(state), engine)
+        closings = self._closed(branch, self.grammar.style(branch, state), engine, copy)
+        return _tree(forced, copied, closings, copy.configs, room)
 
-    def _reached(
-        self, branch: Branch, state: GrammarState, engine: TokenEngine, copied: Draft
-    ) -> dict[int, _Reached]:
-        """The legal nodes of a copy, and its root."""
-        spacing = self.grammar.spacing(branch, state)
-        reached = {ROOT: _Reached(1.0, config_of(state), spacing)}
-        tokens, chances = self.vocabulary.tokens, copied.chances
-        for node, (token, parent) in enumerate(zip(copied.tokens, copied.parents, strict=True)):
-            above = reached.get(parent)
-            config = engine.after(above.config, token) if above is not None else 0
-            if above is not None and config:
-                spacing = above.spacing.after(tokens[token] or b"")
-                reached[node] = _Reached(above.likely * chances[node], config, spacing)
-        return reached
-
-    def _ends(self, branch: Branch, copied: Draft, reached: dict[int, _Reached]) -> Iterator[_End]:
-        """Nodes of a copy at which a string may end, and the root if it may."""
-        # The first child of each: that of the likelier copy.
-        following: dict[int, int] = {}
-        for node, parent in enumerate(copied.parents):
-            following.setdefault(parent, copied.tokens[node])
-        for node, at in reached.items():
-            if at.likely * _AT_PUNCTUATION <= _FAINT or not at.spacing.in_string:
-                continue
-            said = branch.tokens or branch.prompt
-            token = said[-1] if node == ROOT else copied.tokens[node]
-            chance = self._ends_here(token, following.get(node))
-            if at.likely * chance > _FAINT:
-                yield _End(at.likely * chance, node, chance)
-
-    def _ends_here(self, token: int, following: int | None) -> float:
-        """How likely a value ends between two tokens of the source; 0 within a word."""
-        if not self._edges_of(token).ends_word:
-            return 0.0
-        if following is None:
-            return _AT_PUNCTUATION
-        after = self._edges_of(following)
-        if after.begins_word:
-            return 0.0
-        return _AT_BLANK if after.begins_blank else _AT_PUNCTUATION
-
-    def _edges_of(self, token: int) -> _Edges:
-        found = self._edges.get(token)
-        if found is None:
-            data = self.vocabulary.tokens[token] or b""
-            found = _Edges(_is_word(data[-1:]), _is_word(data[:1]), data[:1] == b" ")
-            self._edges[token] = found
+    def _closed(
+        self, branch: Branch, style: Style, engine: TokenEngine, copy: _Copy
+    ) -> list[tuple[int, Draft]]:
+        """What follows where the copy's string may end, with the nodes that it follows."""
+        ends, shares = np.empty(_CLOSED, np.int64), np.empty(_CLOSED)
+        string = draft_closing.OUTSIDE
+        if style.in_string:
+            string = draft_closing.ESCAPED if style.is_escaped else draft_closing.INSIDE
+        text = token_bytes(self.vocabulary)
+        last = branch.tokens[-1] if branch.tokens else branch.prompt[-1]
+        count, strings = draft_closing.find_ends(
+            copy.tokens, copy.parents, np.array(copy.draft.chances, np.float64), copy.configs, last,
+            string, text.data, text.offsets, self._edges, ends, shares,
+        )  # fmt: skip
+        found = []
+        for node, share in zip(ends[:count].tolist(), shares[:count].tolist(), strict=True):
+            here = style
+            if node != ROOT and strings[node + 1] <= 0:
+                here = copy.style(node, style, self.vocabulary.tokens)
+            chains = self._chains(branch, engine, copy, node, here)
+            for tokens in chains:
+                chances = [share / len(chains), *[0.9] * (len(tokens) - 1)]
+                found.append((node, Draft.chain(tokens, chances, self.name)))
         return found
 
-    def _close(
-        self,
-        tree: _Tree,
-        branch: Branch,
-        engine: TokenEngine,
-        copied: Draft,
-        end: _End,
-        at: _Reached,
-        place: int,
-    ) -> None:
-        closed = engine.after(at.config, self._quote) if self._quote is not None else 0
+    def _chains(
+        self, branch: Branch, engine: TokenEngine, copy: _Copy, node: int, style: Style
+    ) -> list[tuple[int, ...]]:
+        """The tokens that may close the string after a node, and go on from there."""
+        config = int(copy.configs[node + 1])
+        closed = engine.after(config, self._quote) if self._quote is not None else 0
         if not closed:
-            return
-        path = [copied.tokens[node] for node in copied.path(end.node)]
-        texts = engine.likely_texts(closed, at.spacing.after(_QUOTE), 2)
-        share = end.share / len(texts)
-        for text in texts:
-            tokens = self.grammar.spelled(branch, path, _QUOTE + text)
-            chances = [share, *[0.9] * (len(tokens) - 1)]
-            tree.graft(Draft.chain(tokens, chances, self.name), place)
+            return []
+        before = context(branch, [copy.draft.tokens[at] for at in copy.draft.path(node)])
+        after = style.after(_QUOTE)
+
+        def find() -> list[tuple[int, ...]]:
+            texts = engine.likely_texts(closed, after.spacing, 2)
+            return [self.grammar.spelled(before, _QUOTE + text) for text in texts]
+
+        return self._closings.get(engine, (closed, after, before), find)
 
 
-class _Tree:
-    """A draft to which others are added; what is there already is not added again."""
+def _reached(copied: Draft, config: int, engine: TokenEngine) -> _Copy:
+    """A copy that begins in a configuration, as far as it is legal."""
+    count = len(copied.tokens)
+    tokens, parents = np.array(copied.tokens, np.int64), np.array(copied.parents, np.int64)
+    configs = np.empty(count + 1, np.int64)
+    configs[0] = config
+    text = token_bytes(engine.vocabulary)
+    at = 0
+    while True:
+        if not engine.careful:
+            at = draft_closing.reach(
+                tokens, parents, configs, at, engine.parser.memo.step, text.data, text.offsets
+            )
+        if at == count:
+            return _Copy(copied, tokens, parents, configs)
+        above = int(configs[parents[at] + 1])
+        configs[at + 1] = engine.after(above, copied.tokens[at]) if above else 0
+        at += 1
 
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.draft = Draft()
-        self._children: dict[tuple[int, int], int] = {}
 
-    def graft(
-        self, other: Draft, below: int, among: Container[int] | None = None
-    ) -> dict[int, int]:
-        """Adds another draft below a node, as far as there is room; where its nodes are now.
+def _tree(
+    forced: Draft,
+    copied: Draft,
+    closings: Sequence[tuple[int, Draft]],
+    configs: NDArray[np.int64] | None,
+    room: int,
+) -> Draft:
+    """One tree of what is forced, a copy as far as it is legal, and what closes it at its nodes."""
+    tokens, chances = [*forced.tokens, *copied.tokens], [*forced.chances, *copied.chances]
+    sources = [*forced.sources, *copied.sources]
+    first = len(forced.tokens)
+    parents = [*forced.parents, *[node + first if node >= 0 else ROOT for node in copied.parents]]
+    for node, closing in closings:
+        begin = len(tokens)
+        tokens += closing.tokens
+        chances += closing.chances
+        sources += closing.sources
+        parents += [node + first if node >= 0 else ROOT, *range(begin, len(tokens) - 1)]
+    legal = np.ones(len(tokens), np.bool_)
+    if configs is not None:
+        legal[first : first + len(copied.tokens)] = configs[1:] != 0
+    into = np.empty((3, len(tokens)), np.int64)
+    size = draft_closing.join(
+        np.array(tokens, np.int64), np.array(parents, np.int64), legal, room, into
+    )
+    placed, above, origins = into[:, :size].tolist()
+    return Draft(placed, above, [chances[at] for at in origins], [sources[at] for at in origins])
 
-        With `among` only these of its nodes.
-        """
-        places = {ROOT: below}
-        draft, children, size = self.draft, self._children, len(self.draft)
-        for node, (token, parent) in enumerate(zip(other.tokens, other.parents, strict=True)):
-            above = places.get(parent)
-            if above is None or (among is not None and node not in among):
-                continue
-            known = children.get((above, token))
-            if known is None:
-                if size >= self.room:
-                    continue
-                known = draft.add(token, above, other.chances[node], other.sources[node])
-                children[above, token] = known
-                size += 1
-            places[node] = known
-        return places
+
+def _edges(vocabulary: Vocabulary) -> NDArray[np.uint8]:
+    """Of every token whether it ends with a word's character, begins with one, or with a blank."""
+    found = np.zeros(vocabulary.size, np.uint8)
+    for token, data in enumerate(vocabulary.tokens):
+        if data:
+            found[token] = (
+                ENDS_WORD * _is_word(data[-1:])
+                + BEGINS_WORD * _is_word(data[:1])
+                + BEGINS_BLANK * (data[:1] == b" ")
+            )
+    return found
 
 
 def _is_word(data: bytes) -> bool:
