@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,13 @@ def _new_memo(rules: Rules) -> Memo:
     )
 
 
+@lru_cache(maxsize=256)
+def _bytes_of(bits: bytes) -> frozenset[int]:
+    """The bytes whose bits are set."""
+    marks = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")
+    return frozenset(np.flatnonzero(marks).tolist())
+
+
 class Parser:
     """The memoised parser of one grammar. Thread-safe: one call at a time.
 
@@ -113,9 +120,7 @@ class Parser:
     @cached_property
     def used_bytes(self) -> frozenset[int]:
         """Bytes that some terminal of the grammar uses."""
-        live = np.bitwise_or.reduce(self.rules.live, axis=0, initial=np.uint64(0))
-        bits = np.unpackbits(live.view(np.uint8), bitorder="little")
-        return frozenset(np.flatnonzero(bits).tolist())
+        return _bytes_of(np.bitwise_or.reduce(self.rules.live, axis=0).tobytes())
 
     def walk(self, config: int, data: bytes) -> tuple[int, int]:
         """(configuration after `data`, bytes taken); configuration 0 where a byte is illegal."""
