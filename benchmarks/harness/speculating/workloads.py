@@ -25,7 +25,7 @@ VOCABULARY = 32_768
 WRONG = 0.15
 #: Enough for all rounds of all batch sizes.
 PROMPTS = 256
-#: Enough for one round of two batch sizes.
+#: Enough for a first round and one more of two batch sizes.
 BRIEF = 24
 PROBLEMS = 16
 
