@@ -20,6 +20,7 @@ from guided.grammars.ir import (
     GrammarSpec,
     Lex,
     Members,
+    Net,
     Ref,
     Repeat,
     Seq,
@@ -125,6 +126,23 @@ class Grammar:
         with self._lock:
             parser = self._open_parser()
         return parser.walk(parser.start, data)[1]
+
+    def __and__(self, other: Grammar) -> Grammar:
+        """The grammar of the texts that both have; one of them has to be regular.
+
+        Regular are regular expressions, choices, and grammars without recursion.
+
+        Raises:
+            GrammarError: neither side is regular, or the other has JSON members in any order.
+            EmptyGrammarError: no text belongs to both.
+            GrammarTooLargeError: a size limit is exceeded.
+        """
+        from guided.grammars.intersection import intersection
+
+        if not isinstance(other, Grammar):
+            return NotImplemented
+        spec = intersection(self._builder, other._builder)
+        return Grammar(spec, source=" & ".join(filter(None, (self.source, other.source))))
 
     def with_prefix(self, data: bytes) -> Grammar:
         """The grammar of `data` followed by a text of this one."""
@@ -270,6 +288,10 @@ def _pieces(expr: Expr) -> Iterator[bytes]:
     elif isinstance(expr, Repeat):
         yield repr((expr.least, expr.most)).encode()
         yield from _pieces(expr.part)
+    elif isinstance(expr, Net):
+        yield repr((expr.n_states, [(source, target) for source, _, target in expr.edges])).encode()
+        for _, part, _ in expr.edges:
+            yield from _pieces(part)
     elif isinstance(expr, Members):
         flags = (expr.in_order, expr.least, expr.most, len(expr.members), expr.extra is None)
         yield repr((flags, [m.required for m in expr.members])).encode()

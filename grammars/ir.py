@@ -143,6 +143,17 @@ class Members(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class Net(Expr):
+    """A graph: its texts are those of `edges` on a way from state 0 to state 1.
+
+    An edge is (source, what stands there, target); states are numbered below `n_states`.
+    """
+
+    n_states: int
+    edges: tuple[tuple[int, Expr, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GrammarSpec:
     """Rules by name and the name of the start rule."""
 

@@ -19,6 +19,7 @@ from guided.grammars.ir import (
     Lex,
     Member,
     Members,
+    Net,
     Ref,
     Repeat,
     Seq,
@@ -180,6 +181,14 @@ class RuleBuilder:
             at = following
         self.edge(at, EPSILON, end)
 
+    def _net(self, expr: Net, start: int, end: int) -> None:
+        # Edges into the first state and out of the last one must not mix with those beside.
+        inner = [self.state() for _ in range(expr.n_states)]
+        self.edge(start, EPSILON, inner[0])
+        self.edge(inner[1], EPSILON, end)
+        for source, part, target in expr.edges:
+            self.expression(part, inner[source], inner[target])
+
     def _members(self, expr: Members, start: int, end: int) -> None:
         if expr.in_order:
             MemberChain(self, expr, end).build(start)
@@ -298,5 +307,6 @@ _KINDS: dict[type[Expr], Callable[..., None]] = {
     Repeat: RuleBuilder._repeat,
     CountedString: RuleBuilder._counted,
     Members: RuleBuilder._members,
+    Net: RuleBuilder._net,
     Symbol: RuleBuilder._number,
 }
