@@ -94,6 +94,7 @@ class Document:
         """
         self.dialect = dialect
         self._id_keyword = dialect.id_keyword
+        self._urls: dict[tuple[str, str], tuple[str, str]] = {}
         self.root = self._root(schema)
         self._resources: dict[str, Node] = {"": self.root, self.root.base: self.root}
         self._anchors: dict[tuple[str, str], Node] = {}
@@ -101,7 +102,6 @@ class Document:
         self._scoped = False
         self.tracks_evaluation = False
         self._structures = Structures()
-        self._urls: dict[tuple[str, str], tuple[str, str]] = {}
         if text is None:
             check_values(schema)
         elif text.count("{") + text.count("[") > MAX_NESTING:
@@ -124,7 +124,7 @@ class Document:
             return base
         if "$ref" in raw and self.dialect.ref_hides_siblings:
             return base
-        return urldefrag(urljoin(base, name)).url
+        return self._url(base, name)[0]
 
     def child(self, node: Node, *segments: str) -> Node:
         """The place reached from `node` by keys and indices."""

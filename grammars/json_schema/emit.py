@@ -24,6 +24,9 @@ from guided.grammars.json_schema.strings import InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term
 
 NEVER = Alt(())
+#: Name of the rule of any value.
+ANY = "value"
+_ANY_VALUES: dict[Style, Expr] = {}
 Shape = TypeVar("Shape")
 
 
@@ -59,7 +62,7 @@ class Emitter:
         form = self.form(term)
         if form.arrays or form.objects:
             return Ref(self._named(term))
-        expr = self._scalars[term] = _alternatives(self._scalar_parts(form, term))
+        expr = self._scalars[term] = _either(self._scalar_parts(form, term))
         return expr
 
     def form(self, term: Term) -> Normal:
@@ -82,7 +85,7 @@ class Emitter:
     def _named(self, term: Term) -> str:
         if term not in self._names:
             self.translator.budget.spend(4)
-            stem = "value" if term is self.translator.terms.any else term.pointer or "#"
+            stem = ANY if term is self.translator.terms.any else term.pointer or "#"
             if term.kind in ("and", "or", "not"):
                 stem = f"{stem} {term.kind} …"
             self._names[term] = self.fresh(stem)
@@ -90,15 +93,23 @@ class Emitter:
         return self._names[term]
 
     def _rule(self, term: Term, name: str) -> Expr:
+        if term is not self.translator.terms.any or name != ANY:
+            return self._alternatives(term, name)
+        # The rule of any value uses itself alone, whatever the schema.
+        known = _ANY_VALUES.get(self.style)
+        if known is None:
+            known = _ANY_VALUES[self.style] = self._alternatives(term, name)
+        return known
+
+    def _alternatives(self, term: Term, name: str) -> Expr:
         form = self.form(term)
         parts = self._scalar_parts(form, term)
         for array in form.arrays:
-            plain = replace(array, unique=False, contains=())
-            parts.append(self._written(term, "items", self._array(name), array, plain))
+            parts.append(self._written(term, "items", self._array(name), array, _plain_array))
         for shape in form.objects:
-            free = replace(shape, least=0, some=())
-            parts.append(self._written(term, "properties", self._object, shape, free, ALL_OBJECTS))
-        return _alternatives(parts)
+            wider = (_free_object, _any_object)
+            parts.append(self._written(term, "properties", self._object, shape, *wider))
+        return _either(parts)
 
     def _array(self, rule: str) -> Callable[[ArrayShape], Expr]:
         return lambda shape: array_expr(shape, rule, self)
@@ -110,12 +121,17 @@ class Emitter:
         return object_expr(shape, self)
 
     def _written(
-        self, term: Term, keyword: str, write: Callable[[Shape], Expr], *shapes: Shape
+        self,
+        term: Term,
+        keyword: str,
+        write: Callable[[Shape], Expr],
+        shape: Shape,
+        *wider: Callable[[Shape], Shape],
     ) -> Expr:
-        """The first of `shapes` that can be written; each is wider, and follows a refusal."""
-        for shape in shapes:
+        """How `shape` is written; after a refusal, the first of the wider ones that can be."""
+        for widened in (None, *wider):
             try:
-                return write(shape)
+                return write(shape if widened is None else widened(shape))
             except InexpressibleError as error:
                 self.translator.refuse(term.pointer, error.keyword or keyword, str(error))
         return NEVER
@@ -127,11 +143,9 @@ class Emitter:
             if shape.words is not None:
                 texts += map(quoted_word, shape.words)
             else:
-                free = StringShape(None, frozenset(), shape.least, shape.most)
-                parts.append(self._written(term, "pattern", string_expr, shape, free))
+                parts.append(self._written(term, "pattern", string_expr, shape, _free_string))
         for number in form.numbers:
-            free_number = NumberShape(number.integral)
-            parts.append(self._written(term, "multipleOf", self._number, number, free_number))
+            parts.append(self._written(term, "multipleOf", self._number, number, _free_number))
         if texts:
             parts.append(Lex(automata.literals(texts), "literal"))
         return parts
@@ -144,5 +158,25 @@ def string_expr(shape: StringShape) -> Expr:
     return Lex(quoted(written(shape)), "string")
 
 
-def _alternatives(parts: list[Expr]) -> Expr:
+def _either(parts: list[Expr]) -> Expr:
     return parts[0] if len(parts) == 1 else Alt(tuple(parts))
+
+
+def _plain_array(shape: ArrayShape) -> ArrayShape:
+    return replace(shape, unique=False, contains=())
+
+
+def _free_object(shape: ObjectShape) -> ObjectShape:
+    return replace(shape, least=0, some=())
+
+
+def _any_object(shape: ObjectShape) -> ObjectShape:
+    return ALL_OBJECTS
+
+
+def _free_string(shape: StringShape) -> StringShape:
+    return StringShape(None, frozenset(), shape.least, shape.most)
+
+
+def _free_number(shape: NumberShape) -> NumberShape:
+    return NumberShape(shape.integral)

@@ -16,9 +16,9 @@ LONGEST_RUN = 32
 DEEPEST_INDENT = 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """The punctuation of JSON with the white space around it.
+    """The punctuation of JSON with the white space around it; there is one object of each.
 
     `colons` lists the ways of writing the colon where they are few.
     """

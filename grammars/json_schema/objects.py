@@ -237,6 +237,8 @@ def _without(some: Some, terms: Terms) -> ObjectShape:
 
 def spread(shape: ObjectShape, terms: Terms) -> list[ObjectShape]:
     """The same set as a union in which each `some` speaks of names outside `known()` only."""
+    if not shape.some:
+        return [shape]
     known = shape.known()
     found = [replace(shape, some=())]
     for some in shape.some:
