@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import permutations
 
 from guided.errors import GrammarTooLargeError
 from guided.grammars import automata
@@ -13,11 +14,19 @@ from guided.grammars.ir import Alt, Expr, Lex, Member, Members, Seq
 from guided.grammars.json_schema import objects, strings
 from guided.grammars.json_schema.context import Writer
 from guided.grammars.json_schema.layout import Layout
-from guided.grammars.json_schema.objects import Clause, ObjectShape, Some
+from guided.grammars.json_schema.objects import Clause, ObjectShape
 from guided.grammars.json_schema.quoting import plain_strings, quoted, quoted_except, quoted_word
 from guided.grammars.json_schema.readings import written
 from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
-from guided.grammars.json_schema.terms import Term, Terms
+from guided.grammars.json_schema.terms import Term
+from guided.grammars.json_schema.witnesses import (
+    Group,
+    followed,
+    harmless,
+    meeting,
+    partitions,
+    with_witnesses,
+)
 
 _MOST_CLASSES = 64
 _MOST_NAMES = 64
@@ -64,62 +73,66 @@ def _few_words(names: StringShape) -> list[str]:
     return [word.decode() for word in words] if len(words) <= _MOST_NAMES else []
 
 
-def _bodies(shape: ObjectShape, writer: Writer) -> list[Expr]:
+def _bodies(shape: ObjectShape, writer: Writer) -> Iterator[Expr]:
     """The members of an object whose `some` speaks of unknown names only, as alternatives."""
-    terms = writer.translator.terms
-    # A name that is there remains there, whatever follows; a value may be replaced.
-    names = [some for some in shape.some if some.term is terms.any]
-    if len(names) > _MOST_WITNESSES:
-        raise InexpressibleError(f"more than {_MOST_WITNESSES} members of unknown name must exist")
-    rest = replace(shape, some=tuple(some for some in shape.some if some not in names))
-    return [_body(rest, groups, writer) for groups in _partitions(names)]
-
-
-def _partitions(somes: list[Some]) -> Iterator[list[list[Some]]]:
-    """All ways to divide `somes` into groups, each of which one member meets."""
-    if not somes:
-        yield []
+    if not shape.some:
+        yield _body(shape, (), (), writer)
         return
-    first, *others = somes
-    for groups in _partitions(others):
-        yield [[first], *groups]
-        for index, group in enumerate(groups):
-            yield [*groups[:index], [first, *group], *groups[index + 1 :]]
+    if len(shape.some) > _MOST_WITNESSES:
+        raise InexpressibleError(f"more than {_MOST_WITNESSES} members of unknown name must exist")
+    free = {some for some in shape.some if _allows_all(some.term, writer)}
+    for groups in partitions(shape.some):
+        anywhere = [group for group in groups if free.issuperset(group)]
+        for behind in permutations(group for group in groups if group not in anywhere):
+            yield _body(shape, anywhere, behind, writer)
 
 
-def _body(shape: ObjectShape, groups: list[list[Some]], writer: Writer) -> Expr:
-    """The members of an object with one more for each of the groups that it meets."""
+def _allows_all(term: Term, writer: Writer) -> bool:
+    """Whether `term` is known to allow every value."""
+    terms = writer.translator.terms
+    return term is terms.any or writer.translator.is_empty(terms.negation(term))
+
+
+def _body(
+    shape: ObjectShape, anywhere: Sequence[Group], behind: Sequence[Group], writer: Writer
+) -> Expr:
+    """The members of an object, with one for each group `anywhere`, and last those `behind`."""
     terms = writer.translator.terms
     known = [name for name in shape.known() if _name_allowed(name, shape, writer)]
     if not set(shape.required) <= set(known):
         return NEVER
     found = {name: shape.member(name, terms) for name in known}
     found = {name: term for name, term in found.items() if term is not terms.never}
-    members = tuple(
+    members = [
         Member(_named_member(name, term, writer), name in shape.required)
         for name, term in found.items()
-    )
+    ]
     classes = _name_classes(shape, writer)
     extra = _any_member(classes, writer)
-    witnesses = [_any_member(_common(classes, group, terms), writer) for group in groups]
     one_kind = len(members) + (extra is not None) <= 1
     in_order = one_kind or (writer.style.in_order and _has_order(shape, set(found)))
+    for group in anywhere:
+        witness = _any_member(meeting(classes, group, terms), writer)
+        if witness is None:
+            return NEVER
+        members.append(Member(witness))
     whole = Members(
-        (*members, *(Member(one) for one in witnesses if one is not None)),
+        tuple(members),
         writer.style.layout.comma,
         extra,
-        in_order and not groups,
+        in_order and not anywhere,
         shape.least,
         shape.most,
     )
-    if None in witnesses:
-        return NEVER
-    if groups:
-        whole = _with_witnesses(whole, len(groups))
-    if not shape.some:
-        return _counted(whole)
-    tail = _any_member(_tails(classes, shape, terms), writer)
-    return NEVER if tail is None else _ended(whole, tail)
+    whole = with_witnesses(whole, len(anywhere), len(behind))
+    last = []
+    for group in behind:
+        witness = _any_member(meeting(classes, group, terms), writer)
+        if witness is None:
+            return NEVER
+        classes = harmless(classes, group, terms)
+        last.append((witness, _any_member(classes, writer)))
+    return followed(whole, last) if last else _counted(whole)
 
 
 def _has_order(shape: ObjectShape, names: set[str]) -> bool:
@@ -132,60 +145,6 @@ def _has_order(shape: ObjectShape, names: set[str]) -> bool:
         return len(names) < 2
     largest = max(listed, key=len)
     return all(one <= largest for one in listed) and largest >= names
-
-
-def _common(
-    classes: list[tuple[StringShape, Term]], group: list[Some], terms: Terms
-) -> list[tuple[StringShape, Term]]:
-    """The members that meet every one of `group`."""
-    for some in group:
-        found = [(strings.meet(names, some.names), term) for names, term in classes]
-        classes = [
-            (names, term)
-            for names, term in found
-            if names is not None and not strings.is_empty(names) and term is not terms.never
-        ]
-    return classes
-
-
-def _with_witnesses(whole: Members, count: int) -> Members:
-    """`whole`, of which the last `count` members have free names that may be the same."""
-    distinct = sum(member.required for member in whole.members) - count + 1
-    if whole.least > distinct:
-        raise InexpressibleError("minProperties beside members of unknown name that must exist")
-    return replace(whole, least=0)
-
-
-def _tails(
-    classes: list[tuple[StringShape, Term]], shape: ObjectShape, terms: Terms
-) -> list[tuple[StringShape, Term]]:
-    """The members that are all that `shape.some` asks for, at once."""
-    if len({some.term for some in shape.some}) > 1:
-        raise InexpressibleError("several members of unknown name must exist")
-    found = classes
-    for some in shape.some:
-        kept = []
-        for names, term in found:
-            both = strings.meet(names, some.names)
-            if both is not None and not strings.is_empty(both):
-                kept.append((both, terms.all_of((term, some.term))))
-        if not kept or (len(shape.some) > 1 and len(kept) < len(found)):
-            raise InexpressibleError("several members of unknown name must exist")
-        found = kept
-    return found
-
-
-def _ended(whole: Members, tail: Expr) -> Expr:
-    """`whole` with `tail` as its last member: of equal names, JSON readers keep the last."""
-    if whole.least > 1 + sum(m.required for m in whole.members):
-        raise InexpressibleError("minProperties beside members of unknown name that must exist")
-    most = None if whole.most is None else whole.most - 1
-    parts: list[Expr] = []
-    if not any(member.required for member in whole.members):
-        parts.append(tail)
-    if most != 0:
-        parts.append(Seq((replace(whole, least=1, most=most), whole.separator, tail)))
-    return Alt(tuple(parts))
 
 
 def _counted(whole: Members) -> Expr:

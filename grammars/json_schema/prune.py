@@ -77,6 +77,8 @@ class _Words:
         more = expr.extra is not None and self._has_word(expr.extra)
         if expr.most is not None and len(required) > expr.most:
             self._dead = True
+        if expr.extra is None and len(alive) < expr.least:
+            self._dead = True
         return all(required) and (more or sum(alive) >= expr.least)
 
 

@@ -187,3 +187,18 @@ def test_members_of_unknown_names_may_be_asked_for_and_stand_anywhere() -> None:
     )
     one = {"type": "object", "allOf": [some("a"), some("b")], "maxProperties": 1}
     check(one, [{"ab": 1}], [{"a": 1, "b": 2}, {"a": 1}])
+
+
+def test_a_value_that_must_exist_is_not_replaced_by_what_follows() -> None:
+    some_text = {"not": {"additionalProperties": {"type": "integer"}}}
+    check(
+        {"type": "object"} | some_text,
+        [{"a": "x"}, {"a": "x", "b": 1}, {"a": 1, "b": "x"}],
+        [{}, {"a": 1}, b'{"a":"x","a":1}'],
+    )
+    values = [{"not": {"additionalProperties": {"not": {"const": v}}}} for v in ("x", "y")]
+    check(
+        {"type": "object", "allOf": values},
+        [{"a": "x", "b": "y"}, {"b": "y", "c": 1, "a": "x"}],
+        [{"a": "x"}, {"a": "x", "b": "x"}, b'{"a":"x","a":"y"}'],
+    )
