@@ -81,10 +81,19 @@ def _bodies(shape: ObjectShape, writer: Writer) -> Iterator[Expr]:
     if len(shape.some) > _MOST_WITNESSES:
         raise InexpressibleError(f"more than {_MOST_WITNESSES} members of unknown name must exist")
     free = {some for some in shape.some if _allows_all(some.term, writer)}
+    found, left_out = False, None
     for groups in partitions(shape.some):
         anywhere = [group for group in groups if free.issuperset(group)]
         for behind in permutations(group for group in groups if group not in anywhere):
-            yield _body(shape, anywhere, behind, writer)
+            try:
+                body = _body(shape, anywhere, behind, writer)
+            except InexpressibleError as error:
+                left_out = error
+            else:
+                found = found or body is not NEVER
+                yield body
+    if left_out is not None and not found:
+        raise left_out
 
 
 def _allows_all(term: Term, writer: Writer) -> bool:
@@ -111,8 +120,9 @@ def _body(
     extra = _any_member(classes, writer)
     one_kind = len(members) + (extra is not None) <= 1
     in_order = one_kind or (writer.style.in_order and _has_order(shape, set(found)))
+    is_empty = writer.translator.is_empty
     for group in anywhere:
-        witness = _any_member(meeting(classes, group, terms), writer)
+        witness = _any_member(meeting(classes, group, terms, is_empty), writer)
         if witness is None:
             return NEVER
         members.append(Member(witness))
@@ -126,11 +136,14 @@ def _body(
     )
     whole = with_witnesses(whole, len(anywhere), len(behind))
     last = []
+    every = classes
     for group in behind:
-        witness = _any_member(meeting(classes, group, terms), writer)
+        witness = _any_member(meeting(classes, group, terms, is_empty), writer)
         if witness is None:
+            if meeting(every, group, terms, is_empty):
+                raise InexpressibleError("members of unknown name that exclude one another")
             return NEVER
-        classes = harmless(classes, group, terms)
+        classes = harmless(classes, group, terms, is_empty)
         last.append((witness, _any_member(classes, writer)))
     return followed(whole, last) if last else _counted(whole)
 

@@ -7,7 +7,7 @@ keep the last of equal names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from guided.grammars.ir import Alt, Expr, Members, Repeat, Seq
@@ -32,36 +32,48 @@ def partitions(somes: Sequence[Some]) -> Iterator[list[Group]]:
             yield [*groups[:index], (first, *group), *groups[index + 1 :]]
 
 
-def meeting(classes: Classes, group: Group, terms: Terms) -> Classes:
+def meeting(
+    classes: Classes, group: Group, terms: Terms, is_empty: Callable[[Term], bool]
+) -> Classes:
     """The members that meet every one of `group`."""
     for some in group:
-        classes = _nonempty(
-            (strings.meet(names, some.names), terms.all_of((term, some.term)))
-            for names, term in classes
+        classes = _possible(
+            (
+                (strings.meet(names, some.names), terms.all_of((term, some.term)))
+                for names, term in classes
+            ),
+            is_empty,
         )
     return classes
 
 
-def harmless(classes: Classes, group: Group, terms: Terms) -> Classes:
+def harmless(
+    classes: Classes, group: Group, terms: Terms, is_empty: Callable[[Term], bool]
+) -> Classes:
     """The members that, whatever their name, leave members that are there to meet `group`."""
     for some in group:
         free = strings.complement(some.names)
-        classes = _nonempty(
-            found
-            for names, term in classes
-            for found in (
-                (strings.meet(names, some.names), terms.all_of((term, some.term))),
-                *((strings.meet(names, other), term) for other in free),
-            )
+        classes = _possible(
+            (
+                found
+                for names, term in classes
+                for found in (
+                    (strings.meet(names, some.names), terms.all_of((term, some.term))),
+                    *((strings.meet(names, other), term) for other in free),
+                )
+            ),
+            is_empty,
         )
     return classes
 
 
-def _nonempty(found: Iterator[tuple[StringShape | None, Term]]) -> Classes:
+def _possible(
+    found: Iterable[tuple[StringShape | None, Term]], is_empty: Callable[[Term], bool]
+) -> Classes:
     return [
         (names, term)
         for names, term in found
-        if names is not None and not strings.is_empty(names) and term.kind != "never"
+        if names is not None and not strings.is_empty(names) and not is_empty(term)
     ]
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from guided.errors import UnsupportedSchemaError
+from guided.grammars.json_schema import json_schema
 from tests.grammars.json_schema.checking import check
 
 PERSON = {
@@ -190,15 +194,22 @@ def test_members_of_unknown_names_may_be_asked_for_and_stand_anywhere() -> None:
 
 
 def test_a_value_that_must_exist_is_not_replaced_by_what_follows() -> None:
-    some_text = {"not": {"additionalProperties": {"type": "integer"}}}
+    some_text = {"not": {"patternProperties": {"^a": {"type": "integer"}}}}
     check(
         {"type": "object"} | some_text,
-        [{"a": "x"}, {"a": "x", "b": 1}, {"a": 1, "b": "x"}],
-        [{}, {"a": 1}, b'{"a":"x","a":1}'],
+        [{"a": "x"}, {"a": "x", "b": 1}, {"a": 1, "ab": "x"}, {"a": "x", "ab": "y"}],
+        [{}, {"a": 1}, {"b": "x"}, b'{"a":"x","a":1}'],
     )
-    values = [{"not": {"additionalProperties": {"not": {"const": v}}}} for v in ("x", "y")]
+    two = [{"not": {"patternProperties": {name: {"type": "integer"}}}} for name in ("^a", "^b")]
     check(
-        {"type": "object", "allOf": values},
-        [{"a": "x", "b": "y"}, {"b": "y", "c": 1, "a": "x"}],
-        [{"a": "x"}, {"a": "x", "b": "x"}, b'{"a":"x","a":"y"}'],
+        {"type": "object", "allOf": two},
+        [{"a": "x", "b": "y"}, {"c": 1, "b": "y", "a": "x", "d": 2}],
+        [{"a": "x"}, {"a": "x", "ab": "y"}, b'{"b":"x","a":"y","b":1}'],
     )
+
+
+def test_members_of_any_name_that_exclude_one_another_are_refused() -> None:
+    values = [{"not": {"additionalProperties": {"not": {"const": v}}}} for v in ("x", "y")]
+    with pytest.raises(UnsupportedSchemaError, match="exclude one another") as caught:
+        json_schema({"type": "object", "allOf": values})
+    assert (caught.value.keyword, caught.value.pointer) == ("properties", "#")
