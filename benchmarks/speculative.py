@@ -127,7 +127,9 @@ def _pin(cores: Sequence[int]) -> None:
 def main(given: Sequence[str]) -> None:
     parser = parser_of(__doc__, PARTS)
     parser.add_argument(
-        "--brief", action="store_true", help="one round after a first one of short texts and few ways, random model"
+        "--brief",
+        action="store_true",
+        help="one round after a first one of short texts and few ways, random model",
     )
     parser.add_argument("--models", nargs="+", choices=["tiny", "random"], help="for JSON")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8, 16])

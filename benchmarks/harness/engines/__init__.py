@@ -17,13 +17,21 @@ from ..tekken import TokenTable
 NAMES = ("guided", "llguidance", "xgrammar", "outlines-core", "lm-format-enforcer")
 DISTRIBUTIONS = {
     "guided": "guided",
+    "guided-any-order": "guided",
     "llguidance": "llguidance",
     "xgrammar": "xgrammar",
     "xgrammar-loose": "xgrammar",
     "outlines-core": "outlines-core",
     "lm-format-enforcer": "lm-format-enforcer",
 }
+GUIDED_OPTIONS: dict[str, dict[str, str]] = {
+    "guided-any-order": {"property_order": "any"},
+    # All that the standard calls valid, and the same with formats asserted.
+    "guided-standard": {"property_order": "any", "numbers": "any", "formats": "ignore"},
+    "guided-standard-formats": {"property_order": "any", "numbers": "any"},
+}
 NOTES = {
+    "guided-any-order": "members in any order",
     "xgrammar": "default options: strict mode, properties and items that the schema does not name"
     " are refused",
     "xgrammar-loose": "strict_mode=False",
@@ -76,10 +84,10 @@ def build(name: str, table: TokenTable) -> Engine:
         from .guided_engine import GuidedEngine
 
         return GuidedEngine(table)
-    if name == "guided-any-order":
+    if name in GUIDED_OPTIONS:
         from .guided_engine import GuidedEngine
 
-        return GuidedEngine(table, property_order="any")
+        return GuidedEngine(table, **GUIDED_OPTIONS[name])
     if name == "llguidance":
         from .llguidance_engine import LlguidanceEngine
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 from guided.errors import GuidedError
 from guided.grammars.grammar import Grammar, GrammarState
@@ -41,17 +41,16 @@ class GuidedCompiled:
 
 
 class GuidedEngine:
-    def __init__(
-        self, table: TokenTable, property_order: Literal["schema", "any"] = "schema"
-    ) -> None:
+    def __init__(self, table: TokenTable, **options: Any) -> None:
+        """`options` are those of `json_schema`."""
         self._vocabulary = Vocabulary.from_tokens(
             table.tokens, stop_ids=[table.stop_id], specials=table.specials
         )
-        self._order: Literal["schema", "any"] = property_order
+        self._options = options
 
     def compile(self, schema: str) -> GuidedCompiled:
         try:
-            grammar = json_schema(schema, property_order=self._order)
+            grammar = json_schema(schema, **self._options)
         except GuidedError as error:
             keyword = getattr(error, "keyword", "")
             kind = type(error).__name__ + (f" ({keyword})" if keyword else "")
