@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 FOLDER = Path(__file__).resolve().parents[1] / "models" / "tiny-diffusion"
-SHAPE = Shape(layers=4, width=96, heads=4, inner=192)
+SHAPE = Shape(layers=4, width=128, heads=4, inner=256)
 VOCABULARY = 1024
 STEPS, ROWS, CANVAS, USES = 4050, 16, 32, 4
 
