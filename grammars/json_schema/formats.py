@@ -50,14 +50,14 @@ _IPV6 = (
     rf"|(({_H16}:){{0,5}}{_H16})?::{_H16}|(({_H16}:){{0,6}}{_H16})?::)"
 )
 _ATOM_TEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
-_WIDE = r"[\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]"
-_QUOTED_LOCAL = r'"([ !#-\[\]-~]|\\[ -~]){0,31}"'
+_WIDE = r"\u0080-\U0010ffff"
+_QUOTED = r'"([ !#-\[\]-~{wide}]|\\[ -~]){0,31}"'
 
 
-def _local_part(atom: str) -> str:
+def _local_part(atom: str, wide: str) -> str:
     one, two = rf"{atom}{{1,64}}", rf"{atom}{{1,31}}\.{atom}{{1,32}}"
     three = rf"{atom}{{1,20}}(\.{atom}{{1,20}}){{2}}"
-    return rf"({one}|{two}|{three}|{_QUOTED_LOCAL})"
+    return rf"({one}|{two}|{three}|{_QUOTED.replace('{wide}', wide)})"
 
 
 # -- URI (RFC 3986) and IRI (RFC 3987) ----------------------------------------------------
@@ -68,7 +68,7 @@ def _uri(wide: str, reference: bool) -> str:
     pchar = rf"([{unreserved}{sub}:@]|{escape})"
     first = rf"([{unreserved}{sub}@]|{escape})"
     segments = rf"(/{pchar}*)*"
-    private = r"\ue000-\uf8ff" if wide else ""
+    private = r"\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd" if wide else ""
     query, fragment = rf"(\?({pchar}|[/?{private}])*)?", rf"(#({pchar}|[/?])*)?"
     user = rf"(([{unreserved}{sub}:]|{escape})*@)?"
     future = rf"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~{sub}:]+"
@@ -88,7 +88,7 @@ _VARIABLE = (
     r"([A-Za-z0-9_]|%[0-9A-Fa-f]{2})(\.?([A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*(:[1-9][0-9]{0,3}|\*)?"
 )
 _TEMPLATE = (
-    r"([!#$&(-;=?-\[\]_a-z~\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]|%[0-9A-Fa-f]{2}"
+    rf"([!#$&-;=?-\[\]_a-z~{_UCS}]|%[0-9A-Fa-f]{{2}}"
     rf"|\{{[+#./;?&=,!@|]?{_VARIABLE}(,{_VARIABLE})*\}})*"
 )
 
@@ -162,9 +162,8 @@ def format_language(name: str) -> Dfa:
     if name in ("email", "idn-email"):
         literal = compile_regex(rf"\[({_IPV4}|IPv6:{_IPV6})\]", "python")
         at = automata.literal(b"@")
-        return (
-            compile_regex(_local_part(_mail_atom(name)), "python") + at + (_host_name() | literal)
-        )
+        local = _local_part(_mail_atom(name), "" if name == "email" else _WIDE)
+        return compile_regex(local, "python") + at + (_host_name() | literal)
     return compile_regex(_PATTERNS[name], "python")
 
 
@@ -190,7 +189,7 @@ def short_language(name: str) -> Dfa | None:
 
 
 def _mail_atom(name: str) -> str:
-    return _ATOM_TEXT if name == "email" else rf"({_ATOM_TEXT}|{_WIDE})"
+    return _ATOM_TEXT if name == "email" else rf"({_ATOM_TEXT}|[{_WIDE}])"
 
 
 def _without_reserved(names: str, reserved: str) -> Dfa:
