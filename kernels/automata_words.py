@@ -321,4 +321,5 @@ def add_word_tables(
         at += states * width
         dfa[number + 1, FIRST] = row
         dfa[number + 1, OFFSET] = at
-    return dfa, columns, trans[:at].copy(), fact[:row].copy(), live[:row].copy()
+    # What is beyond was never written to: it takes no memory.
+    return dfa, columns, trans[:at], fact[:row], live[:row]

@@ -7,6 +7,7 @@ from math import inf
 from typing import Any, Literal, get_args
 
 from guided.errors import GrammarTooLargeError, InputError, SchemaError
+from guided.grammars.collector import collector_paused
 from guided.grammars.grammar import Grammar
 from guided.grammars.ir import GrammarSpec
 from guided.grammars.json_schema.budget import Budget
@@ -60,15 +61,16 @@ def json_schema(
     """
     if on_unsupported not in get_args(OnUnsupported):
         raise InputError(f'on_unsupported must be "error" or "warn", not {on_unsupported!r}')
-    spec = specification(
-        schema,
-        Report(on_unsupported),
-        whitespace=whitespace,
-        property_order=property_order,
-        numbers=numbers,
-        formats=formats,
-    )
-    return Grammar(spec, source=schema if isinstance(schema, str) else "")
+    with collector_paused():
+        spec = specification(
+            schema,
+            Report(on_unsupported),
+            whitespace=whitespace,
+            property_order=property_order,
+            numbers=numbers,
+            formats=formats,
+        )
+        return Grammar(spec, source=schema if isinstance(schema, str) else "")
 
 
 def specification(

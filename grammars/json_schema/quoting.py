@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache, lru_cache
+from json.encoder import encode_basestring, encode_basestring_ascii
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,9 @@ _SHORT = {0x22: b'"', 0x5C: b"\\", 8: b"b", 9: b"t", 10: b"n", 12: b"f", 13: b"r
 def quoted_word(word: str) -> bytes:
     """The JSON text of a string: raw UTF-8, escapes only where JSON asks for them."""
     try:
-        return json.dumps(word, ensure_ascii=False).encode()
+        return encode_basestring(word).encode()
     except UnicodeEncodeError:
-        return json.dumps(word).encode()
+        return encode_basestring_ascii(word).encode()
 
 
 @lru_cache(maxsize=1024)
