@@ -31,6 +31,7 @@ from guided.grammars.json_schema.witnesses import (
 _MOST_CLASSES = 64
 _MOST_NAMES = 64
 _MOST_WITNESSES = 4
+_MOST_OPTIONAL = 12
 NEVER = Alt(())
 
 
@@ -174,11 +175,39 @@ def _counted(whole: Members) -> Expr:
         )
     # At most one of the members that count towards the minimum has a free name.
     named = replace(whole, extra=None)
+    if not whole.in_order:
+        mixed = _with_one_free(whole, whole.extra, whole.least - 1 - required)
+        if mixed is not None:
+            return Alt((named, *mixed))
     most = None if whole.most is None else whole.most - 1
     some_named = replace(named, least=whole.least - 1, most=most)
     again = None if whole.most is not None else whole.extra
     more = Members((Member(whole.extra),), whole.separator, again)
     return Alt((named, Seq((some_named, whole.separator, more))))
+
+
+def _with_one_free(whole: Members, extra: Expr, count: int) -> list[Expr] | None:
+    """`whole` with a member of free name and at least `count` that need not be there, in any order.
+
+    None where that would take many alternatives.
+    """
+    members = (*whole.members, Member(extra))
+    if count <= 0:
+        return [replace(whole, members=members, least=0)]
+    optional = [index for index, member in enumerate(members) if not member.required]
+    if count > 1 or len(optional) > _MOST_OPTIONAL:
+        return None
+    return [
+        replace(
+            whole,
+            members=tuple(
+                Member(member.expr, member.required or index == chosen)
+                for index, member in enumerate(members)
+            ),
+            least=0,
+        )
+        for chosen in optional
+    ]
 
 
 def _name_allowed(name: str, shape: ObjectShape, writer: Writer) -> bool:

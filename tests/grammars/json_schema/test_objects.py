@@ -208,6 +208,17 @@ def test_a_value_that_must_exist_is_not_replaced_by_what_follows() -> None:
     )
 
 
+@pytest.mark.parametrize("required", [[], ["a"]])
+def test_free_names_count_once_wherever_they_stand(required: list[str]) -> None:
+    listed = {"properties": {"a": {}, "b": {}}, "required": required, "minProperties": 2}
+    check(
+        {"type": "object"} | listed,
+        [{"a": 1, "b": 2}, {"x": 1, "a": 2}, {"x": 1, "y": 2, "a": 3}, {"a": 1, "x": 2}],
+        [{"a": 1}, {"x": 1}, b'{"x":1,"x":2}', {}],
+        property_order="any",
+    )
+
+
 def test_members_of_any_name_that_exclude_one_another_are_refused() -> None:
     values = [{"not": {"additionalProperties": {"not": {"const": v}}}} for v in ("x", "y")]
     with pytest.raises(UnsupportedSchemaError, match="exclude one another") as caught:
