@@ -166,6 +166,8 @@ def _depend_on_names(node: Node, keyword: str, name: str, form: Normal, context:
 def _depend(name: str, then: Normal, form: Normal, context: Context) -> Normal:
     """`form`, where objects with the member `name` must also be in `then`."""
     terms = context.terms
+    if then.listed:
+        raise InexpressibleError("a condition beside so many arrays and objects")
     there = objects.present(name, terms.any, terms)
     with_it = [objects.meet(there, shape, terms) for shape in then.objects]
     rule = (objects.absent(name, terms), *(shape for shape in with_it if shape is not None))

@@ -138,6 +138,8 @@ class Emitter:
 
     def _scalar_parts(self, form: Normal, term: Term) -> list[Expr]:
         texts = [b"null"] * form.null + [b"true"] * form.true + [b"false"] * form.false
+        if form.listed:
+            texts += self.style.layout.texts(form.listed)
         parts: list[Expr] = []
         for shape in form.strings:
             if shape.words is not None:

@@ -103,7 +103,7 @@ def _unique_items(shape: ArrayShape, writer: Writer) -> Expr:
 def _finite_texts(term: Term, writer: Writer) -> list[Dfa] | None:
     """The texts of each value of `term` where they are finitely many scalars."""
     form = writer.form(term)
-    if form.arrays or form.objects:
+    if form.arrays or form.objects or form.listed:
         return None
     texts = [b"null"] * form.null + [b"true"] * form.true + [b"false"] * form.false
     for shape in form.strings:

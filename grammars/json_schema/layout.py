@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from guided.errors import InputError
 from guided.grammars import automata
@@ -30,6 +32,23 @@ class Layout:
     comma: Lex
     colon: Dfa
     colons: tuple[bytes, ...] | None
+
+    def texts(self, values: Iterable[Any]) -> Iterator[bytes]:
+        """JSON values as they are written: with as little space as may be, and as usual."""
+        comma, colon = self.comma.dfa.shortest() or b",", self.colon.shortest() or b":"
+        ways = {(comma.decode(), colon.decode())}
+        if self.comma.dfa.accepts(b", ") and self.colon.accepts(b": "):
+            ways.add((", ", ": "))
+        encoders = [
+            [json.JSONEncoder(ensure_ascii=escaped, separators=way) for escaped in (False, True)]
+            for way in sorted(ways)
+        ]
+        for value in values:
+            for plain, ascii_only in encoders:
+                try:
+                    yield plain.encode(value).encode()
+                except UnicodeEncodeError:
+                    yield ascii_only.encode(value).encode()
 
 
 def _space(characters: bytes, most: int) -> Dfa:

@@ -21,7 +21,11 @@ Shape = TypeVar("Shape")
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """The values that are null, true or false where that is allowed, or in one of the shapes."""
+    """The values that are null, true or false where that is allowed, or in one of the shapes.
+
+    `listed` are single arrays and objects, so many that they are not taken apart: they go through
+    unions and choices of types, and nothing else.
+    """
 
     null: bool = False
     true: bool = False
@@ -30,6 +34,7 @@ class Normal:
     strings: tuple[StringShape, ...] = ()
     arrays: tuple[ArrayShape, ...] = ()
     objects: tuple[ObjectShape, ...] = ()
+    listed: tuple[Any, ...] = ()
 
     @property
     def is_bottom(self) -> bool:
@@ -73,6 +78,7 @@ class Algebra:
             _one_word_list(self._union([f.strings for f in items], ALL_STRINGS)),
             self._union([f.arrays for f in items], self.all_arrays),
             self._union([f.objects for f in items], ALL_OBJECTS),
+            tuple(value for f in items for value in f.listed),
         )
 
     def _union(self, shapes: Sequence[tuple[Shape, ...]], everything: Shape) -> tuple[Shape, ...]:
@@ -92,6 +98,7 @@ class Algebra:
         if b is self.top:
             return a
         terms = self.terms
+        listed = (*self._of_types(a.listed, b), *self._of_types(b.listed, a))
         return Normal(
             a.null and b.null,
             a.true and b.true,
@@ -102,6 +109,20 @@ class Algebra:
             self._possible(
                 self._cross(a.objects, b.objects, lambda x, y: objects.meet(x, y, terms))
             ),
+            listed,
+        )
+
+    def _of_types(self, listed: tuple[Any, ...], form: Normal) -> tuple[Any, ...]:
+        """Those of `listed` that are in `form`, where their types alone tell."""
+        if not listed:
+            return listed
+        plain = form.arrays in ((), (self.all_arrays,)) and form.objects in ((), (ALL_OBJECTS,))
+        if form.listed or not plain:
+            raise InexpressibleError(
+                f"more than {MAX_ALTERNATIVES} arrays and objects beside other conditions"
+            )
+        return tuple(
+            value for value in listed if (form.arrays if isinstance(value, list) else form.objects)
         )
 
     def _possible(self, shapes: tuple[ObjectShape, ...]) -> tuple[ObjectShape, ...]:
@@ -147,7 +168,16 @@ class Algebra:
                 self.no_array,
             ),
             self._minus_objects(a.objects, b.objects),
+            self._untouched(a, b),
         )
+
+    def _untouched(self, a: Normal, b: Normal) -> tuple[Any, ...]:
+        """What is listed in `a`, of which nothing may be in `b`."""
+        if (a.listed and (b.arrays or b.objects)) or (b.listed and (a.arrays or a.objects)):
+            raise InexpressibleError(
+                f"more than {MAX_ALTERNATIVES} arrays and objects beside other conditions"
+            )
+        return a.listed
 
     def _minus(
         self,
@@ -232,7 +262,7 @@ class Algebra:
 
     def is_empty(self, form: Normal) -> bool:
         """Whether `form` is proven to hold no value."""
-        if form.null or form.true or form.false:
+        if form.null or form.true or form.false or form.listed:
             return False
         return (
             all(map(numbers.is_empty, form.numbers))
@@ -260,8 +290,12 @@ class Algebra:
         """Exactly the given values."""
         words = [value for value in values if isinstance(value, str)]
         plain = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-        rest = [v for v in values if v is None or isinstance(v, (bool, list, dict))]
-        form = self.join(self.const(value, pointer) for value in rest)
+        inner = [value for value in values if isinstance(value, (list, dict))]
+        single = [v for v in (None, True, False) if any(value is v for value in values)]
+        if len(inner) > MAX_ALTERNATIVES:
+            form = Normal(None in single, True in single, False in single, listed=tuple(inner))
+        else:
+            form = self.join(self.const(value, pointer) for value in (*single, *inner))
         if words:
             form = replace(form, strings=(strings.finite(words),))
         if plain:

@@ -10,6 +10,7 @@ from guided.grammars.json_schema.context import Context
 from guided.grammars.json_schema.document import Node
 from guided.grammars.json_schema.normal import Normal
 from guided.grammars.json_schema.objects import Clause, ObjectShape, checked
+from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.terms import Term
 
 
@@ -20,6 +21,9 @@ def without_unevaluated(node: Node, form: Normal, context: Context) -> Normal:
     without being chosen have an alternative of their own.
     """
     terms = context.terms
+    unevaluated = ("unevaluatedProperties", "unevaluatedItems")
+    if form.listed and not node.raw.keys().isdisjoint(unevaluated):
+        raise InexpressibleError("unevaluated keywords beside so many arrays and objects")
     if "unevaluatedProperties" in node.raw:
         rest = context.place(node, "unevaluatedProperties")
         shapes = (_members(shape, rest, context) for shape in form.objects)
