@@ -15,7 +15,14 @@ import numpy as np
 from guided.grammars.canvas import MASKED
 from guided.grammars.json_schema import json_schema
 from guided.grammars.vocabulary import Vocabulary
-from guided.kernels import draft_choice, draft_merge, sampling_cpu, suffix_pool
+from guided.kernels import (
+    copy_lookup,
+    draft_choice,
+    draft_closing,
+    draft_merge,
+    sampling_cpu,
+    suffix_pool,
+)
 
 _SCHEMA = """{
     "type": "object",
@@ -70,7 +77,17 @@ def compile_drafting_kernels() -> None:
     suffix_pool.append(pool, 0, -1, said, True)
     tokens, parents, chances = np.empty(2, np.int32), np.empty(2, np.int64), np.empty(2)
     count = suffix_pool.guess(pool, 4, said, 2.0, 1, 0.1, False, tokens, parents, chances)
+    copy_lookup.look_up(said, said, 2, 4, np.zeros(3, np.int64), 0, 8, tokens, parents, chances)
     draft = np.stack([tokens[:count].astype(np.int64), parents[:count]])
+    steps, text = np.zeros((2, 256), np.int32), np.frombuffer(b"a", np.uint8)
+    offsets, configs = np.array([0, 1]), np.ones(count + 1, np.int64)
+    draft_closing.reach(draft[0], draft[1], configs, 0, steps, text, offsets)
+    draft_closing.find_ends(
+        draft[0], draft[1], chances[:count], configs, 0, draft_closing.INSIDE, text, offsets,
+        np.zeros(1, np.uint8), np.empty(3, np.int64), np.empty(3),
+    )  # fmt: skip
+    legal, into = np.ones(count, np.bool_), np.empty((3, count), np.int64)
+    draft_closing.join(draft[0], draft[1], legal, 2, into)
     draft_merge.merge(
         np.empty((draft_merge.N_ROWS, 2), np.int64), np.empty(2), 0, draft, chances[:count],
         np.full(count + 1, -1), np.ones(count + 1), 0, 0, (draft_merge.FREE, 2, -1, False),

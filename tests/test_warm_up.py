@@ -37,7 +37,8 @@ def test_tokens_are_drawn_with_the_kernels_that_were_compiled() -> None:
 _GUESSES = """
 import guided
 from guided import warm_up
-from guided.kernels import draft_choice, draft_merge, sampling_cpu, suffix_pool
+from guided.kernels import copy_lookup, draft_choice, draft_closing, draft_merge
+from guided.kernels import sampling_cpu, suffix_pool
 
 warm_up.compile_sampling_kernels()
 warm_up.compile_drafting_kernels()
@@ -48,7 +49,8 @@ result = guided.run(model, text, schema=schema, temperature=0.8, seed=1, max_new
 assert result.usage.drafted > 0, result.usage
 for kernel in (
     sampling_cpu.draw_one, suffix_pool.append, suffix_pool.guess, draft_merge.merge,
-    draft_choice.choose,
+    draft_choice.choose, copy_lookup.look_up, draft_closing.reach, draft_closing.find_ends,
+    draft_closing.join,
 ):
     assert len(kernel.signatures) == 1, (kernel, kernel.signatures)
 """

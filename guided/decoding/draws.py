@@ -135,7 +135,7 @@ def _plain(sampler: Sampler, branches: Sequence[Spot]) -> Plain | None:
     if not isinstance(sampler, Inversion | Greedy):
         return None
     first = branches[0].pipeline.plain
-    if len(branches) > 1 and any([branch.pipeline.plain != first for branch in branches]):
+    if len(branches) > 1 and any(branch.pipeline.plain != first for branch in branches):
         return None
     return first
 

@@ -14,6 +14,9 @@ from torch import Tensor
 from guided.kernels import tree_mask as kernel
 from guided.kernels.dispatch import Implementation, implementation
 
+#: Shapes of passes whose arrays are kept.
+_SHAPES = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Feed:
@@ -47,20 +50,54 @@ class Layout(NamedTuple):
     parents: NDArray[np.int32]
 
 
-def layout(feeds: Sequence[Feed], bases: Sequence[int], device: torch.device) -> Layout:
-    """The layout of a pass over rows that hold `bases` tokens each."""
-    width = max([len(feed.tokens) for feed in feeds])
-    shape = len(feeds), width
-    ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    parents = np.full(shape, -1, np.int32)
-    for row, feed in enumerate(feeds):
-        count = len(feed.tokens)
-        ids[row, :count] = feed.tokens
-        if count > 1:
-            positions[row, :count] = feed.depths()
-            parents[row, :count] = feed.parents
-    positions += np.array(bases)[:, None]
-    return Layout(to_device(ids, device), to_device(positions, device), parents)
+class _Room(NamedTuple):
+    """Arrays of one shape, and on a CPU the tensors over the same memory."""
+
+    ids: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    parents: NDArray[np.int32]
+    tensors: tuple[Tensor, Tensor] | None
+
+
+class Layouts:
+    """Makes the layouts of passes on a device; on a CPU the next one of a shape takes the place of
+    the last.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._rooms: dict[tuple[int, int], _Room] = {}
+
+    def of(self, feeds: Sequence[Feed], bases: Sequence[int]) -> Layout:
+        """The layout of a pass over rows that hold `bases` tokens each."""
+        counts = [len(feed.tokens) for feed in feeds]
+        width = max(counts)
+        room = self._rooms.get((len(feeds), width)) or self._new(len(feeds), width)
+        ids, positions, parents = room.ids, room.positions, room.parents
+        for row, (feed, base, count) in enumerate(zip(feeds, bases, counts, strict=True)):
+            if width == 1:
+                ids[row, 0], positions[row, 0] = feed.tokens[0], base
+                continue
+            rest = [0] * (width - count)
+            ids[row] = [*feed.tokens, *rest]
+            positions[row] = [base + depth for depth in (*feed.depths(), *rest)]
+            parents[row] = [*feed.parents, *[-1] * (width - count)]
+        if room.tensors is not None:
+            return Layout(*room.tensors, parents)
+        # One transfer for both.
+        both = to_device(np.stack((ids, positions)), self.device)
+        return Layout(both[0], both[1], parents)
+
+    def _new(self, rows: int, width: int) -> _Room:
+        ids, positions = np.zeros((rows, width), np.int64), np.zeros((rows, width), np.int64)
+        tensors = None
+        if self.device.type == "cpu":
+            tensors = torch.from_numpy(ids), torch.from_numpy(positions)
+        room = _Room(ids, positions, np.full((rows, width), -1, np.int32), tensors)
+        if len(self._rooms) >= _SHAPES:
+            self._rooms.clear()
+        self._rooms[rows, width] = room
+        return room
 
 
 def to_device(numbers: NDArray[Any], device: torch.device) -> Tensor:

@@ -47,7 +47,8 @@ class Rig:
         self.stages += [
             make_stage(other, self._auxiliary_usage, ledger) for other in auxiliary.values()
         ]
-        self.device = network.device
+        first = self.stages[0]
+        self.device = first.device if isinstance(first, Stage) else network.device
         self.width = network.width
 
     @property

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from guided.decoding.attention import SharedPrefix
-from guided.decoding.masks import Feed, layout, to_device, tree_mask
+from guided.decoding.masks import Feed, Layouts, to_device, tree_mask
 from guided.decoding.network import Network
 from guided.decoding.reading import MOST_LOGITS, Reading, following_log_p, token_log_p
 from guided.decoding.slots import SlotCache, Window
@@ -31,6 +31,7 @@ class Stage:
         self.network = network
         # Asking the model takes a walk over its parameters.
         self.device = network.device
+        self._layouts = Layouts(self.device)
         self.usage = usage
         self.ledger = ledger
         self.shares = shares
@@ -303,7 +304,7 @@ class Stage:
                 length if trunk is None else length + trunk.total
                 for length, trunk in zip(lengths, self.trunks, strict=True)
             ]
-        ids, positions, parents = layout(feeds, bases, device)
+        ids, positions, parents = self._layouts.of(feeds, bases)
         width = ids.shape[1]
         longest = max(lengths)
         columns = longest + width

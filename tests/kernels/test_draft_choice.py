@@ -93,3 +93,67 @@ def test_the_width_is_that_of_plain_python(rows: int) -> None:
         assert found == plain_width(gains, costs.tolist(), drafting, level, least)
         widths.add(found)
     assert len(widths) > 3
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_what_is_chosen_is_what_its_parts_say(rows: int) -> None:
+    rng = random.Random(rows)
+    widths = set()
+    for _ in range(200):
+        drafts = [tree(rng, rng.randrange(14)) for _ in range(rows)]
+        table = np.array([rng.random() for _ in range(2 * 3 * draft_choice.BINS)])
+        table = table.reshape(2, 3, draft_choice.BINS) * 20
+        table[0] = np.minimum(table[0], table[1])
+        lucks = np.array([0.5 + rng.random() for _ in range(rows)])
+        known = np.cumsum([1.0, *[0.3 * rng.random() for _ in draft_choice.WIDTHS[1:]]])
+        known[[at for at in range(1, len(known)) if rng.random() < 0.4]] = np.nan
+        if rng.random() < 0.1:
+            known[:] = np.nan
+        spent, level, least = rng.random() * 0.1, rng.random() * 0.05, 1.03
+        nodes = [node for draft in drafts for node in range(len(draft))]
+        bounds = np.cumsum([0, *map(len, drafts)])
+        width, order = draft_choice.choose(
+            bounds,
+            np.array([above for draft in drafts for above in draft.parents], np.int64),
+            np.array([chance for draft in drafts for chance in draft.chances], np.float64),
+            np.array(["abc".index(s) for draft in drafts for s in draft.sources], np.int64),
+            lucks, table, known, spent, level, least,
+        )  # fmt: skip
+        gains = []
+        for row, draft in enumerate(drafts):
+            believed = []
+            for chance, source in zip(draft.chances, draft.sources, strict=True):
+                hits, count = table[:, "abc".index(source), min(int(chance * 10), 9)]
+                rate = (hits + 4 * chance) / (count + 4)
+                believed.append(1.0 if chance >= 1 else min(1.0, lucks[row] * rate))
+            twin = Draft(draft.tokens, draft.parents, believed, draft.sources)
+            reached = draft.reached(plain_shared(twin)) if len(draft) else []
+            found = order[bounds[row] : bounds[row + 1]].tolist()
+            assert sorted(found) == list(range(len(draft)))
+            gains.append([reached[node] for node in found])
+            assert gains[-1] == sorted(gains[-1], reverse=True)
+        if not nodes:
+            expected = 0
+        elif np.isnan(known[0]):
+            expected = min(8, max(sum(gain >= 0.9 for gain in some) for some in gains))
+        else:
+            costs = draft_choice.relative(known, 1 + max(map(len, drafts))).tolist()
+            expected = plain_width(
+                gains, costs, spent / known[0], level / known[0],
+                least * rows / (1 + spent / known[0]),
+            )  # fmt: skip
+        assert width == expected
+        widths.add(expected)
+    assert len(widths) > 3
+
+
+def test_costs_that_were_never_measured_lie_between_those_that_were() -> None:
+    known = np.full(len(draft_choice.WIDTHS), np.nan)
+    assert draft_choice.relative(known, 3) == pytest.approx([1, 1, 1.08, 1.16])
+    known[[0, draft_choice.WIDTHS.index(6), draft_choice.WIDTHS.index(12)]] = 2.0, 4.0, 10.0
+    costs = draft_choice.relative(known, 16)
+    assert costs[[0, 1, 6, 12]] == pytest.approx([1, 1, 2, 5])
+    assert costs[3] == pytest.approx(1 + 2 / 5)
+    # A width counts as the next one that costs are kept of.
+    assert costs[[7, 8]] == pytest.approx([2 + 3 * 2 / 6] * 2)
+    assert costs[16] == pytest.approx(5 + 0.08 * 4)

@@ -16,7 +16,6 @@ from guided.decoding.drafters.style import Style
 from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.known_grammar import config_of, engine_of, token_bytes
 from guided.errors import InputError
-from guided.grammars.states import GrammarState
 from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels import draft_closing
@@ -139,7 +138,11 @@ class Structured(Drafter):
         closed = engine.after(config, self._quote) if self._quote is not None else 0
         if not closed:
             return []
-        before = context(branch, [copy.draft.tokens[at] for at in copy.draft.path(node)])
+        # A quote hardly ever merges with more than the token before it, and the fewer tokens
+        # count, the more often an answer is known.
+        before: tuple[int, ...] = (copy.draft.tokens[node],)
+        if node == ROOT:
+            before = context(branch)
         after = style.after(_QUOTE)
 
         def find() -> list[tuple[int, ...]]:
