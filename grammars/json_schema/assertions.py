@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guided.grammars.automata import Dfa, utf8
 from guided.grammars.json_schema import keywords
 from guided.grammars.json_schema.arrays import ArrayShape, Contains, trimmed
 from guided.grammars.json_schema.context import Context
@@ -120,15 +121,22 @@ def _string_shape(node: Node, context: Context) -> StringShape | None:
         atoms.append(Atom("format", name))
     for atom in list(atoms):
         try:
-            atom.language()
+            is_all = _is_all(atom.language())
         except InexpressibleError as error:
             context.report.refuse(node.pointer, atom.kind, str(error))
+            is_all = True
+        if is_all:
             atoms.remove(atom)
     least = keywords.count(node, "minLength") or 0
     most = keywords.count(node, "maxLength")
     if most is not None and least > most:
         return None
     return StringShape(None, frozenset(atoms), least, most)
+
+
+def _is_all(dfa: Dfa) -> bool:
+    """Whether every string is a word: the automata here are minimal, their numbering is one."""
+    return dfa.n_states == utf8().n_states and dfa == utf8()
 
 
 def _array_shape(node: Node, context: Context) -> ArrayShape | None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 
 from guided.grammars import automata
+from guided.grammars.automata import Dfa
 from guided.grammars.ir import Alt, CountedString, Expr, GrammarSpec, Lex, Ref
 from guided.grammars.json_schema.arrays import ArrayShape
 from guided.grammars.json_schema.context import Context, Style
 from guided.grammars.json_schema.emit_arrays import array_expr
 from guided.grammars.json_schema.emit_objects import object_expr
+from guided.grammars.json_schema.formats import kept_format
 from guided.grammars.json_schema.normal import Normal
 from guided.grammars.json_schema.number_text import number_text
 from guided.grammars.json_schema.numbers import NumberShape
@@ -20,7 +23,7 @@ from guided.grammars.json_schema.objects import ALL_OBJECTS, ObjectShape
 from guided.grammars.json_schema.prune import prune
 from guided.grammars.json_schema.quoting import quoted, quoted_word
 from guided.grammars.json_schema.readings import written
-from guided.grammars.json_schema.strings import InexpressibleError, StringShape
+from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term
 
 NEVER = Alt(())
@@ -157,7 +160,17 @@ def string_expr(shape: StringShape) -> Expr:
     """How a string in `shape` is written."""
     if not shape.atoms and shape.words is None:
         return CountedString(shape.least, shape.most)
+    if not shape.least and shape.most is None and len(shape.atoms) == 1:
+        (atom,) = shape.atoms
+        if atom.kind == "format" and atom.holds:
+            return Lex(_quoted_format(str(atom.value)), "string")
     return Lex(quoted(written(shape)), "string")
+
+
+@lru_cache(maxsize=32)
+def _quoted_format(name: str) -> Dfa:
+    shape = StringShape(atoms=frozenset({Atom("format", name)}))
+    return kept_format(f"quoted {name}", lambda: quoted(written(shape)))
 
 
 def _either(parts: list[Expr]) -> Expr:

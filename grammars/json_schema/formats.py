@@ -7,11 +7,15 @@ RFC 2673 and 4291 (addresses), RFC 3986 and 3987 (URI, IRI), RFC 6570 (templates
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
+from hashlib import blake2b
+from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from guided.grammars import automata
 from guided.grammars.automata import Dfa
+from guided.grammars.automata.kept import kept
 from guided.grammars.regex import compile_regex
 
 # -- dates and times (RFC 3339) -----------------------------------------------------------
@@ -157,6 +161,21 @@ NARROWED = frozenset(_BROADER)
 @lru_cache(maxsize=64)
 def format_language(name: str) -> Dfa:
     """The strings of a format in `FORMATS`, as UTF-8; of those in `NARROWED`, a part."""
+    return kept_format(f"language {name}", lambda: _made(name))
+
+
+def kept_format(what: str, make: Callable[[], Dfa]) -> Dfa:
+    """What `make` makes of the formats that are defined here, kept on disk under its name."""
+    return kept(f"{what}\0{_definitions()}", make)
+
+
+@cache
+def _definitions() -> str:
+    """A text that changes with this module."""
+    return blake2b(Path(__file__).read_bytes(), digest_size=16).hexdigest()
+
+
+def _made(name: str) -> Dfa:
     if name in ("hostname", "idn-hostname"):
         return _host_name()
     if name in ("email", "idn-email"):

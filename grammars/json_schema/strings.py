@@ -25,6 +25,10 @@ class InexpressibleError(Exception):
         self.keyword = keyword
 
 
+LONG = 4096
+"""Strings that have a pattern are no longer where counting up to their limit takes too much."""
+
+
 @dataclass(frozen=True, slots=True)
 class Atom:
     """A named language, or its complement where `holds` is false.
@@ -193,7 +197,7 @@ def language(shape: StringShape) -> Dfa:
         if short is not None and atom.holds and most is not None and most < (longest or 0):
             dfas[atom], most = short, min(most, formats.SHORT)
     try:
-        return _within(_product(dfas), shape.least, most)
+        return _within_reach(_product(dfas), shape.least, most)
     except GrammarTooLargeError as error:
         raise InexpressibleError(f"the strings need too large an automaton ({error})") from error
 
@@ -211,6 +215,22 @@ def _product(dfas: dict[Atom, Dfa]) -> Dfa:
         else:
             found = found & dfa if atom.holds else found - dfa
     return automata.utf8() if found is None else found
+
+
+def _within_reach(dfa: Dfa, least: int, most: int | None) -> Dfa:
+    """The words of `dfa` of `least` to `most` code points, or of those that are not very long.
+
+    Raises GrammarTooLargeError.
+    """
+    try:
+        return _within(dfa, least, most)
+    except GrammarTooLargeError:
+        if most is None or most <= LONG or least > LONG:
+            raise
+        found = _within(dfa, least, LONG)
+        if found.is_empty():
+            raise
+        return found
 
 
 def _within(dfa: Dfa, least: int, most: int | None) -> Dfa:

@@ -37,7 +37,7 @@ from guided.grammars.json_schema.report import Report
         ({"type": "object", "minProperties": 3}, "properties", "#"),
         ({"not": {"uniqueItems": True}}, "not", "#"),
         ({"contains": {"type": "null"}, "minContains": 4000}, "contains", "#"),
-        ({"type": "string", "pattern": "^[ab]+$", "maxLength": 10**8}, "pattern", "#"),
+        ({"type": "string", "pattern": "^[ab]+$", "minLength": 10**8}, "pattern", "#"),
     ],
 )
 def test_refusals_name_the_keyword_and_the_place(schema: Any, keyword: str, pointer: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from guided.errors import UnsupportedSchemaError
 from guided.grammars.json_schema import json_schema
 from tests.grammars.json_schema.checking import check
 
@@ -230,6 +231,27 @@ def test_strings_about_which_readers_of_patterns_disagree_are_not_written() -> N
         [{"a": 1}, {"-": "x"}],
         [{"é": 1}, {"é": "x"}, {"a": "x"}, {"-\n": "x"}],
     )
+
+
+def test_a_pattern_that_every_string_matches_asks_nothing() -> None:
+    schema = {"type": "string", "pattern": "([0-9a-z]+)?", "maxLength": 4096}
+    check(schema, ["", "é" * 4096, "\n"], ["a" * 4097])
+
+
+def test_strings_with_a_pattern_are_not_very_long_where_counting_takes_too_much() -> None:
+    schema = {"type": "string", "pattern": "^data:(a|b);[0-9a-z=]*$", "maxLength": 32767}
+    check(schema, ["data:a;", "data:b;" + "0" * 4089], ["data:c;", "data:b;" + "0" * 4090])
+    for size, keyword in ((5000, "pattern"), (3000, None)):
+        bounded = schema | {"minLength": size}
+        assert _refused(bounded) == keyword, size
+
+
+def _refused(schema: Any) -> str | None:
+    try:
+        json_schema(schema)
+    except UnsupportedSchemaError as error:
+        return error.keyword
+    return None
 
 
 def test_steps_of_powers_of_ten_need_few_remainders() -> None:
