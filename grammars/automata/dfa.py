@@ -85,7 +85,7 @@ class Dfa:
         return f"Dfa({self.n_states} states, {self.transitions.shape[1]} byte classes)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.transitions, self.classes, self.accepting, self.distance)
+        return restored, (self.transitions, self.classes, self.accepting, self.distance)
 
     def accepts(self, data: bytes) -> bool:
         """Whether `data` is a word of the language."""
@@ -181,7 +181,8 @@ class Dfa:
         return bool(status == kernels.FOUND)
 
 
-def _restore(transitions: Int32, classes: Bytes, accepting: Bools, distance: Int32) -> Dfa:
+def restored(transitions: Int32, classes: Bytes, accepting: Bools, distance: Int32) -> Dfa:
+    """The automaton that had these arrays."""
     dfa = object.__new__(Dfa)
     dfa.transitions, dfa.classes, dfa.accepting, dfa.distance = (
         transitions,
