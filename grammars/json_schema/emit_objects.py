@@ -305,8 +305,7 @@ def _split(names: StringShape, atoms: list[Atom], writer: Writer) -> list[String
             if atom in one.atoms or atom.negated() in one.atoms:
                 parts.append((one, dfa))
                 continue
-            for side in (atom, atom.negated()):
-                part = _part(dfa, side)
+            for side, part in _sides(dfa, atom):
                 if not part.is_empty():
                     parts.append((replace(one, atoms=one.atoms | {side}), part))
         found = parts
@@ -317,9 +316,13 @@ def _split(names: StringShape, atoms: list[Atom], writer: Writer) -> list[String
     return [one for one, _ in found]
 
 
-def _part(dfa: Dfa, side: Atom) -> Dfa:
+def _sides(dfa: Dfa, atom: Atom) -> list[tuple[Atom, Dfa]]:
+    """The words of `dfa` in and outside of the atom, with what tells them."""
     try:
-        return dfa & side.positive() if side.holds else dfa - side.positive()
+        inside, outside = atom.positive(), atom.negated()
+        if not automata.intersects(dfa, inside):
+            return [(outside, dfa)]
+        return [(atom, dfa & inside), (outside, dfa - inside)]
     except GrammarTooLargeError as error:
         raise InexpressibleError(f"the patterns of names are too large ({error})") from error
 

@@ -31,7 +31,8 @@ _HOW = {
     "exclusiveMaximum": "automaton that compares digits",
     "multipleOf": "automaton of remainders, in exact decimals",
     "minLength": "code points are counted",
-    "maxLength": "code points are counted; beside a pattern, those up to 4096 where more take too much",
+    "maxLength": "code points are counted; limits above 4096 are lowered where counting takes "
+    "too much",
     "pattern": "automaton of the strings that hold a match (ECMA-262, and Python's re as well)",
     "items": "one rule for every item",
     "additionalItems": "one rule for every item after the leading ones",
