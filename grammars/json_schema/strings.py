@@ -212,8 +212,10 @@ def _product(dfas: dict[Atom, Dfa]) -> Dfa:
     for atom, dfa in dfas.items():
         if found is None:
             found = dfa if atom.holds else automata.complement(dfa)
-        else:
-            found = found & dfa if atom.holds else found - dfa
+        elif atom.holds:
+            found = found & dfa
+        elif automata.intersects(found, dfa):
+            found = found - dfa
     return automata.utf8() if found is None else found
 
 
