@@ -1,8 +1,11 @@
 """Random generations under random constraints; every output is judged by somebody else's code.
 
-    python benchmarks/fuzz.py [--seed N] [--runs N] [--seconds S] [--quick] [--json OUT]
+    python benchmarks/fuzz.py [--parts PART …] [--seed N] [--seconds S] [--quick] [--json OUT]
 
-Three parts, each reproducible from its seed alone:
+Four parts, each reproducible from its seed alone:
+  made         schemas made at random out of all keywords, held against jsonschema both ways: what
+               is accepted is valid, what is valid is accepted, and texts written at random are
+               valid
   generations  from tiny random-weight models, sampled at temperature 1, under random schemas of the
                MaskBench dev set (our own set where that is not at hand) and our regular expressions
                and Lark grammars; judged by jsonschema (exact numbers, formats checked), re, lark
@@ -28,11 +31,13 @@ from functools import partial
 
 from harness import data, oracle, tekken
 from harness.figures import Figure, Report, Table
-from harness.fuzzing import generations, walks
+from harness.fuzzing import both_ways, generations, walks
 from harness.fuzzing.subjects import Subject, named, patterns, schemas
 from tqdm import tqdm
 
 from guided.grammars.vocabulary import Vocabulary
+
+PARTS = ["made", "generations", "batches", "walks"]
 
 
 @dataclass
@@ -46,13 +51,18 @@ class Part:
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def blame(self, subject: Subject, number: int, what: str, text: str) -> None:
+    def blame(self, called: str, source: str, number: int, what: str, text: str) -> None:
         """Records a failure and prints it."""
         self.faults.append(
-            f"{self.name} {number}, {subject.kind} {subject.name!r}: {what}\n"
-            f"    text: {text!r}\n    source: {subject.source[:1500]}"
+            f"{self.name} {number}, {called}: {what}\n"
+            f"    text: {text!r}\n    source: {source[:1500]}"
         )
         print("FAULT " + self.faults[-1], file=sys.stderr, flush=True)
+
+
+def of(subject: Subject) -> tuple[str, str]:
+    """What a constraint is called, and its source."""
+    return f"{subject.kind} {subject.name!r}", subject.source
 
 
 class Timer:
@@ -63,6 +73,19 @@ class Timer:
 
     def over(self) -> bool:
         return self._end is not None and time.monotonic() > self._end
+
+
+def judge_made(part: Part, options: argparse.Namespace, timer: Timer) -> None:
+    """Schemas made at random, both ways; in whole runs of numbers, until the time is over."""
+    numbers = range(options.made) if options.number is None else [options.number]
+    for number in tqdm(numbers, part.name, disable=None, leave=False):
+        if timer.over():
+            return
+        found = both_ways.judge(number, options.seed)
+        part.done += 1
+        part.kinds.update(found.counts)
+        for what, text in found.faults:
+            part.blame(f"schema made {number}", found.source, number, what, text)
 
 
 def generate(
@@ -82,12 +105,12 @@ def generate(
             part.kinds[draw.subject.kind] += 1
             if isinstance(result, Exception):
                 what = f"{type(result).__name__}: {result}"
-                part.blame(draw.subject, draw.number, what, "")
+                part.blame(*of(draw.subject), draw.number, what, "")
                 continue
             part.characters += len(result.text)
             part.kinds[f"finish {result.finish_reason}"] += 1
             if fault := draw.subject.fault(result.text):
-                part.blame(draw.subject, draw.number, fault, result.text)
+                part.blame(*of(draw.subject), draw.number, fault, result.text)
             elif draw.subject.kind == "schema" and oracle.repeats_a_name(result.text):
                 part.kinds["with a free name twice"] += 1
 
@@ -106,7 +129,7 @@ def compare_batches(
             part.kinds[draw.subject.kind] += 1
             if together != alone:
                 what = f"tokens differ: in a batch {together}, alone {alone}"
-                part.blame(draw.subject, draw.number, what, "")
+                part.blame(*of(draw.subject), draw.number, what, "")
 
 
 def random_walks(
@@ -126,15 +149,17 @@ def random_walks(
         part.done += 1
         part.kinds[subject.kind] += 1
         for fault in faults:
-            part.blame(subject, number, fault.what, fault.text.decode(errors="replace"))
+            part.blame(*of(subject), number, fault.what, fault.text.decode(errors="replace"))
         if text is not None:
             part.characters += len(text)
             if what := subject.fault(text):
-                part.blame(subject, number, what, text)
+                part.blame(*of(subject), number, what, text)
 
 
 def gather(options: argparse.Namespace, skipped: Counter[str]) -> list[Subject]:
-    """The constraints of this run."""
+    """The constraints of this run; none where no part takes them."""
+    if options.parts == ["made"]:
+        return []
     found = schemas(options.schemas, options.seed, skipped) + patterns()
     # Mixed, so that a run that is cut short has seen every kind.
     random.Random(options.seed).shuffle(found)
@@ -147,6 +172,7 @@ def run(options: argparse.Namespace) -> Report:
     skipped: Counter[str] = Counter()
     subjects = gather(options, skipped)
     work: dict[str, Callable[[Part, Timer], None]] = {
+        "made": lambda part, timer: judge_made(part, options, timer),
         "generations": partial(_call, generate, subjects, options),
         "batches": partial(_call, compare_batches, subjects, options),
         "walks": partial(_call, random_walks, subjects, options),
@@ -162,11 +188,12 @@ def run(options: argparse.Namespace) -> Report:
     report.figures = [Figure(f"fuzz_{p.name}", p.done, "runs") for p in parts]
     report.figures += [Figure(f"fuzz_{p.name}_faults", len(p.faults), "", "== 0") for p in parts]
     kinds = Counter(subject.kind for subject in subjects)
-    path = data.maskbench_path(None)
-    report.notes.append(
-        f"{len(subjects)} constraints: {_listed(kinds)}; schemas from {data.where_from(path)}, "
-        f"seed {options.seed}"
-    )
+    if subjects:
+        path = data.maskbench_path(None)
+        report.notes.append(
+            f"{len(subjects)} constraints: {_listed(kinds)}; schemas from {data.where_from(path)}"
+        )
+    report.notes.append(f"seed {options.seed}")
     if skipped:
         report.notes.append(f"schemas drawn and left out: {_listed(skipped)}")
     return report
@@ -198,15 +225,14 @@ def _listed(counts: Counter[str]) -> str:
 def main(given: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--made", type=int, default=20_000, help="schemas made at random")
     parser.add_argument("--runs", type=int, default=10_000, help="generations")
     parser.add_argument("--batches", type=int, default=25, help="batches of 8 to compare")
     parser.add_argument("--walks", type=int, default=1_100, help="walks on the large vocabulary")
     parser.add_argument("--schemas", type=int, default=500, help="random schemas")
     parser.add_argument("--batch", type=int, default=16, help="generations made at once")
     parser.add_argument("--seconds", type=float, help="stop after so long, shared by the parts")
-    parser.add_argument(
-        "--parts", nargs="+", default=["generations", "batches", "walks"], help="which to run"
-    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which to run")
     parser.add_argument("--subject", help="only the constraint of this name")
     parser.add_argument("--number", type=int, help="only the draw of this number")
     parser.add_argument("--quick", action="store_true", help="under a minute")
@@ -214,6 +240,7 @@ def main(given: Sequence[str]) -> int:
     options = parser.parse_args(given)
     if options.quick:
         options.runs, options.batches, options.walks, options.schemas = 200, 2, 50, 40
+        options.made = 300
         options.seconds = options.seconds or 40
     # re warns of classes such as [[a], which mean in ECMAScript what they say.
     warnings.simplefilter("ignore", FutureWarning)
