@@ -13,6 +13,7 @@ import numpy as np
 
 from guided.errors import EmptyGrammarError, VocabularyError
 from guided.grammars.automata import literal
+from guided.grammars.fork_safe import GRAMMAR, fork_safe
 from guided.grammars.ir import (
     Alt,
     CountedString,
@@ -59,7 +60,7 @@ class Grammar:
     def __init__(self, spec: GrammarSpec, *, source: str = "") -> None:
         self.spec = spec
         self.source = source
-        self._lock = threading.Lock()
+        self._lock = fork_safe(threading.Lock(), GRAMMAR)
         self._builder = build_rules(spec)
         self._rules = compile_tables(self._builder)
         self._parser: Parser | None = None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from guided.errors import GrammarTooLargeError
 from guided.grammars.any_order import AnyOrder
+from guided.grammars.fork_safe import PARSER, fork_safe
 from guided.grammars.rule_builder import RuleBuilder
 from guided.kernels import memo_arrays, rehash
 from guided.kernels.configs import NOWHERE, UNKNOWN, new_step, walk_known
@@ -94,7 +95,7 @@ class Parser:
         self.limit = limit
         #: Whether the memo has outgrown its limit.
         self.full = False
-        self.lock = threading.Lock()
+        self.lock = fork_safe(threading.Lock(), PARSER)
         self._free_text = frozenset(builder.free_text)
         self._any_order = AnyOrder(builder) if builder.any_order else None
         self.memo = _new_memo(rules)

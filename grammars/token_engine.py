@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.errors import VocabularyError
+from guided.grammars.fork_safe import ENGINE, fork_safe
 from guided.grammars.likely import likely_texts
 from guided.grammars.memo import Parser
 from guided.grammars.spacing import Spacing
@@ -63,7 +64,7 @@ class TokenEngine:
         self._lengths = np.array(SLICE_LENGTHS, np.int64)
         self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
         self._stop_mask = _stop_mask(vocabulary)
-        self._lock = threading.RLock()
+        self._lock = fork_safe(threading.RLock(), ENGINE)
         self.careful = not parser.used_bytes <= vocabulary.single_bytes | {0xFF}
         if self.careful and not self._completable(parser.start):
             raise VocabularyError(
