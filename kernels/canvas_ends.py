@@ -78,11 +78,14 @@ def joined(table, row, other):  # type: ignore[no-untyped-def]
         return row
     if row < 0:
         return other
-    fresh = np.uint64(0)
+    more, less = np.uint64(0), np.uint64(0)
     for word in range(table.size[LOW], table.size[END]):
-        fresh |= table.rows[other, word] & ~table.rows[row, word]
-    if not fresh:
+        more |= table.rows[other, word] & ~table.rows[row, word]
+        less |= table.rows[row, word] & ~table.rows[other, word]
+    if not more:
         return row
+    if not less:
+        return other
     both = new_row(table)
     if both != FULL:
         merge_ends(table, both, row)

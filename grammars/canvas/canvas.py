@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +19,14 @@ from guided.grammars.canvas.tables import Tables
 from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.token_engine import pack_tokens
 from guided.grammars.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Tables that a canvas shares with what it came from and what it becomes."""
+
+    tables: Tables
+    quick: Tables | None
 
 
 class Canvas:
@@ -36,11 +45,10 @@ class Canvas:
     Fixing tokens gives a new canvas and leaves this one as it was. Thread-safe.
     """
 
-    def __init__(self, source: CanvasSource, layout: Layout, tables: Tables) -> None:
+    def __init__(self, source: CanvasSource, layout: Layout, shared: Shared) -> None:
         self._source = source
         self._layout = layout
-        # Shared with what this canvas came from and what it becomes.
-        self._tables = tables
+        self._shared = shared
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -57,12 +65,7 @@ class Canvas:
         """Whether the holes can be filled."""
         if self._chart is None:
             return Verdict.NO
-        try:
-            if self._chart.fillable:
-                return Verdict.YES
-        except OutOfRoom:
-            return self._wider_verdict
-        return Verdict.NO if self._is_exact else self._wider_verdict
+        return self._judged(lambda chart: chart.fillable, lambda: self._wider_verdict)
 
     def check(self, slot: int, token: int) -> Verdict:
         """Whether the holes could be filled once `token` were fixed at `slot`.
@@ -86,25 +89,40 @@ class Canvas:
         known = after.__dict__.get("verdict")
         if known is not None:
             return Verdict(known)
-        verdict = self._judged(slot, self._source.vocabulary.grammar_bytes(token), stops)
-        if verdict is None:
-            verdict = Verdict.NO if self._is_exact else self._wider_after(slot, token, after)
+        data = self._source.vocabulary.grammar_bytes(token)
+        if stops:
+            verdict = self._judged(
+                lambda chart: chart.ends_within(slot), lambda: after._wider_verdict
+            )
+        elif data is None:
+            verdict = Verdict.NO
+        else:
+            verdict = self._judged(
+                lambda chart: chart.allows(slot, data),
+                lambda: self._wider_after(slot, data, after),
+            )
         after.__dict__["verdict"] = verdict
         return verdict
 
-    def _judged(self, slot: int, data: bytes | None, stops: bool) -> Verdict | None:
-        """YES where the tables prove it, NO where the token spells nothing, else None."""
-        chart = self._chart
-        if not stops and data is None:
+    def _judged(self, ask: Callable[[Chart], bool], wider: Callable[[], Verdict]) -> Verdict:
+        """YES where some tables prove it, NO where all are exact or nothing can be."""
+        chart, quick, record = self._chart, self._quick_chart, self._source.engines.quick
+        if chart is None:
             return Verdict.NO
         try:
-            if stops:
-                return Verdict.YES if chart is not None and chart.ends_within(slot) else None
-            if chart is not None and data is not None and chart.allows(slot, data):
+            if quick is not None:
+                if ask(quick):
+                    record.note(True)
+                    return Verdict.YES
+                if wider() is Verdict.NO:
+                    return Verdict.NO
+            if ask(chart):
+                if quick is not None:
+                    record.note(False)
                 return Verdict.YES
+            return Verdict.NO if self._is_exact else wider()
         except OutOfRoom:
-            return None
-        return None
+            return wider()
 
     def check_many(self, slot: int, tokens: Iterable[int]) -> NDArray[np.object_]:
         """The verdict of every token at `slot`."""
@@ -163,7 +181,14 @@ class Canvas:
     @cached_property
     def _chart(self) -> Chart | None:
         """The answers for this canvas, None where a fixed token spells nothing."""
-        return self._source.chart(self._layout, self._tables)
+        return self._source.chart(self._layout, self._shared.tables)
+
+    @property
+    def _quick_chart(self) -> Chart | None:
+        """The same where answers come sooner and prove less, None where that does not pay."""
+        if self._shared.quick is None or not self._source.engines.quick.is_good:
+            return None
+        return Chart(self._shared.quick, self._layout)
 
     @property
     def _is_exact(self) -> bool:
@@ -180,13 +205,12 @@ class Canvas:
         """The tables of what is fixed, with anything in the holes."""
         return self._source.loose_chart(self._layout)
 
-    def _wider_after(self, slot: int, token: int, after: Canvas) -> Verdict:
+    def _wider_after(self, slot: int, data: bytes, after: Canvas) -> Verdict:
         """`after._wider_verdict`, by the tables of this canvas."""
-        data = self._source.vocabulary.grammar_bytes(token)
         beside = self._layout.slots[max(slot - 1, 0) : min(slot + 2, self._layout.end)]
         # At the edge of a hole nothing lies between the token and what is fixed.
         inside = len(beside) == 3 and not any(isinstance(item, int) for item in beside)
-        if data is None or token in self._source.vocabulary.stop_ids or not inside:
+        if not inside:
             return after._wider_verdict
         may_fit = self._source.may_fit(self._loose_chart, (slot, data))
         return Verdict.UNKNOWN if may_fit else Verdict.NO
@@ -209,7 +233,7 @@ class Canvas:
                 self._successors.clear()
             layout = self._layout.with_tokens(tokens, self._source.vocabulary)
             self._successors[key] = (
-                None if layout is None else Canvas(self._source, layout, self._tables)
+                None if layout is None else Canvas(self._source, layout, self._shared)
             )
         return self._successors[key]
 
@@ -223,4 +247,8 @@ def open_canvas(
 ) -> Canvas:
     """The canvas of a grammar over a vocabulary."""
     chosen = source if limits is None else source.limited(limits)
-    return Canvas(chosen, Layout.of(slots, source.vocabulary), chosen.tables())
+    return Canvas(
+        chosen,
+        Layout.of(slots, source.vocabulary),
+        Shared(chosen.tables(), chosen.quick_tables()),
+    )

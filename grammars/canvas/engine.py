@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.crossing import candidates, followers, token_tree, with_mids
 from guided.grammars.canvas.net import compact
 from guided.grammars.canvas.plain import PlainRules
-from guided.grammars.fork_safe import ENGINE, fork_safe
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import (
     FULL,
@@ -48,7 +47,7 @@ class CanvasEngine:
         announce(CANVASES, "what fills in texts")
         self.rules = plain.rules
         self.vocabulary = vocabulary
-        self.lock = fork_safe(threading.RLock(), ENGINE)
+        self.lock = threading.RLock()
         self.net, self.cyclic = compact(plain.rules)
         self.callers, self.caller_number = _numbered(self.net.caller_state, len(self.net.final))
         self.targets, self.target_number = _numbered(self.net.call_target, len(self.net.final))

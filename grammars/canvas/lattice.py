@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,8 +27,8 @@ class Units:
 
     texts: list[bytes | None]
     loops: list[bool]
-    unit_of: list[int]
-    ends: list[int]
+    unit_of: Sequence[int]
+    ends: Sequence[int]
 
     @classmethod
     def of(cls, layout: Layout, vocabulary: Vocabulary) -> Units:
@@ -45,6 +45,19 @@ class Units:
             unit_of.append(len(texts))
         first = layout.text_end if vocabulary.stop_ids else layout.end
         return cls(texts, loops, unit_of, sorted(set(unit_of[first:])))
+
+    def after(self, before: Layout, layout: Layout, vocabulary: Vocabulary) -> Units:
+        """The units of a layout, where these are those of another one."""
+        if layout.end != before.end or len(self.texts) != before.end:
+            return Units.of(layout, vocabulary)
+        texts = self.texts.copy()
+        for at, (old, new) in enumerate(zip(before.slots, layout.slots, strict=True)):
+            if old is not new:
+                if new is GAP:
+                    return Units.of(layout, vocabulary)
+                texts[at] = None if new is MASKED else vocabulary.grammar_bytes(int(new))
+        first = layout.text_end if vocabulary.stop_ids else layout.end
+        return Units(texts, self.loops, self.unit_of, range(first, layout.end + 1))
 
 
 class Places:
@@ -65,9 +78,7 @@ class Places:
         self.used = np.array([count + 1, 0, 0, most_mids, 0, 0], np.int64)
         self.free = np.zeros(64 * width, np.int32)
         self.width = width
-        self.units = Units([None] * count, units.loops, units.unit_of, units.ends)
-        self.may_mid, self.complete = self.mids_for(units)
-        self.become(units)
+        self.become(units, range(count), *self.mids_for(units))
 
     @property
     def has_all(self) -> bool:
@@ -89,21 +100,16 @@ class Places:
         if not self._n_mids:
             return np.zeros(len(masked), np.uint8), True
         if count * self._n_mids <= self._most_mids:
-            return masked.astype(np.uint8), True
+            return masked.view(np.uint8), True
         inside = np.zeros(len(masked), np.bool_)
         inside[1:-1] = masked[:-2] & masked[2:]
         chosen = masked & ~inside
-        return chosen.astype(np.uint8), int(chosen.sum()) == count
+        return chosen.view(np.uint8), int(chosen.sum()) == count
 
-    def wants(self, units: Units) -> int:
-        """How many more numbers there would have to be for the bytes of its tokens."""
+    def wants(self, texts: Iterable[bytes | None]) -> int:
+        """How many more numbers there would have to be for the bytes of these tokens."""
         room = int(self.used[N_FREE]) + 64 * self.width - int(self.used[HIGH])
-        fresh = (
-            len(text) - 1 - len(known)
-            for text, known in zip(units.texts, self.inner, strict=False)
-            if text is not None
-        )
-        return sum(more for more in fresh if more > 0) - room
+        return sum(len(text) - 1 for text in texts if text is not None) - room
 
     def drop(self, unit: int) -> list[int]:
         """Frees the numbers inside of a unit, and returns them."""
@@ -117,13 +123,15 @@ class Places:
         self.used[N_FREE] += len(found)
         return found
 
-    def become(self, units: Units) -> None:
-        """Numbers what is new of `units`, whose changed units were dropped before."""
-        for unit, text in enumerate(units.texts):
-            if text is not None and len(self.inner[unit]) < len(text) - 1:
+    def become(
+        self, units: Units, changed: Iterable[int], may_mid: NDArray[np.uint8], complete: bool
+    ) -> None:
+        """Numbers what is new of `units`, whose `changed` units were dropped before."""
+        for unit in changed:
+            text = units.texts[unit]
+            if text is not None:
                 self.inner[unit] = [self._number() for _ in text[1:]]
-        self.units = units
-        self.may_mid, self.complete = self.mids_for(units)
+        self.units, self.may_mid, self.complete = units, may_mid, complete
         self.lattice = self._arranged()
 
     def widen(self, width: int) -> None:
@@ -148,12 +156,13 @@ class Places:
         count = len(texts)
         lengths = np.array([1 if text is None else len(text) for text in texts], np.int64)
         main = np.zeros(count + 1, np.int32)
-        main[1:] = np.cumsum(lengths)
+        np.cumsum(lengths, out=main[1:])
         kind = np.full(main[-1] + 1, BYTE, np.uint8)
-        kind[main[:-1][[text is None for text in texts]]] = MASK
+        kind[main[:-1][np.array([text is None for text in texts], np.bool_)]] = MASK
         kind[-1] = LAST
         loop = np.zeros(len(kind), np.uint8)
-        loop[main] = self.units.loops
+        if any(self.units.loops):
+            loop[main] = self.units.loops
         number = np.full(len(kind), -1, np.int32)
         number[main] = np.arange(count + 1)
         number[number < 0] = list(chain.from_iterable(self.inner[:count]))

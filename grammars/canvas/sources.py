@@ -15,6 +15,31 @@ from guided.grammars.canvas.tables import Tables
 from guided.grammars.vocabulary import Vocabulary
 
 
+@dataclass
+class Record:
+    """How often tables without mids have proven what can be proven.
+
+    Mids are what takes most time. Of some grammars nearly all canvases can be filled without any;
+    of others, with little room, hardly one can.
+    """
+
+    proven: int = 0
+    missed: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether these tables are worth asking first."""
+        return 4 * self.missed <= self.proven + 8
+
+    def note(self, proven: bool) -> None:
+        """Counts one proof, and whether these tables gave it."""
+        if self.proven + self.missed >= 128:
+            self.proven //= 2
+            self.missed //= 2
+        self.proven += proven
+        self.missed += not proven
+
+
 @dataclass(frozen=True)
 class CanvasSource:
     """A grammar over a vocabulary, with the engines that judge its canvases."""
@@ -42,6 +67,12 @@ class CanvasSource:
         """Tables for a canvas and all that it becomes."""
         n_mids = len(self.engine.mids.node_of)
         return Tables(self.engine, self.vocabulary, self.limits, n_mids)
+
+    def quick_tables(self) -> Tables | None:
+        """Tables without mids, None where the usual ones are exact or no slower."""
+        if not len(self.engine.mids.node_of) or self.engine.tries_all_tokens:
+            return None
+        return Tables(self.engine, self.vocabulary, self.limits, 0)
 
     def chart(self, layout: Layout, tables: Tables) -> Chart | None:
         """The answers for a layout by these tables, None where a fixed token spells nothing."""
@@ -88,6 +119,7 @@ class _Engines:
     plain: PlainRules
     vocabulary: Vocabulary
     lock: threading.RLock = field(default_factory=threading.RLock)
+    quick: Record = field(default_factory=Record)
 
     @cached_property
     def counting(self) -> CanvasEngine:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.grammars.canvas.engine import CanvasEngine
-from guided.grammars.canvas.lattice import Places, Units, packed
+from guided.grammars.canvas.lattice import Places, Units
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.slots import Layout
+from guided.grammars.canvas.unions import cut_unions, new_unions
+from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import FULL, HIGH, N_ROWS, WANTS
-from guided.kernels.canvas_blocks import PER_WORD, Blocks
 from guided.kernels.canvas_check import MOST_PAIRS
 from guided.kernels.canvas_ends import N_TAILS, RIGHT_DONE, Right
 from guided.kernels.canvas_left import fill_left
@@ -26,9 +27,6 @@ T = TypeVar("T", bound=np.generic)
 _SPARE = 128
 #: Members of sets beyond which more room is made only where it is nearly used up.
 _ENOUGH = 1 << 20
-#: Words that the unions of a table's rows may take, and unions that are told apart.
-_UNION_WORDS = 1 << 19
-_UNIONS = 1 << 18
 
 
 class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown"
@@ -40,6 +38,9 @@ class Tables:
 
     What is left of a token that was fixed stays in the left table, what is right of it in the right
     one. Where the next canvas is no such successor, they are made anew. Take the engine's lock.
+
+    Args:
+        n_mids: mids that a mask may have.
 
     Attributes:
         places: the numbers of the positions.
@@ -55,7 +56,11 @@ class Tables:
     right: Right
 
     def __init__(
-        self, engine: CanvasEngine, vocabulary: Any, limits: CanvasLimits, n_mids: int
+        self,
+        engine: CanvasEngine,
+        vocabulary: Vocabulary,
+        limits: CanvasLimits,
+        n_mids: int,
     ) -> None:
         self.engine = engine
         self._vocabulary = vocabulary
@@ -73,8 +78,11 @@ class Tables:
     def become(self, layout: Layout) -> Places:
         """Lets the tables follow to `layout`."""
         if layout is not self._layout:
-            units = Units.of(layout, self._vocabulary)
             known, self._layout = self._layout, None
+            if known is None:
+                units = Units.of(layout, self._vocabulary)
+            else:
+                units = self.places.units.after(known, layout, self._vocabulary)
             if known is None or not self.places.can_become(units):
                 self._begin(units)
             else:
@@ -173,7 +181,7 @@ class Tables:
             waits=np.zeros(states, np.uint8),
             ended=np.zeros(rules, np.int32),
             local=np.full((self._spare, states), -1, np.int32),
-            blocks=_blocks(engine.callers, engine.caller_number, width),
+            blocks=new_unions(engine.callers, engine.caller_number, width),
         )
         rows = max(512, mains * engine.right_rows)
         self.right = Right(
@@ -187,7 +195,7 @@ class Tables:
             chain=np.zeros(2 * (64 * width + 1), np.int64),
             changed=np.zeros(states, np.int64),
             seen=np.zeros(states, np.int64),
-            blocks=_blocks(engine.targets, engine.target_number, width),
+            blocks=new_unions(engine.targets, engine.target_number, width),
         )
         self._new_room()
 
@@ -200,33 +208,30 @@ class Tables:
         """Cuts both tables off where something changed."""
         places = self.places
         before, now = places.units.texts, units.texts
-        may_mid, _ = places.mids_for(units)
-        changed = [
-            unit
-            for unit, text in enumerate(now)
-            if text != before[unit] or may_mid[unit] != places.may_mid[unit]
-        ]
+        may_mid, complete = places.mids_for(units)
+        moved = (may_mid != places.may_mid[: len(may_mid)]).tolist()
+        pairs = enumerate(zip(now, before, moved, strict=False))
+        changed = [unit for unit, (new, old, other) in pairs if other or new is not old]
         cut_off = range(len(now), len(before))
-        if changed or cut_off:
-            first = changed[0] if changed else len(now)
-            self._cut_left(min(first, int(self.left.size[LEFT_DONE])))
-            if cut_off:
-                self._cut_right(None)
-            else:
-                self._cut_right(max(changed[-1] + 1, self.right_done))
-            for unit in (*changed, *cut_off):
-                numbers = places.drop(unit)
-                self.left.index[numbers] = -1
-                self.right.index[numbers] = -1
-            for unit in changed:
-                self._visited[unit + 1] = False
-                if before[unit] is not None:
-                    # What stood in the table further right knew less than there is now.
-                    self._visited[unit + 1 :] = False
-        wanted = places.wants(units)
+        if changed:
+            self._cut_left(min(changed[0], int(self.left.size[LEFT_DONE])))
+        if cut_off:
+            self._cut_left(min(len(now), int(self.left.size[LEFT_DONE])))
+            self._cut_right(None)
+        elif changed:
+            self._cut_right(max(changed[-1] + 1, self.right_done))
+        for unit in changed:
+            self._visited[unit + 1] = False
+            if before[unit] is not None:
+                # What stands in the table further right knows less than there is now.
+                self._visited[unit + 1 :] = False
+        numbers = [number for unit in (*changed, *cut_off) for number in places.drop(unit)]
+        self.left.index[numbers] = -1
+        self.right.index[numbers] = -1
+        wanted = places.wants([now[unit] for unit in changed])
         if wanted > 0:
             self._widen(wanted)
-        places.become(units)
+        places.become(units, changed, may_mid, complete)
         if cut_off:
             self.right.size[RIGHT_DONE] = len(now) + 1
 
@@ -236,7 +241,7 @@ class Tables:
         left.size[N_ROWS], left.size[N_ENTRIES] = left.mark[boundary] if boundary >= 0 else (0, 0)
         kept = lattice.mid[: max(boundary, 0)]
         mains = lattice.id[: lattice.main[boundary] + 1 if boundary >= 0 else 0]
-        _cut_blocks(left.blocks, np.concatenate([mains, kept[kept >= 0]]), self.places.width)
+        cut_unions(left.blocks, np.concatenate([mains, kept[kept >= 0]]), self.places.width)
 
     def _cut_right(self, boundary: int | None) -> None:
         """Keeps what is done from a boundary on, None: nothing."""
@@ -251,7 +256,7 @@ class Tables:
         right.size[RIGHT_DONE], right.size[N_ROWS], right.size[N_TAILS] = boundary, rows, tails
         kept = lattice.mid[boundary:]
         mains = lattice.id[lattice.main[boundary] :] if boundary <= count else lattice.id[:0]
-        _cut_blocks(right.blocks, np.concatenate([mains, kept[kept >= 0]]), self.places.width)
+        cut_unions(right.blocks, np.concatenate([mains, kept[kept >= 0]]), self.places.width)
 
     def _grow_left(self, always: bool = False) -> None:
         if self.places.used[WANTS]:
@@ -301,7 +306,7 @@ class Tables:
             index=_taller(self.left.index, 64 * width),
             entry_begin=_taller(self.left.entry_begin, 64 * width + 1),
             entry_end=_taller(self.left.entry_end, 64 * width + 1),
-            blocks=_blocks(engine.callers, engine.caller_number, width, self.left.blocks),
+            blocks=new_unions(engine.callers, engine.caller_number, width, self.left.blocks),
         )
         right = self.right
         rows = self._rows(len(right.rows), width)
@@ -312,7 +317,7 @@ class Tables:
             rows=rows,
             index=_taller(right.index, 64 * width),
             chain=np.zeros(2 * (64 * width + 1), np.int64),
-            blocks=_blocks(engine.targets, engine.target_number, width, right.blocks),
+            blocks=new_unions(engine.targets, engine.target_number, width, right.blocks),
         )
         places.widen(width)
         self._new_room()
@@ -346,40 +351,6 @@ class Tables:
         if self.right_done == 0:
             mains = len(self.places.lattice.kind)
             self.engine.right_rows = rows_per(self.right.size[N_ROWS], mains)
-
-
-def _blocks(
-    states: NDArray[np.int32], number: NDArray[np.int32], width: int, known: Blocks | None = None
-) -> Blocks:
-    """No unions yet, with what is known of rows; none at all where there are too many states."""
-    blocks = len(states) * PER_WORD * width
-    if blocks > _UNIONS:
-        states, number, blocks = states[:0], np.full(len(number), -1, np.int32), 0
-    has = np.zeros((len(states), width), np.uint64)
-    if known is not None and len(known.state) == len(states):
-        has[:, : known.has.shape[1]] = known.has
-    return Blocks(
-        state=states,
-        number=number,
-        has=has,
-        place=np.full((len(states), PER_WORD * width), -1, np.int32),
-        covered=np.zeros((len(states), PER_WORD * width), np.uint64),
-        rows=np.empty((min(blocks, _UNION_WORDS // width), width), np.uint64),
-        size=np.zeros(1, np.int64),
-    )
-
-
-def _cut_blocks(blocks: Blocks, kept: NDArray[np.int32], width: int) -> None:
-    """Leaves rows at the positions `kept` only, and unions over these."""
-    if not len(blocks.state):
-        return
-    bits = packed(kept, width)
-    np.bitwise_and(blocks.has, bits, out=blocks.has)
-    if blocks.size[0]:
-        each = np.empty((width, PER_WORD), np.uint64)
-        each[:, 0] = bits
-        each[:, 1:] = bits[:, None]
-        blocks.covered[(blocks.covered & ~each.reshape(-1)) != 0] = 0
 
 
 def _taller(array: NDArray[T], length: int) -> NDArray[T]:
