@@ -95,7 +95,10 @@ def specification(
         text = schema if isinstance(schema, str) else None
         document = Document(parsed, dialect_of(parsed), text)
         translator = Translator(document, report, Budget(), formats == "assert")
-        return Emitter(translator, style).grammar(translator.term(document.root))
+        try:
+            return Emitter(translator, style).grammar(translator.term(document.root))
+        finally:
+            translator.close()
     except RecursionError:
         raise GrammarTooLargeError("the schema is nested too deeply") from None
 

@@ -34,6 +34,10 @@ class Translator:
         # Terms being worked out; a None marks where a proof of emptiness began.
         self._open: list[Term | None] = []
 
+    def close(self) -> None:
+        """Lets go of what refers back to this object, so that no collector need find it."""
+        del self.algebra
+
     # -- places ---------------------------------------------------------------------------------
 
     def place(self, node: Node, *segments: str) -> Term:
