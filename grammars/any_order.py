@@ -44,7 +44,7 @@ class AnyOrder:
         place = self._places.get(state) or self._first(rules, state)
         costs = self._costs[place.home]
         edges: list[tuple[int, int]] = []
-        if place.present >= costs.group.members.least and not place.missing.count:
+        if place.present >= costs.group.members.least and not place.missing.number:
             edges.append((EPSILON, costs.group.end))
         onward, nearest = self._onward(growth, place, costs)
         if place.present and onward:

@@ -57,7 +57,7 @@ class FreeGroup:
 class Missing(NamedTuple):
     """How many required members are not there yet, and the fewest bytes of them all."""
 
-    count: int
+    number: int
     cost: int
 
 
@@ -89,7 +89,7 @@ class Costs:
         """What is missing once `member`, which was not there before, is there."""
         if member == EXTRA or not self.group.members.members[member].required:
             return missing
-        return Missing(missing.count - 1, missing.cost - self.cheapest[member])
+        return Missing(missing.number - 1, missing.cost - self.cheapest[member])
 
     def rest(self, seen: int, present: int, missing: Missing) -> int:
         """Fewest bytes to the end of the rule; FAR if the members cannot be completed."""

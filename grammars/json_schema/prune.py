@@ -38,7 +38,7 @@ class _Words:
     def are_everywhere(self, rules: Mapping[str, Expr]) -> bool:
         """Whether nothing is dead in any rule; False also where a few rounds do not tell."""
         # What a rule uses mostly comes after it.
-        waiting = list(reversed(rules))
+        waiting = list(rules)[::-1]
         for _ in range(_MOST_ROUNDS):
             waiting = [name for name in waiting if not self._found(name, rules[name])]
             if self._dead or not waiting:
