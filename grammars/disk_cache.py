@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 VARIABLE = "GUIDED_CACHE_DIR"
 #: Most bytes of all files together; the ones that were not used for longest go first.
 LIMIT = 256 * 2**20
+#: Seconds after which a half-written file belongs to no process any more: it was killed.
+_ABANDONED = 3600
 
 
 def folder() -> Path | None:
@@ -41,9 +44,10 @@ def load(name: str) -> dict[str, NDArray[Any]] | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-        os.utime(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # a folder that is read-only is as good to read
     return arrays
 
 
@@ -71,6 +75,10 @@ def save(name: str, arrays: Mapping[str, Any]) -> None:
 
 def _trim(where: Path) -> None:
     """Removes the files that were not used for longest until the rest is within the limit."""
+    for path in where.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
     found = []
     for path in where.glob("*.npz"):
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ from typing import Literal as OneOf
 from guided.grammars.automata import Dfa, epsilon, union
 from guided.grammars.automata.build import any_code_point, utf8
 from guided.grammars.automata.program import Program
+from guided.grammars.fork_safe import PARSER, fork_safe
 from guided.grammars.regex.context import constraint
 from guided.grammars.regex.ecma import parse_ecma
 from guided.grammars.regex.emit import emit, has_marks
@@ -55,7 +56,7 @@ class _Cache:
     def __init__(self) -> None:
         self._entries: OrderedDict[tuple[str, str, int], Dfa] = OrderedDict()
         self._bytes = 0
-        self._lock = Lock()
+        self._lock = fork_safe(Lock(), PARSER)
 
     def get(self, key: tuple[str, str, int]) -> Dfa | None:
         with self._lock:
