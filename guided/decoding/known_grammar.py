@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,9 @@ class Known(NamedTuple):
         return _NO_FACTS if self.engine is None else self.engine.parser.memo.config
 
 
+#: The engine that was last seen with a parser, by the parser's id: asking the grammar for it takes
+#: longer.
+_ENGINES: WeakValueDictionary[int, TokenEngine] = WeakValueDictionary()
 #: Configurations after which nothing but a stop token may come.
 _ENDS: WeakKeyDictionary[TokenEngine, set[int]] = WeakKeyDictionary()
 
@@ -123,9 +126,15 @@ def engine_of(state: object) -> TokenEngine | None:
     """
     if type(state) is not GrammarState:
         return None
-    engine = state.grammar.engine(state.vocabulary)
-    is_own = state.key == (id(engine.parser), config_of(state))
-    return engine if is_own and not engine.parser.full else None
+    key, vocabulary = state.key, state.vocabulary
+    parser = key[0] if isinstance(key, tuple) else 0
+    engine = _ENGINES.get(parser)
+    if engine is None or id(engine.parser) != parser or engine.vocabulary is not vocabulary:
+        engine = state.grammar.engine(vocabulary)
+        if id(engine.parser) != parser:
+            return None
+        _ENGINES[parser] = engine
+    return None if engine.parser.full else engine
 
 
 def config_of(state: GrammarState) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from guided.controls.grammar_mask import MaskState
 from guided.controls.pipeline import States
@@ -29,6 +32,11 @@ def merging(branch: Branch, stop_ids: frozenset[int], form: str = "tree") -> Tre
     )
 
 
+@lru_cache(maxsize=16)
+def _sorted(ids: frozenset[int]) -> NDArray[np.int64]:
+    return np.array(sorted(ids), np.int64)
+
+
 class KnownMerging:
     """What `Merging` does, by a kernel over the steps that the grammar's parser has made.
 
@@ -38,7 +46,7 @@ class KnownMerging:
     def __init__(self, branch: Branch, stop_ids: frozenset[int], form: str, known: Known) -> None:
         self._branch = branch
         self._known = known
-        self._stops = np.array(sorted(stop_ids), np.int64)
+        self._stops = _sorted(stop_ids)
         deepest = _DEEPEST
         if branch.limit is not None:
             deepest = branch.limit - len(branch.tokens) - 1

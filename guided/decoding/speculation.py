@@ -80,6 +80,7 @@ class Speculation:
         policy: Policy | None = None,
     ) -> None:
         self.drafters = tuple(drafters)
+        self._in_turn = sorted(self.drafters, key=lambda drafter: drafter.reads_guesses)
         self.verifier = verifier
         self.policy: Policy = policy if policy is not None else Adaptive()
         for drafter in self.drafters:
@@ -135,7 +136,7 @@ class Speculation:
     def _merged(self, request: Request, stop_ids: frozenset[int], form: str) -> list[Draft]:
         """One tree of all drafters for each branch; those that read guesses come last."""
         trees = [merging(branch, stop_ids, form) for branch in request.branches]
-        for drafter in sorted(self.drafters, key=lambda drafter: drafter.reads_guesses):
+        for drafter in self._in_turn:
             if drafter.reads_guesses:
                 request = replace(request, guesses=[tree.draft for tree in trees])
             for tree, draft in zip(trees, drafter.propose(request), strict=True):

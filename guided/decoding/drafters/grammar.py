@@ -20,6 +20,7 @@ from guided.decoding.drafters.style import Style
 from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.known_grammar import engine_of
 from guided.grammars.states import GrammarState
+from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.mask_apply import only_token
 
@@ -144,28 +145,25 @@ class GrammarText(Drafter):
         if state is None or state.is_finished:
             return draft
         text = self._text(branch, state)
-        likely = self._likely(state, text.style)
+        engine = engine_of(state)
+        likely = self._likely(engine, state, text.style)
         if not likely:
             return draft
         weights = _weights(likely, text.data)
         order = sorted(range(len(likely)), key=lambda index: -weights[index])[:most]
         chosen = [(likely[index], weights[index] / sum(weights)) for index in order]
-        return self._tree(draft, branch, state, chosen, room)
+        before = context(branch)
+        ways = [(self._way(engine, state, before, text), share) for text, share in chosen]
+        return self._tree(draft, branch, ways, room)
 
     def _tree(
-        self,
-        draft: Draft,
-        branch: Branch,
-        state: GrammarState,
-        chosen: list[tuple[bytes, float]],
-        room: int,
+        self, draft: Draft, branch: Branch, ways: Sequence[tuple[list[_Way], float]], room: int
     ) -> Draft:
-        before = context(branch)
         nodes: dict[tuple[int, int], int] = {}
         shares: list[float] = []
-        for text, share in chosen:
+        for way, share in ways:
             parent = ROOT
-            for token, doubt in self._way(state, before, text):
+            for token, doubt in way:
                 node = nodes.get((parent, token))
                 if node is None:
                     if len(draft) >= room:
@@ -179,23 +177,33 @@ class GrammarText(Drafter):
                     shares.append(0.0)
                 shares[node] += share
                 parent = node
-        if len(chosen) > 1:
+        if len(ways) > 1:
             for node, parent in enumerate(draft.parents):
                 draft.chances[node] *= shares[node] / (shares[parent] if parent != ROOT else 1.0)
         return draft
 
-    def _likely(self, state: GrammarState, style: Style) -> list[bytes]:
+    def _likely(self, engine: TokenEngine | None, state: GrammarState, style: Style) -> list[bytes]:
         """The texts that are likely to come next."""
+        known, key = self._texts_of.of(engine), (state.key, style)
+        found = known.get(key)
+        if found is None:
+            texts = state.likely_texts(style.spacing, self.literals)
+            found = known[key] = [text for text in texts if text]
+        return found
 
-        def find() -> list[bytes]:
-            return [found for found in state.likely_texts(style.spacing, self.literals) if found]
-
-        return self._texts_of.get(engine_of(state), (state.key, style), find)
-
-    def _way(self, state: GrammarState, before: tuple[int, ...], text: bytes) -> list[_Way]:
+    def _way(
+        self,
+        engine: TokenEngine | None,
+        state: GrammarState,
+        before: tuple[int, ...],
+        text: bytes,
+    ) -> list[_Way]:
         """The tokens that spell a text, as far as they are legal, and how sure each is."""
-        key = (state.key, before, text)
-        return self._ways.get(engine_of(state), key, lambda: self._found_way(state, before, text))
+        known, key = self._ways.of(engine), (state.key, before, text)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = self._found_way(state, before, text)
+        return found
 
     def _found_way(self, state: GrammarState, before: Sequence[int], text: bytes) -> list[_Way]:
         way = []

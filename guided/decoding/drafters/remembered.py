@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -19,16 +19,13 @@ class Remembered(Generic[T]):
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[TokenEngine, dict[Hashable, T]] = WeakKeyDictionary()
 
-    def get(self, engine: TokenEngine | None, key: Hashable, find: Callable[[], T]) -> T:
-        """The answer that was found before, or is found now; None: nothing is kept."""
+    def of(self, engine: TokenEngine | None) -> dict[Hashable, T]:
+        """The answers for one grammar, to which new ones are added; None: nothing is kept."""
         if engine is None:
-            return find()
+            return {}
         known = self._known.get(engine)
         if known is None:
             known = self._known[engine] = {}
-        found = known.get(key)
-        if found is None:
-            if len(known) >= _MOST:
-                known.clear()
-            found = known[key] = find()
-        return found
+        elif len(known) >= _MOST:
+            known.clear()
+        return known

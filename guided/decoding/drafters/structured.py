@@ -144,12 +144,12 @@ class Structured(Drafter):
         if node == ROOT:
             before = context(branch)
         after = style.after(_QUOTE)
-
-        def find() -> list[tuple[int, ...]]:
+        known, key = self._closings.of(engine), (closed, after, before)
+        found = known.get(key)
+        if found is None:
             texts = engine.likely_texts(closed, after.spacing, 2)
-            return [self.grammar.spelled(before, _QUOTE + text) for text in texts]
-
-        return self._closings.get(engine, (closed, after, before), find)
+            found = known[key] = [self.grammar.spelled(before, _QUOTE + text) for text in texts]
+        return found
 
 
 def _reached(copied: Draft, config: int, engine: TokenEngine) -> _Copy:
