@@ -86,10 +86,11 @@ class RuleBuilder:
 
     def state(self) -> int:
         """A new rule state."""
-        if self.n_states >= STATE_LIMIT:
+        number = self.n_states
+        if number >= STATE_LIMIT:
             raise GrammarTooLargeError(f"the grammar needs more than {STATE_LIMIT} rule states")
-        self.n_states += 1
-        return self.n_states - 1
+        self.n_states = number + 1
+        return number
 
     def edge(self, source: int, symbol: int, target: int) -> None:
         """Adds one edge."""
@@ -118,7 +119,9 @@ class RuleBuilder:
         if known is None:
             known = self._symbols[id(expr)] = expr, self._lex_symbols(expr)
         for symbol in known[1]:
-            self.edge(start, symbol, end)
+            self.source.append(start)
+            self.symbol.append(symbol)
+            self.target.append(end)
 
     def _lex_symbols(self, expr: Lex) -> tuple[int, ...]:
         """The symbols that stand for a terminal, and for the empty string where it is a word."""
@@ -155,12 +158,14 @@ class RuleBuilder:
         if not parts:
             self.edge(start, EPSILON, end)
             return
-        at = start
-        for part in parts[:-1]:
-            following = self.state()
-            self.expression(part, at, following)
+        at, last = start, len(parts) - 1
+        for i, part in enumerate(parts):
+            following = end if i == last else self.state()
+            if type(part) is Lex:
+                self._lex(part, at, following)
+            else:
+                self.expression(part, at, following)
             at = following
-        self.expression(parts[-1], at, end)
 
     def _repeat(self, expr: Repeat, start: int, end: int) -> None:
         at = start

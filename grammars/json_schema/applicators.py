@@ -22,6 +22,8 @@ _Handler = Callable[[Node, Normal, Context], Normal]
 def apply_all(node: Node, form: Normal, context: Context) -> Normal:
     """The values of `form` that also satisfy every applicator at `node`."""
     raw = node.raw
+    if raw.keys().isdisjoint(_KEYWORDS):
+        return form
     if "$ref" in raw and context.document.dialect.ref_hides_siblings:
         return context.normal(context.term(node))
     for keyword, handler in _HANDLERS.items():
@@ -190,3 +192,4 @@ _HANDLERS: dict[str, _Handler] = {
     "not": _not,
 }
 APPLICATORS = frozenset(_HANDLERS) | {"then", "else"}
+_KEYWORDS = APPLICATORS | {"unevaluatedProperties", "unevaluatedItems"}

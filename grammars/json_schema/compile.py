@@ -23,6 +23,8 @@ OnUnsupported = Literal["error", "warn"]
 Numbers = Literal["plain", "any"]
 Formats = Literal["assert", "ignore"]
 Schema = dict[str, Any] | bool | str
+_ON_UNSUPPORTED = get_args(OnUnsupported)
+_PROPERTY_ORDERS, _NUMBERS, _FORMATS = map(get_args, (PropertyOrder, Numbers, Formats))
 
 
 def json_schema(
@@ -59,7 +61,7 @@ def json_schema(
         >>> json_schema({"enum": ["red", "green"]}).accepts(b'"red"')
         True
     """
-    if on_unsupported not in get_args(OnUnsupported):
+    if on_unsupported not in _ON_UNSUPPORTED:
         raise InputError(f'on_unsupported must be "error" or "warn", not {on_unsupported!r}')
     with collector_paused():
         spec = specification(
@@ -83,11 +85,11 @@ def specification(
     formats: Formats = "assert",
 ) -> GrammarSpec:
     """The rules for `schema`; what became of its keywords goes into `report`."""
-    if property_order not in get_args(PropertyOrder):
+    if property_order not in _PROPERTY_ORDERS:
         raise InputError(f'property_order must be "schema" or "any", not {property_order!r}')
-    if numbers not in get_args(Numbers):
+    if numbers not in _NUMBERS:
         raise InputError(f'numbers must be "plain" or "any", not {numbers!r}')
-    if formats not in get_args(Formats):
+    if formats not in _FORMATS:
         raise InputError(f'formats must be "assert" or "ignore", not {formats!r}')
     style = Style(layout(whitespace), property_order == "schema", numbers == "any")
     try:
