@@ -6,7 +6,7 @@ import numpy as np
 
 from guided.grammars.memo import Parser
 from guided.grammars.spacing import SPACES, Spacing
-from guided.kernels.masking import forced_bytes
+from guided.kernels.ways import forced_bytes
 
 #: Bytes of one text.
 LONGEST = 256

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -15,18 +17,26 @@ from guided.grammars.any_order import AnyOrder
 from guided.grammars.fork_safe import PARSER, fork_safe
 from guided.grammars.rule_builder import RuleBuilder
 from guided.kernels import memo_arrays, rehash
-from guided.kernels.configs import NOWHERE, UNKNOWN, new_step, walk_known
-from guided.kernels.contexts import open_memo
+from guided.kernels.configs import NOWHERE, walk
+from guided.kernels.handles import handle_of
 from guided.kernels.memo_arrays import (
+    ACCEPT,
     ACCEPTING,
+    COUNTED,
+    DFA,
     EXPAND,
+    FIRST,
     GROW,
     LEXEME,
+    MAX_DEPTH,
+    OFFSET,
     REST,
     STEP,
+    WIDE,
     Memo,
     Rules,
 )
+from guided.kernels.wide_masks import MOST_STATES, write_residual
 
 #: Bytes that the memo of one grammar may take before it is started afresh.
 MEMO_LIMIT = 256 << 20
@@ -45,8 +55,27 @@ _GROWING: dict[str, int] = {
     "thread": memo_arrays.N_THREADS,
 }
 _FIRST_ROOM = 512
+# Configurations that the step table has room for from the start.
+_RESERVED = 1 << 16
+_NOTHING = np.zeros(0, np.uint8)
 # A call must finish before the memo is started afresh; it may take this many times the limit.
 _ROOM = 4
+
+
+def _reserved(rows: int) -> NDArray[np.int32]:
+    """int32[rows, 256] of zeros, of which only what is written to will take memory.
+
+    Growing an array takes milliseconds where it is large, in the middle of a text.
+    """
+    if not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.zeros((_FIRST_ROOM, 256), np.int32)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    try:
+        room = mmap.mmap(-1, rows * 1024, flags=flags)
+    except OSError:
+        # The system counts what is reserved.
+        return np.zeros((_FIRST_ROOM, 256), np.int32)
+    return np.frombuffer(room, np.int32).reshape(rows, 256)
 
 
 def _new_memo(rules: Rules) -> Memo:
@@ -60,18 +89,19 @@ def _new_memo(rules: Rules) -> Memo:
         waiting=np.zeros((_FIRST_ROOM, 2), np.int32),
         parse_set=np.zeros((_FIRST_ROOM, 5), np.int32),
         kernel=np.zeros(_FIRST_ROOM, np.int64),
-        group=np.zeros((_FIRST_ROOM, 4), np.int32),
+        group=np.zeros((_FIRST_ROOM, 5), np.int32),
         scan=np.zeros((_FIRST_ROOM, 2), np.int32),
-        config=np.zeros((_FIRST_ROOM, 4), np.int32),
+        config=np.zeros((_FIRST_ROOM, 5), np.int32),
         live=np.zeros((_FIRST_ROOM, 4), np.uint64),
         thread=np.zeros(_FIRST_ROOM, np.int64),
         context_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
         set_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
         config_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
-        step=np.zeros((_FIRST_ROOM, 256), np.int32),
+        step=_reserved(_RESERVED),
         scratch=np.zeros(4, np.int64),
         thread_room=np.zeros(_FIRST_ROOM, np.int64),
         kernel_room=np.zeros(_FIRST_ROOM, np.int64),
+        path=np.empty((6, MAX_DEPTH + 1), np.int64),
         stamp=np.zeros(len(rules.rule), np.int32),
     )
 
@@ -98,14 +128,16 @@ class Parser:
         self.lock = fork_safe(threading.Lock(), PARSER)
         self._free_text = frozenset(builder.free_text)
         self._any_order = AnyOrder(builder) if builder.any_order else None
+        self._contents: dict[int, bytes] = {}
         self.memo = _new_memo(rules)
-        self._repeat(open_memo)
-        self.start = int(self._repeat(new_step, NOWHERE, 0))
+        self._handle = handle_of((*rules, *self.memo))
+        self.start = int(self._repeat(walk, NOWHERE, _NOTHING)[0])
 
     @property
     def n_bytes(self) -> int:
         """Bytes that the memo takes."""
-        return sum(array.nbytes for array in self.memo)
+        used = min(len(self.memo.config), len(self.memo.step)) * 1024
+        return sum(array.nbytes for array in self.memo) - self.memo.step.nbytes + used
 
     @property
     def n_configs(self) -> int:
@@ -125,26 +157,40 @@ class Parser:
 
     def walk(self, config: int, data: bytes) -> tuple[int, int]:
         """(configuration after `data`, bytes taken); configuration 0 where a byte is illegal."""
-        array = np.frombuffer(data, np.uint8)
-        taken = 0
         with self.lock:
-            while True:
-                config, more = walk_known(self.memo.step, config, array[taken:])
-                taken += more
-                if taken == len(data):
-                    return int(config), taken
-                target = self.memo.step[config, data[taken]]
-                if target == UNKNOWN:
-                    target = self._repeat(new_step, config, data[taken])
-                if target == 0:
-                    return 0, taken
-                config = int(target)
-                taken += 1
+            config, taken = self._repeat(walk, config, np.frombuffer(data, np.uint8))
+        return int(config), int(taken)
 
     def call(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
-        """The result of `kernel(rules, memo, *arguments)`; its (first) value is never a status."""
+        """The result of `kernel(handle, *arguments)`; its (first) value is no status from here."""
         with self.lock:
             return self._repeat(kernel, *arguments)
+
+    def fact_of(self, lex: int, state: int) -> int:
+        """The row of `rules.fact` for an automaton state of terminal `lex`."""
+        return int(self.rules.dfa[self.rules.lexeme[lex, DFA], FIRST]) + state
+
+    def content(self, lex: int, state: int) -> Hashable:
+        """Equal only where the same bytes may follow state `state` of terminal `lex` inside of it.
+
+        Small automata have equal keys wherever they are equal, whatever grammar they stand in.
+        """
+        if state >= 0:
+            with self.lock:
+                table = np.empty((MOST_STATES, 257), np.int16)
+                count = int(write_residual(self._handle, lex, state, table))
+            if count > 0:
+                return blake2b(table[:count].tobytes(), digest_size=20).digest()
+        dfa = int(self.rules.lexeme[lex, DFA])
+        key = self._contents.get(dfa)
+        if key is None:
+            first, last = self.rules.dfa[dfa : dfa + 2, FIRST].tolist()
+            begin, end = self.rules.dfa[dfa : dfa + 2, OFFSET].tolist()
+            digest = blake2b(self.rules.columns[dfa].tobytes(), digest_size=20)
+            digest.update(self.rules.fact[first:last, ACCEPT].tobytes())
+            digest.update(self.rules.trans[begin:end].tobytes())
+            key = self._contents[dfa] = digest.digest()
+        return key, state
 
     def is_accepting(self, config: int) -> bool:
         """Whether the text that led here is a word of the grammar."""
@@ -170,20 +216,29 @@ class Parser:
 
     def _repeat(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
         while True:
-            result = kernel(self.rules, self.memo, *arguments)
+            result = kernel(self._handle, *arguments)
             status = result[0] if isinstance(result, tuple) else result
-            if status >= 0:
+            if status >= 0 or status in (WIDE, COUNTED):
                 return result
             if status == GROW:
                 self._grow()
+                self._handle = handle_of((*self.rules, *self.memo))
             elif status == STEP:
-                self._repeat(new_step, *self.memo.scratch[1:3].tolist())
+                config, byte = self.memo.scratch[1:3].tolist()
+                self._repeat(walk, config, np.array([byte], np.uint8))
             elif status == EXPAND and self._any_order is not None:
                 self.rules = self._any_order.expand(self.rules, int(self.memo.scratch[0]))
+                self._handle = handle_of((*self.rules, *self.memo))
             else:
                 raise GrammarTooLargeError("too many parallel readings of the grammar")
 
-    def _grow(self) -> None:
+    def widen(self) -> None:
+        """Makes room for twice as much, which else happens in the middle of a text."""
+        with self.lock:
+            self._grow(rehash_all=True)
+            self._handle = handle_of((*self.rules, *self.memo))
+
+    def _grow(self, *, rehash_all: bool = False) -> None:
         memo = self.memo
         if self.n_bytes > _ROOM * self.limit:
             raise GrammarTooLargeError(
@@ -197,18 +252,26 @@ class Parser:
         ]
         # A single wide parse set may need more room at once than a half-empty array has.
         names = filling or [*_GROWING, "thread_room", "kernel_room"]
-        memo = memo._replace(**{name: _doubled(getattr(memo, name)) for name in names})
-        self.memo = _rehashed(memo)
+        names = [n for n in names if n != "step" or len(memo.step) < 2 * len(memo.config)]
+        wider = {
+            name: _doubled(getattr(memo, name), int(memo.size[_GROWING[name]]))
+            if name in _GROWING
+            else _doubled(getattr(memo, name), 0)
+            for name in names
+        }
+        memo = memo._replace(**wider)
+        self.memo = _rehashed(memo, rehash_all)
         self.full = self.n_bytes > self.limit
 
 
-def _doubled(array: NDArray[Any]) -> NDArray[Any]:
-    wider = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
-    wider[: len(array)] = array
+def _doubled(array: NDArray[Any], filled: int) -> NDArray[Any]:
+    # What is not filled yet stays untouched: new memory costs more than copying.
+    wider = np.zeros((2 * len(array), *array.shape[1:]), array.dtype)
+    wider[:filled] = array[:filled]
     return wider
 
 
-def _rehashed(memo: Memo) -> Memo:
+def _rehashed(memo: Memo, always: bool) -> Memo:
     """The memo with hash tables that are at most a quarter full."""
     changed: dict[str, NDArray[Any]] = {}
     for name, counter, fill in (
@@ -217,7 +280,7 @@ def _rehashed(memo: Memo) -> Memo:
         ("config_hash", memo_arrays.N_CONFIGS, rehash.rehash_configs),
     ):
         size = len(getattr(memo, name))
-        if 4 * memo.size[counter] >= size:
+        if always or 4 * memo.size[counter] >= size:
             changed[name] = np.zeros(4 * size, np.int32)
             fill(memo, changed[name])
     return memo._replace(**changed)

@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 from guided.grammars.automata import Dfa
 from guided.grammars.counted import string_automaton
 from guided.kernels.liveness import fill_live, fill_survival
-from guided.kernels.masking import REACH
-from guided.kernels.memo_arrays import ACCEPT, FAR, NEAREST, OFFSET, ONWARD, SURVIVE, WIDTH
+from guided.kernels.memo_arrays import (
+    ACCEPT,
+    FAR,
+    NEAREST,
+    OFFSET,
+    ONWARD,
+    REACH,
+    SURVIVE,
+    WIDTH,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,21 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.errors import VocabularyError
+from guided.grammars.common_masks import keep_common
 from guided.grammars.fork_safe import ENGINE, fork_safe
+from guided.grammars.kept_masks import Block
 from guided.grammars.likely import likely_texts
 from guided.grammars.memo import Parser
 from guided.grammars.spacing import Spacing
-from guided.grammars.token_tries import SLICE_LENGTHS
 from guided.grammars.vocabulary import Vocabulary
-from guided.kernels.masking import (
-    clamp_config,
-    compute_mask,
-    forced_bytes,
-    list_tokens,
-    shortest_path,
-)
-from guided.kernels.memo_arrays import LEAST
+from guided.kernels.masking import compute_mask, list_tokens
+from guided.kernels.memo_arrays import COUNTED, LEAST, WIDE
 from guided.kernels.trie import longest_token
+from guided.kernels.ways import clamp_config, forced_bytes, shortest_path
+from guided.kernels.wide_masks import HEADER, LEVELS, MOST_PLACES, fill_counted, fill_wide
 
 #: Bytes that the masks of one grammar and vocabulary may take.
 MASK_LIMIT = 128 << 20
@@ -61,9 +58,11 @@ class TokenEngine:
         self._bounds: dict[int, int] = {}
         self._longest_rest: dict[int, int] = {}
         self._hopeless: set[int] = set()
-        self._lengths = np.array(SLICE_LENGTHS, np.int64)
+        self._kept = np.zeros(1 + len(parser.rules.fact), np.int64)
+        self._blocks: list[Block] = []
         self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
         self._stop_mask = _stop_mask(vocabulary)
+        keep_common(vocabulary, TokenEngine)
         self._lock = fork_safe(threading.RLock(), ENGINE)
         self.careful = not parser.used_bytes <= vocabulary.single_bytes | {0xFF}
         if self.careful and not self._completable(parser.start):
@@ -124,26 +123,56 @@ class TokenEngine:
         return found
 
     def _compute(self, config: int) -> tuple[Mask, int]:
-        mask = np.empty(self.vocabulary.n_words, np.int32)
+        vocabulary = self.vocabulary
         if self.careful:
             tokens, targets = self.successors(config)
-            mask = pack_tokens(tokens[self._select(targets, self._completable)], len(mask))
+            kept = tokens[self._select(targets, self._completable)]
+            mask = pack_tokens(kept, vocabulary.n_words)
             if self.parser.is_accepting(config):
                 mask |= self._stop_mask
-            far = max((self.parser.distance(int(t)) for t in targets), default=0)
-        else:
-            _, far = self.parser.call(
-                compute_mask, self.vocabulary.tries, self._lengths, config, mask
+            mask.flags.writeable = False
+            return mask, max((self.parser.distance(int(t)) for t in targets), default=0)
+        room = vocabulary.kept_masks.room()
+        while True:
+            status, far, content = self.parser.call(
+                compute_mask, vocabulary.handle, self._kept, config, vocabulary.longest, room
             )
-        mask.flags.writeable = False
-        return mask, int(far)
+            if status == WIDE:
+                self._keep(*self.parser.memo.scratch[:2].tolist())
+            elif status == COUNTED:
+                self._keep(-1, int(self.parser.memo.scratch[1]))
+            else:
+                return vocabulary.kept_masks.mask(room, content), far
+
+    def _keep(self, state: int, lex: int) -> None:
+        """Has the tokens inside of terminal `lex` kept: from `state` on, or (-1) counted ones."""
+        parser, kept = self.parser, self.vocabulary.kept_masks
+        key = parser.content(lex, state)
+        block = kept.block(key)
+        if block is None:
+            block = self._counted_block(lex) if state < 0 else self._wide_block(lex, state)
+            kept.keep_block(key, block)
+        self._blocks.append(block)
+        place = 0 if state < 0 else 1 + parser.fact_of(lex, state)
+        self._kept[place] = block.ctypes.data
+
+    def _counted_block(self, lex: int) -> Block:
+        handle, n_words = self.vocabulary.handle, self.vocabulary.n_words
+        places = 4 * len(self.vocabulary.tries.node)
+        room = np.empty(HEADER + (LEVELS + 1) * n_words + places, np.int32)
+        return room[: self.parser.call(fill_counted, handle, lex, n_words, room)].copy()
+
+    def _wide_block(self, lex: int, state: int) -> Block:
+        handle, n_words = self.vocabulary.handle, self.vocabulary.n_words
+        room = self.vocabulary.kept_masks.room(HEADER + n_words + MOST_PLACES)
+        return room[: self.parser.call(fill_wide, handle, lex, state, n_words, room)].copy()
 
     def successors(self, config: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(allowed tokens, configuration after each), stop ids left out."""
         room = self.vocabulary.size
         tokens = np.empty(room, np.int32)
         targets = np.empty(room, np.int32)
-        _, count = self.parser.call(list_tokens, self.vocabulary.tries, config, tokens, targets)
+        _, count = self.parser.call(list_tokens, self.vocabulary.handle, config, tokens, targets)
         return tokens[:count], targets[:count]
 
     def mask_within(self, config: int, budget: int) -> Mask:

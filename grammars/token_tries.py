@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.kernels.trie import SKIP, build_trie, index_roots
+from guided.kernels.liveness import LEFT_OUT
+from guided.kernels.trie import SKIP, SLICE_LENGTHS, build_trie, index_edges, index_roots
 
 #: Which form of `TokenTries` this code makes and reads.
-FORMAT = 1
-#: No token longer than this (in bytes) may stand in a slice; longer ones are always walked.
-SLICE_LENGTHS = (6, 12, 64)
+FORMAT = 2
 #: Characters of a slice, from the smallest class to the widest: word characters, printable ASCII
-#: that a JSON string may hold as it is, the same with non-ASCII code points.
+#: that a JSON string may hold as it is, the same with non-ASCII code points (but LEFT_OUT).
 N_CHARSETS = 3
 
 _NON_ASCII = N_CHARSETS - 1
@@ -36,12 +35,14 @@ _CHARSETS = _charsets()
 
 
 class TokenTries(NamedTuple):
-    """All tokens in disjoint tries, one after the other in flat arrays.
+    """All tokens in disjoint tries, and in one, one after the other in flat arrays.
 
     Trie k spans rows `first[k]` to `first[k + 1]` of `node` (see kernels.trie); `root[k]` indexes
     its first bytes. Trie 0 holds the tokens of no slice. Trie
     `1 + 3 * charset + j` holds the tokens over that charset (and no smaller one) with a length of
-    at most `SLICE_LENGTHS[j]` characters; `slice_masks` has a packed mask of each.
+    at most `SLICE_LENGTHS[j]` characters; `slice_masks[k]` is the packed mask of all tokens over
+    this charset or a smaller one that are as short. The last trie of `sliced_tries` holds all
+    tokens, and `edge` finds its nodes by their parents and bytes.
     """
 
     first: NDArray[np.int32]
@@ -50,6 +51,7 @@ class TokenTries(NamedTuple):
     next_same: NDArray[np.int32]
     slice_masks: NDArray[np.int32]
     stop_ids: NDArray[np.int32]
+    edge: NDArray[np.int32]
 
 
 def kept_tries(arrays: Mapping[str, NDArray[Any]] | None, size: int) -> TokenTries | None:
@@ -57,8 +59,9 @@ def kept_tries(arrays: Mapping[str, NDArray[Any]] | None, size: int) -> TokenTri
     if arrays is None or set(arrays) != set(TokenTries._fields):
         return None
     tries = TokenTries(**arrays)
-    fits = tries.next_same.shape == (size,) and tries.node.shape == (tries.first[-1], 4)
-    return tries if fits else None
+    begin, end = tries.first[-2:].tolist()
+    fits = tries.next_same.shape == (size,) and tries.node.shape == (end, 4)
+    return tries if fits and len(tries.edge) == 1 << (2 * (end - begin)).bit_length() else None
 
 
 def sliced_tries(
@@ -66,11 +69,19 @@ def sliced_tries(
 ) -> TokenTries:
     """The tries of all tokens, whose sorted bytes are `texts`, for logits of width `size`."""
     slices = _slices(texts)
-    groups = []
+    groups: list[tuple[Sequence[bytes], Sequence[int]]] = []
     for number in range(1 + N_CHARSETS * len(SLICE_LENGTHS)):
         members = np.flatnonzero(slices == number).tolist()
         groups.append(([texts[i] for i in members], [ids[i] for i in members]))
-    return build_tries(groups, size, stop_ids)
+    groups.append((texts, ids))
+    tries = build_tries(groups, size, stop_ids)
+    begin, end = tries.first[-2:].tolist()
+    edge = np.empty(1 << (2 * (end - begin)).bit_length(), np.int32)
+    index_edges(tries.node, begin, end, edge)
+    masks = tries.slice_masks[1:-1].reshape(N_CHARSETS, len(SLICE_LENGTHS), -1)
+    np.bitwise_or.accumulate(masks, axis=0, out=masks)
+    np.bitwise_or.accumulate(masks, axis=1, out=masks)
+    return tries._replace(edge=edge)
 
 
 def build_tries(
@@ -99,7 +110,7 @@ def build_tries(
     root = np.empty((len(groups), 256), np.int32)
     index_roots(node, first, root)
     stops = np.array(sorted(stop_ids), np.int32)
-    return TokenTries(first, root, node, next_same, masks, stops)
+    return TokenTries(first, root, node, next_same, masks, stops, np.full(1, -1, np.int32))
 
 
 def _slices(texts: Sequence[bytes]) -> NDArray[np.int64]:
@@ -110,8 +121,12 @@ def _slices(texts: Sequence[bytes]) -> NDArray[np.int64]:
     charset = np.maximum.reduceat(_CHARSETS[data], begins)
     for i in np.flatnonzero(charset == _NON_ASCII).tolist():
         try:
-            lengths[i] = len(texts[i].decode())
+            text = texts[i].decode()
         except UnicodeDecodeError:
+            charset[i] = N_CHARSETS
+            continue
+        lengths[i] = len(text)
+        if any(chr(point) in text for point in LEFT_OUT):
             charset[i] = N_CHARSETS
     place = np.searchsorted(SLICE_LENGTHS, lengths)
     in_slice = (charset < N_CHARSETS) & (place < len(SLICE_LENGTHS))

@@ -12,8 +12,10 @@ import numpy as np
 from guided.errors import VocabularyError
 from guided.grammars import disk_cache
 from guided.grammars.ir import special_bytes
+from guided.grammars.kept_masks import KeptMasks
 from guided.grammars.token_bytes import tokenizer_bytes
 from guided.grammars.token_tries import FORMAT, TokenTries, build_tries, kept_tries, sliced_tries
+from guided.kernels.handles import Handle, handle_of
 from guided.kernels.trie import longest_token
 
 #: Tries of vocabularies with as many tokens take longer to make than to read from disk.
@@ -104,6 +106,10 @@ class Vocabulary:
         if self.drops_first_space:
             digest.update(b"drops first space")
         return digest.hexdigest()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # What is made of the tokens holds addresses.
+        return Vocabulary, (self.tokens, self.stop_ids, dict(self.specials), self.size)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Vocabulary) and self.key == other.key)
@@ -202,6 +208,16 @@ class Vocabulary:
             tries = self._make_tries()
             disk_cache.save(name, tries._asdict())
         return tries
+
+    @cached_property
+    def handle(self) -> Handle:
+        """`tries` as kernels take them."""
+        return handle_of(self.tries)
+
+    @cached_property
+    def kept_masks(self) -> KeptMasks:
+        """What masks of different grammars have in common."""
+        return KeptMasks(self.n_words)
 
     def _make_tries(self) -> TokenTries:
         spelled = {t: data for t, data in enumerate(self._grammar_bytes) if data is not None}

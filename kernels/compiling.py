@@ -37,6 +37,15 @@ Counting is an atomic operation for every array of a tuple, which costs more tha
 What makes arrays and is called from here must be an `inner` function.
 """
 
+folded = cast(Callable[[Any], Any], njit(**{**_INNER, "_nrt": False, "forceinline": True}))
+"""Like `lean`, for short functions: they become part of what calls them.
+
+A call with Rules and Memo passes two hundred numbers.
+"""
+
+opening = cast(Callable[[Any], Any], njit(**_INNER, forceinline=True))
+"""Like `folded`, for functions that give back arrays."""
+
 _LEAN_ENTRY: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 lean_entry = cast(Callable[[Any], Any], njit(**_LEAN_ENTRY))
 """Like `entry`, for functions that make no arrays."""

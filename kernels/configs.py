@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import lean, lean_entry
+from guided.kernels.contexts import open_memo
+from guided.kernels.handles import opened
 from guided.kernels.lexemes import (
     lexeme_distance,
     lexeme_fact,
@@ -16,9 +18,11 @@ from guided.kernels.memo_arrays import (
     ACCEPT,
     ACCEPTING,
     BEGIN,
+    DEAD,
     DFA,
     END,
     FAR,
+    FOLLOW,
     GROUP,
     GROUP_END,
     GROW,
@@ -28,26 +32,26 @@ from guided.kernels.memo_arrays import (
     N_CONFIGS,
     N_THREADS,
     ONWARD,
+    OPENED,
     REST,
     SCAN,
     SCAN_END,
     START,
     STEP,
     TAIL,
+    UNKNOWN,
     mix,
     sort_unique,
 )
 from guided.kernels.parse_sets import intern_set, is_tail
 
-#: Entry of the step table where the step was never made.
-UNKNOWN = -9
-#: The dead configuration, from which `new_step` begins a rule.
+#: The dead configuration, from which `make_step` begins a rule.
 NOWHERE = 0
 #: Threads up to which a step is made for all bytes at once that no thread tells apart.
 _FEW = 4
 
 
-@inner
+@lean
 def intern_config(rules, memo, threads, count, accepting):  # type: ignore[no-untyped-def]
     """Id of the configuration with the sorted threads; 0 for the dead one, or a status < 0."""
     if count == 0 and not accepting:
@@ -85,20 +89,18 @@ def intern_config(rules, memo, threads, count, accepting):  # type: ignore[no-un
         distance = min(distance, memo.group[group, TAIL] + lexeme_distance(rules, lex, state))
         for word in range(4):
             memo.live[new, word] |= lexeme_live(rules, lex, state, word)
-    for byte in range(256):
-        alive = (memo.live[new, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1)
-        memo.step[new, byte] = UNKNOWN if alive else 0
     memo.config[new, BEGIN] = begin
     memo.config[new, END] = begin + count
     memo.config[new, ACCEPTING] = accepting
     memo.config[new, REST] = distance
+    memo.config[new, OPENED] = 0
     memo.size[N_CONFIGS] = new + 1
     memo.size[N_THREADS] = begin + count
     memo.config_hash[slot] = new
     return new
 
 
-@inner
+@lean
 def _scan_group(rules, memo, group, kernel, count):  # type: ignore[no-untyped-def]
     """Adds the items after the terminal of `group` to `kernel`; the new count, -1: no room."""
     for scan in range(memo.group[group, SCAN], memo.group[group, SCAN_END]):
@@ -122,7 +124,18 @@ def _scan_group(rules, memo, group, kernel, count):  # type: ignore[no-untyped-d
     return count
 
 
-@inner
+@lean
+def _open(memo, config):  # type: ignore[no-untyped-def]
+    """Writes down which bytes lead nowhere."""
+    for word in range(4):
+        bits = memo.live[config, word]
+        for bit in range(64):
+            if (bits >> np.uint64(bit)) & np.uint64(1) == 0:
+                memo.step[config, word * 64 + bit] = DEAD
+    memo.config[config, OPENED] = 1
+
+
+@lean
 def _enter_step(rules, memo, config, byte, target):  # type: ignore[no-untyped-def]
     """Writes down the step for `byte`, and for all bytes that few threads do not tell from it."""
     memo.step[config, byte] = target
@@ -144,39 +157,9 @@ def _enter_step(rules, memo, config, byte, target):  # type: ignore[no-untyped-d
             memo.step[config, other] = target
 
 
-@entry
-def new_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
-    """Makes a step that the memo does not have yet; the configuration or a status < 0.
-
-    From NOWHERE it leads to the configuration before the first byte of rule number `byte`.
-    """
-    threads = memo.thread_room
-    n_threads = np.int64(0)
-    kernel = memo.kernel_room
-    n_kernel = np.int64(0)
-    begin = memo.config[config, BEGIN]
-    end = memo.config[config, END]
-    if end - begin >= len(threads):
-        return np.int64(GROW)
-    if config == NOWHERE:
-        # Context 1 is the end of the text.
-        kernel[0] = np.int64(rules.rule[byte, START]) << 32 | np.int64(1)
-        n_kernel = np.int64(1)
-    for i in range(begin, end):
-        thread = memo.thread[i]
-        group = thread >> 32
-        lex = memo.group[group, LEXEME]
-        state = lexeme_step(rules, lex, thread & 0xFFFFFFFF, byte)
-        if state < 0:
-            continue
-        fact = lexeme_fact(rules, lex, state)
-        if rules.fact[fact, ONWARD]:
-            threads[n_threads] = group << 32 | np.int64(state)
-            n_threads += 1
-        if rules.fact[fact, ACCEPT]:
-            n_kernel = _scan_group(rules, memo, group, kernel, n_kernel)
-            if n_kernel < 0:
-                return np.int64(GROW)
+@lean
+def _config_of(rules, memo, threads, n_threads, kernel, n_kernel):  # type: ignore[no-untyped-def]
+    """The configuration of `threads` and of the terminals that come after the items in `kernel`."""
     accepting = np.int64(0)
     if n_kernel > 0:
         if n_kernel > 1:
@@ -193,9 +176,65 @@ def new_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
             threads[n_threads] = np.int64(group) << 32
             n_threads += 1
         n_threads = sort_unique(threads, n_threads)
-    target = intern_config(rules, memo, threads, n_threads, accepting)
+    return intern_config(rules, memo, threads, n_threads, accepting)
+
+
+@lean
+def make_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
+    """Makes a step that the memo does not have yet; the configuration or a status < 0.
+
+    From NOWHERE it leads to the configuration before the first byte of rule number `byte`.
+    """
+    threads = memo.thread_room
+    n_threads = np.int64(0)
+    kernel = memo.kernel_room
+    n_kernel = np.int64(0)
+    begin = memo.config[config, BEGIN]
+    end = memo.config[config, END]
+    if end - begin >= len(threads):
+        return np.int64(GROW)
+    if config == NOWHERE:
+        # Context 1 is the end of the text.
+        kernel[0] = np.int64(rules.rule[byte, START]) << 32 | np.int64(1)
+        n_kernel = np.int64(1)
+    elif not memo.config[config, OPENED]:
+        _open(memo, config)
+        if memo.step[config, byte] == DEAD:
+            return np.int64(0)
+    for i in range(begin, end):
+        thread = memo.thread[i]
+        group = thread >> 32
+        lex = memo.group[group, LEXEME]
+        state = lexeme_step(rules, lex, thread & 0xFFFFFFFF, byte)
+        if state < 0:
+            continue
+        fact = lexeme_fact(rules, lex, state)
+        if rules.fact[fact, ONWARD]:
+            threads[n_threads] = group << 32 | np.int64(state)
+            n_threads += 1
+        if rules.fact[fact, ACCEPT]:
+            n_kernel = _scan_group(rules, memo, group, kernel, n_kernel)
+            if n_kernel < 0:
+                return np.int64(GROW)
+    target = _config_of(rules, memo, threads, n_threads, kernel, n_kernel)
     if target >= 0 and config != NOWHERE:
-        _enter_step(rules, memo, config, byte, target)
+        _enter_step(rules, memo, config, byte, target if target > 0 else np.int64(DEAD))
+    return target
+
+
+@lean
+def after_group(rules, memo, group):  # type: ignore[no-untyped-def]
+    """The configuration right after the terminal of `group`, or a status < 0."""
+    known = np.int64(memo.group[group, FOLLOW])
+    if known > 0:
+        return known
+    kernel = memo.kernel_room
+    count = _scan_group(rules, memo, group, kernel, np.int64(0))
+    if count < 0:
+        return np.int64(GROW)
+    target = _config_of(rules, memo, memo.thread_room, np.int64(0), kernel, count)
+    if target > 0:
+        memo.group[group, FOLLOW] = target
     return target
 
 
@@ -207,15 +246,28 @@ def known_step(memo, config, byte):  # type: ignore[no-untyped-def]
         memo.scratch[1] = config
         memo.scratch[2] = byte
         target = np.int64(STEP)
+    elif target == DEAD:
+        target = np.int64(0)
     return target
 
 
-@entry
-def walk_known(steps, config, data):  # type: ignore[no-untyped-def]
-    """(configuration, number of bytes taken) up to the end, a dead step or one never made."""
+@lean_entry
+def walk(handle, config, data):  # type: ignore[no-untyped-def]
+    """(configuration or status, number of bytes taken) up to the end or a dead step (0).
+
+    From NOWHERE it opens the memo, and leads to the configuration before the first byte.
+    """
+    rules, memo = opened(handle)
+    if config == NOWHERE:
+        status = open_memo(rules, memo)
+        if status >= 0:
+            status = make_step(rules, memo, np.int64(NOWHERE), np.int64(0))
+        return status, 0
     for i in range(len(data)):
-        target = np.int64(steps[config, data[i]])
+        target = np.int64(memo.step[config, data[i]])
+        if target == UNKNOWN:
+            target = make_step(rules, memo, config, np.int64(data[i]))
         if target <= 0:
-            return config, i
+            return (np.int64(0) if target == DEAD else target), i
         config = target
     return config, len(data)

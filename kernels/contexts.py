@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import inner, lean
 from guided.kernels.memo_arrays import (
     BEGIN,
     DIST,
@@ -18,15 +18,13 @@ from guided.kernels.memo_arrays import (
     OK,
     ROOT,
     WAIT,
-    Memo,
-    Rules,
     grown_pairs,
     mix,
     sort_unique,
 )
 
 
-@entry
+@lean
 def intern_context(rules, memo, items, count):  # type: ignore[no-untyped-def]
     """Id of the context with the sorted `items` (q << 32 | outer), GROW if there is no room."""
     h = np.uint64(count)
@@ -55,7 +53,7 @@ def intern_context(rules, memo, items, count):  # type: ignore[no-untyped-def]
     return new
 
 
-@inner
+@lean
 def new_context(memo, count):  # type: ignore[no-untyped-def]
     new = memo.size[N_CONTEXTS]
     begin = memo.size[N_WAITING]
@@ -71,7 +69,7 @@ def new_context(memo, count):  # type: ignore[no-untyped-def]
     return new
 
 
-@inner
+@lean
 def fill_context(rules, memo, context, items, count):  # type: ignore[no-untyped-def]
     begin = memo.context[context, BEGIN]
     for i in range(count):
@@ -80,7 +78,7 @@ def fill_context(rules, memo, context, items, count):  # type: ignore[no-untyped
     update_distance(rules, memo, context)
 
 
-@inner
+@lean
 def update_distance(rules, memo, context):  # type: ignore[no-untyped-def]
     best = np.int64(FAR)
     for i in range(memo.context[context, BEGIN], memo.context[context, END]):
@@ -98,10 +96,11 @@ def update_distance(rules, memo, context):  # type: ignore[no-untyped-def]
     return changed
 
 
-def open_memo(rules: Rules, memo: Memo) -> int:
-    """Makes context 1, which waits for the end of the text."""
-    status: int = intern_context(rules, memo, np.array([ROOT << 32], np.int64), 1)
-    return status
+@lean
+def open_memo(rules, memo):  # type: ignore[no-untyped-def]
+    """Makes context 1, which waits for the end of the text; a status."""
+    memo.kernel_room[0] = np.int64(ROOT) << 32
+    return intern_context(rules, memo, memo.kernel_room, np.int64(1))
 
 
 @inner
@@ -168,7 +167,7 @@ def make_contexts(rules, memo, waits, n_waits, n_predicted):  # type: ignore[no-
     return contexts, np.int64(OK)
 
 
-@inner
+@lean
 def _resolve(ordered, begin, end, contexts, buffer):  # type: ignore[no-untyped-def]
     """Copies items with local contexts replaced; the count, -1 while one is unknown."""
     count = np.int64(0)

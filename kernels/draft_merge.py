@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from guided.kernels.compiling import entry, inner
-from guided.kernels.configs import UNKNOWN
-from guided.kernels.memo_arrays import ACCEPTING, REST
+from guided.kernels.memo_arrays import ACCEPTING, DEAD, REST, UNKNOWN
 
 #: Rows of a tree's array.
 TOKEN, PARENT, DEPTH, CONFIG, ORIGIN = range(5)
@@ -30,7 +29,7 @@ def _after(config, token, rest, step, facts, data, offsets):  # type: ignore[no-
         target = step[at, data[i]]
         if target == UNKNOWN:
             return np.int64(_UNCLEAR)
-        if target == 0:
+        if target == DEAD:
             return np.int64(_ILLEGAL)
         at = np.int64(target)
     # Whether nothing may follow, or the rest is too short, is for the grammar to say.

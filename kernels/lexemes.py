@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import inner
+from guided.kernels.compiling import folded
 from guided.kernels.memo_arrays import (
     BODY,
     DFA,
@@ -19,7 +19,7 @@ from guided.kernels.memo_arrays import (
 )
 
 
-@inner
+@folded
 def lexeme_step(rules, lex, state, byte):  # type: ignore[no-untyped-def]
     """State of terminal `lex` after `byte`, -1 if there is none."""
     dfa = rules.lexeme[lex, DFA]
@@ -48,7 +48,41 @@ def lexeme_step(rules, lex, state, byte):  # type: ignore[no-untyped-def]
     return count * states + target
 
 
-@inner
+@folded
+def only_byte(rules, lex, state):  # type: ignore[no-untyped-def]
+    """The one byte that leads on from `state`, -1 if there are several."""
+    found = np.int64(-1)
+    for word in range(4):
+        bits = lexeme_live(rules, lex, state, word)
+        if bits == 0:
+            continue
+        if found >= 0 or bits & (bits - np.uint64(1)) != 0:
+            return np.int64(-1)
+        found = np.int64(word * 64)
+        for shift in (32, 16, 8, 4, 2, 1):
+            if bits >> np.uint64(shift) != 0:
+                bits >>= np.uint64(shift)
+                found += shift
+    return found
+
+
+@folded
+def n_live(rules, lex, state):  # type: ignore[no-untyped-def]
+    """How many bytes lead on from `state`."""
+    count = np.uint64(0)
+    for word in range(4):
+        # Warren, Hacker's Delight, 5-1.
+        bits = lexeme_live(rules, lex, state, word)
+        bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
+        bits = (bits & np.uint64(0x3333333333333333)) + (
+            (bits >> np.uint64(2)) & np.uint64(0x3333333333333333)
+        )
+        bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+        count += (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return np.int64(count)
+
+
+@folded
 def lexeme_distance(rules, lex, state):  # type: ignore[no-untyped-def]
     """Fewest bytes to the end of terminal `lex`."""
     dfa = rules.lexeme[lex, DFA]
@@ -63,7 +97,7 @@ def lexeme_distance(rules, lex, state):  # type: ignore[no-untyped-def]
     return distance
 
 
-@inner
+@folded
 def lexeme_fact(rules, lex, state):  # type: ignore[no-untyped-def]
     """Row of `rules.fact` for `state` of terminal `lex`."""
     dfa = rules.lexeme[lex, DFA]
@@ -73,7 +107,7 @@ def lexeme_fact(rules, lex, state):  # type: ignore[no-untyped-def]
     return first + state % (rules.dfa[dfa + 1, FIRST] - first)
 
 
-@inner
+@folded
 def lexeme_live(rules, lex, state, word):  # type: ignore[no-untyped-def]
     """64 bits of the bytes that lead on from `state`."""
     dfa = rules.lexeme[lex, DFA]

@@ -10,6 +10,8 @@ from guided.kernels.memo_arrays import FIRST, OFFSET, WIDTH
 
 #: Beginnings of characters that are followed at a time.
 _STACK = 4096
+#: Code points that no charset has: where patterns have a dot, it leaves them out.
+LEFT_OUT = (0x85, 0x2028, 0x2029, 0xFEFF)
 
 
 @entry
@@ -35,9 +37,10 @@ def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: igno
     """Fills `survive` int32[S, 3]: characters that may follow whatever they are, up to `reach`.
 
     `charsets` uint8[2, 256] marks the single-byte charsets; the third is the second one together
-    with all code points from U+0080 on. Death is propagated backwards, one character a round.
+    with all code points from U+0080 on but LEFT_OUT. Death is propagated backwards, one character
+    a round.
     """
-    stack = np.empty((_STACK, 2), np.int32)
+    stack = np.empty((_STACK, 3), np.int32)
     for dfa in range(len(columns)):
         width = dfas[dfa, WIDTH]
         first = dfas[dfa, FIRST]
@@ -92,37 +95,63 @@ def _safe(  # type: ignore[no-untyped-def]
         return True
     # All well-formed sequences of two to four bytes (Unicode, table 3-7).
     top = 0
+    checked = np.int64(-1)
     for byte in range(0xC2, 0xF5):
         target = trans[row + classes[byte]]
         if target < 0:
             return False
-        if byte > 0xC2 and classes[byte] == classes[byte - 1] and _lead(byte) == _lead(byte - 1):
-            continue
+        kind = _lead(byte)
+        value = byte & (0x1F if byte < 0xE0 else 0x0F if byte < 0xF0 else 0x07)
+        # The first of several that nothing tells apart stands for them.
+        look = np.int64(kind) << 8 | classes[byte]
+        if not _begins_left_out(value, kind):
+            if look == checked:
+                continue
+            checked = look
         stack[top, 0] = target
-        stack[top, 1] = _lead(byte)
+        stack[top, 1] = kind
+        stack[top, 2] = value
         top += 1
     while top > 0:
         top -= 1
         node = offset + stack[top, 0] * width
-        kind = stack[top, 1]
-        low, high, onward = _continuation(kind)
+        low, high, onward = _continuation(stack[top, 1])
+        before = stack[top, 2]
+        checked = np.int64(-1)
         for byte in range(low, high):
-            column = classes[byte]
-            if byte > low and column == classes[byte - 1]:
+            column = np.int64(classes[byte])
+            value = before << 6 | (byte & 0x3F)
+            is_special = _begins_left_out(value, onward)
+            if (is_special and onward == 0) or (not is_special and column == checked):
                 continue
             target = trans[node + column]
             if target < 0:
                 return False
+            if not is_special:
+                checked = column
             if onward == 0:
                 if survive[first + target, charset] < length:
                     return False
             elif top < _STACK:
                 stack[top, 0] = target
                 stack[top, 1] = onward
+                stack[top, 2] = value
                 top += 1
             else:
                 return False
     return True
+
+
+@lean
+def _begins_left_out(value, kind):  # type: ignore[no-untyped-def]
+    """Whether the bits so far begin a code point of LEFT_OUT; `kind` tells what must follow."""
+    left = 0
+    if kind > 0:
+        left = 1 if kind == 1 else 3 if kind == 3 or kind >= 6 else 2
+    found = False
+    for point in LEFT_OUT:
+        found |= point >> (6 * left) == value
+    return found
 
 
 @njit(inline="always")

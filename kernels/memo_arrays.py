@@ -14,9 +14,11 @@ Equal situations get equal integers wherever they occur, so the step (configurat
 configuration is a lazily filled automaton, and masks can be kept per configuration.
 
 Kernels return a status below zero where nothing was committed: GROW (make room and call again),
-EXPAND (give the rule state in `scratch[0]` its edges and call again) and STEP (make the step from
+EXPAND (give the rule state in `scratch[0]` its edges and call again), STEP (make the step from
 the configuration in `scratch[1]` for the byte in `scratch[2]` and call again: each kernel that
-makes steps by itself is compiled together with all that a step takes).
+makes steps by itself is compiled together with all that a step takes), WIDE and COUNTED (give the
+state in `scratch[0]` of the terminal in `scratch[1]`, or the counted string in `scratch[1]`, its
+tokens, see kernels.wide_masks, and call again).
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from guided.kernels.compiling import inner
+from guided.kernels.compiling import inner, lean
 
 OK = 0
 GROW = -1
 EXPAND = -2
 STEP = -3
+WIDE = -4
+COUNTED = -5
 
 #: Edge symbols: terminal l is l, a call of rule A is -1 - A, EPSILON consumes nothing.
 EPSILON = -(1 << 30)
@@ -56,8 +60,16 @@ ACCEPT, NEAREST, ONWARD, SURVIVE = 0, 1, 2, 3
 WAIT = 2
 ITEM_STATE, ITEM_CONTEXT = 0, 1
 ACCEPTING, GROUP, GROUP_END = 2, 3, 4
-LEXEME, SCAN, SCAN_END, TAIL = 0, 1, 2, 3
-REST = 3
+LEXEME, SCAN, SCAN_END, TAIL, FOLLOW = 0, 1, 2, 3, 4
+REST, OPENED = 3, 4
+
+#: Characters up to which survival is known (the longest slice).
+REACH = 64
+#: Bytes of the longest token that a walk can follow.
+MAX_DEPTH = 4096
+#: Entries of the step table where the step was never made, and where no step leads on.
+UNKNOWN = 0
+DEAD = -9
 
 # Fields of Memo.size.
 N_CONTEXTS, N_WAITING, N_SETS, N_KERNEL, N_GROUPS, N_SCANS, N_CONFIGS, N_THREADS = range(8)
@@ -104,11 +116,13 @@ class Memo(NamedTuple):
     parse_set: Any
     #: int64[...]: rule state << 32 | context.
     kernel: Any
-    #: int32[G, 4] terminals of a parse set: LEXEME, SCAN, SCAN_END, fewest bytes after it (TAIL).
+    #: int32[G, 5] terminals of a parse set: LEXEME, SCAN, SCAN_END, fewest bytes after it (TAIL),
+    #: the configuration right after it (FOLLOW, 0: not made yet).
     group: Any
     #: int32[..., 2] items after a terminal: ITEM_STATE, ITEM_CONTEXT.
     scan: Any
-    #: int32[C, 4]: BEGIN and END in `thread`, ACCEPTING, fewest bytes to the end (REST).
+    #: int32[C, 5]: BEGIN and END in `thread`, ACCEPTING, fewest bytes to the end (REST), whether
+    #: some step from here was made (OPENED).
     config: Any
     #: uint64[C, 4]: bytes that may follow a configuration.
     live: Any
@@ -118,11 +132,13 @@ class Memo(NamedTuple):
     context_hash: Any
     set_hash: Any
     config_hash: Any
-    #: int32[C, 256]: the configuration after each byte, 0: dead, UNKNOWN: not made yet.
+    #: int32[C, 256]: the configuration after each byte, DEAD or UNKNOWN.
     step: Any
     scratch: Any
     thread_room: Any
     kernel_room: Any
+    #: int64[6, MAX_DEPTH + 1]: room of walks over tries, mostly by depth.
+    path: Any
     #: int32[A]: 1 + local number of a rule predicted in the closure at hand.
     stamp: Any
 
@@ -154,7 +170,7 @@ def grown_pairs(array):  # type: ignore[no-untyped-def]
     return wider
 
 
-@inner
+@lean
 def sort_unique(items, count):  # type: ignore[no-untyped-def]
     """Sorts items[:count] in place (they come nearly sorted) and drops doubles."""
     # Shell (1959): numba's own sort takes a second and a half to compile.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from guided.kernels.compiling import inner
+from guided.kernels.compiling import inner, lean
 from guided.kernels.contexts import follow_links, make_contexts
 from guided.kernels.memo_arrays import (
     ACCEPTING,
@@ -16,6 +16,7 @@ from guided.kernels.memo_arrays import (
     EXPAND,
     FAR,
     FINAL,
+    FOLLOW,
     GROUP,
     GROUP_END,
     GROW,
@@ -53,7 +54,7 @@ def is_tail(rules, q):  # type: ignore[no-untyped-def]
     )
 
 
-@inner
+@lean
 def intern_set(rules, memo, kernel, count):  # type: ignore[no-untyped-def]
     """Id of the parse set with the sorted kernel items (q << 32 | context), or a status < 0."""
     h = np.uint64(count)
@@ -264,6 +265,7 @@ def _write_groups(  # type: ignore[no-untyped-def]
             memo.group[group, LEXEME] = last
             memo.group[group, SCAN] = begin
             memo.group[group, TAIL] = FAR
+            memo.group[group, FOLLOW] = 0
         memo.scan[begin, ITEM_STATE] = targets[i]
         memo.scan[begin, ITEM_CONTEXT] = outers[i]
         tail = np.int64(rules.state[targets[i], DIST]) + memo.context[outers[i], WAIT]

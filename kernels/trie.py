@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import entry
+from guided.kernels.compiling import entry, folded
+from guided.kernels.memo_arrays import mix
 
 # Columns of a node.
 BYTE, DEPTH, TOKEN, SKIP = range(4)
+#: No token longer than this (in bytes) may stand in a slice; longer ones are always walked.
+SLICE_LENGTHS = (6, 12, 64)
 
 
 @entry
@@ -90,3 +93,43 @@ def longest_token(data, node, root):  # type: ignore[no-untyped-def]
         if at >= end:
             break
     return best, best_length
+
+
+@entry
+def index_edges(node, begin, end, edge):  # type: ignore[no-untyped-def]
+    """Fills the hash table of the edges between the nodes from `begin` to `end`.
+
+    `edge` int32[2^k] holds nodes by their parent and byte (open addressing, -1 is a free slot).
+    """
+    edge[:] = -1
+    path = np.empty(4097, np.int64)
+    last = len(edge) - 1
+    for at in range(begin, end):
+        depth = node[at, DEPTH]
+        path[depth] = at
+        if depth > 1:
+            slot = _slot(path[depth - 1], node[at, BYTE], last)
+            while edge[slot] >= 0:
+                slot = (slot + 1) & last
+            edge[slot] = at
+
+
+@folded
+def _slot(parent, byte, last):  # type: ignore[no-untyped-def]
+    return np.int64(mix(np.uint64(17), parent * 256 + byte) & np.uint64(last))
+
+
+@folded
+def child_of(node, edge, parent, byte):  # type: ignore[no-untyped-def]
+    """The child of node `parent` for a byte, -1 if there is none."""
+    last = len(edge) - 1
+    slot = _slot(parent, byte, last)
+    end = node[parent, SKIP]
+    depth = node[parent, DEPTH] + 1
+    while edge[slot] >= 0:
+        at = np.int64(edge[slot])
+        # The only node below with this depth and byte is the child.
+        if parent < at < end and node[at, DEPTH] == depth and node[at, BYTE] == byte:
+            return at
+        slot = (slot + 1) & last
+    return np.int64(-1)

@@ -1,0 +1,232 @@
+"""Tokens inside of one terminal, for states from which so many bytes lead on that they are kept.
+
+They depend on the automaton alone, whatever comes behind the terminal, and so hold for every
+grammar. A kept block is int32[...]: HEADER numbers, packed masks, then places in the trie of all
+tokens at which the terminal may end and the token goes on:
+
+* of an automaton state: one mask, then the nodes;
+* of the inside of a counted string: masks of the tokens of at most 0, 1, ..., LEVELS characters,
+  then pairs (node after the closing quote, characters before it), then pairs (longer token,
+  characters).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from guided.kernels.compiling import lean, lean_entry
+from guided.kernels.handles import opened, opened_tokens
+from guided.kernels.memo_arrays import (
+    ACCEPT,
+    BODY,
+    DFA,
+    FIRST,
+    MAX_DEPTH,
+    OFFSET,
+    ONWARD,
+    QUOTE,
+    SURVIVE,
+    WIDTH,
+)
+from guided.kernels.trie import BYTE, DEPTH, SKIP, SLICE_LENGTHS, TOKEN
+
+#: Numbers at the beginning of a block.
+N_PLACES, N_LONG = 0, 1
+HEADER = 2
+#: Places beyond which none are written: the number is `TOO_MANY`, and there is no use in a mask.
+MOST_PLACES = 2048
+TOO_MANY = -1
+#: States of an automaton up to which it is told from others by its table.
+MOST_STATES = 32
+#: Characters up to which counted strings have a mask of their own.
+LEVELS = 32
+
+
+@lean
+def take_slices(tokens, survive, taken, out):  # type: ignore[no-untyped-def]
+    """Adds the slices whose tokens survive, whatever they are, and marks them as taken.
+
+    `survive` int64[3]: characters of each charset that may follow.
+    """
+    for charset in range(3):
+        best = np.int64(-1)
+        for j in range(len(SLICE_LENGTHS)):
+            k = 1 + charset * len(SLICE_LENGTHS) + j
+            taken[k] = SLICE_LENGTHS[j] <= survive[charset]
+            if taken[k]:
+                best = np.int64(k)
+        # Masks of a wider charset hold those of the smaller ones.
+        if best < 0 or (
+            charset < 2 and SLICE_LENGTHS[(best - 1) % len(SLICE_LENGTHS)] <= survive[charset + 1]
+        ):
+            continue
+        for word in range(len(out)):
+            out[word] |= tokens.slice_masks[best, word]
+
+
+@lean_entry
+def write_residual(handle, lex, state, out):  # type: ignore[no-untyped-def]
+    """Writes the automaton that goes on from `state` of terminal `lex`; its number of states.
+
+    Equal languages give equal tables: states are numbered in the order in which they are first
+    reached. `out` int16[n, 257] is filled with the number of the state after each byte (0: none,
+    1: `state`) and whether it accepts; TOO_MANY where its rows do not suffice.
+    """
+    rules, memo = opened(handle)
+    dfa = rules.lexeme[lex, DFA]
+    first, offset = rules.dfa[dfa, FIRST], rules.dfa[dfa, OFFSET]
+    states = rules.dfa[dfa + 1, FIRST] - first
+    if states > MAX_DEPTH:
+        return np.int64(TOO_MANY)
+    number, found = memo.path[0], memo.path[1]
+    for i in range(states):
+        number[i] = 0
+    number[state], found[0] = 1, state
+    count = np.int64(1)
+    done = np.int64(0)
+    width = rules.dfa[dfa, WIDTH]
+    # Most automata have too many states: that is seen sooner without a look at every byte.
+    while done < count:
+        for column in range(width):
+            target = np.int64(rules.trans[offset + found[done] * width + column])
+            if target >= 0 and number[target] == 0:
+                if count == len(out):
+                    return np.int64(TOO_MANY)
+                found[count] = target
+                count += 1
+                number[target] = 1
+        done += 1
+    for i in range(count):
+        number[found[i]] = 0
+    number[state] = 1
+    count, done = np.int64(1), np.int64(0)
+    while done < count:
+        row = offset + found[done] * width
+        for byte in range(256):
+            target = np.int64(rules.trans[row + rules.columns[dfa, byte]])
+            if target < 0:
+                out[done, byte] = 0
+                continue
+            if number[target] == 0:
+                found[count] = target
+                count += 1
+                number[target] = count
+            out[done, byte] = number[target]
+        out[done, 256] = rules.fact[first + found[done], ACCEPT]
+        done += 1
+    return count
+
+
+@lean_entry
+def fill_wide(handle, trie, lex, state, n_words, block):  # type: ignore[no-untyped-def]
+    """Fills the block of `state` of the uncounted terminal `lex`; its length.
+
+    `block` has room for MOST_PLACES places.
+    """
+    rules, memo = opened(handle)
+    tokens = opened_tokens(trie, n_words)
+    dfa = rules.lexeme[lex, DFA]
+    first, offset = rules.dfa[dfa, FIRST], rules.dfa[dfa, OFFSET]
+    width = rules.dfa[dfa, WIDTH]
+    column = rules.columns[dfa]
+    out = block[HEADER : HEADER + n_words]
+    for word in range(n_words):
+        out[word] = 0
+    survive, taken = memo.path[1], memo.path[2]
+    for charset in range(3):
+        survive[charset] = rules.fact[first + state, SURVIVE + charset]
+    taken[0] = 0
+    take_slices(tokens, survive, taken, out)
+    states = memo.path[0]
+    states[0] = state
+    node = tokens.node
+    count = np.int64(0)
+    block[N_LONG] = 0
+    last = len(tokens.first) - 2
+    for k in range(last):
+        if taken[k]:
+            continue
+        at = np.int64(tokens.first[k])
+        end = np.int64(tokens.first[k + 1])
+        while at < end:
+            depth = node[at, DEPTH]
+            row = offset + states[depth - 1] * width
+            target = np.int64(rules.trans[row + column[node[at, BYTE]]])
+            after = np.int64(node[at, SKIP])
+            if target < 0:
+                at = after
+                continue
+            states[depth] = target
+            token = node[at, TOKEN]
+            while token >= 0:
+                out[token >> 5] |= np.int32(1) << (token & 31)
+                token = tokens.next_same[token]
+            if rules.fact[first + target, ACCEPT] and at + 1 < after:
+                if count >= MOST_PLACES:
+                    block[N_PLACES] = TOO_MANY
+                    return HEADER + n_words
+                block[HEADER + n_words + count] = at
+                count += 1
+            at = at + 1 if rules.fact[first + target, ONWARD] else after
+    block[N_PLACES] = count
+    return HEADER + n_words + count
+
+
+@lean_entry
+def fill_counted(handle, trie, lex, n_words, block):  # type: ignore[no-untyped-def]
+    """Fills the block of the counted string `lex` behind its opening quote; its length.
+
+    `block` has room for twice as many pairs as the trie has nodes.
+    """
+    rules, memo = opened(handle)
+    tokens = opened_tokens(trie, n_words)
+    dfa = rules.lexeme[lex, DFA]
+    first, offset = rules.dfa[dfa, FIRST], rules.dfa[dfa, OFFSET]
+    width = rules.dfa[dfa, WIDTH]
+    column = rules.columns[dfa]
+    words = HEADER + (LEVELS + 1) * n_words
+    for i in range(HEADER, words):
+        block[i] = 0
+    states, chars = memo.path[0], memo.path[1]
+    states[0], chars[0] = BODY, 0
+    node = tokens.node
+    count, n_long = np.int64(0), np.int64(0)
+    last = len(tokens.first) - 2
+    at = np.int64(tokens.first[last])
+    end = np.int64(tokens.first[last + 1])
+    while at < end:
+        depth = node[at, DEPTH]
+        byte = node[at, BYTE]
+        before = states[depth - 1]
+        after = np.int64(node[at, SKIP])
+        target = np.int64(rules.trans[offset + before * width + column[byte]])
+        if target < 0:
+            at = after
+            continue
+        states[depth] = target
+        length = chars[depth - 1] + (before == BODY and byte != QUOTE)
+        chars[depth] = length
+        token = np.int64(node[at, TOKEN])
+        if rules.fact[first + target, ACCEPT]:
+            block[words + 2 * count] = at
+            block[words + 2 * count + 1] = length
+            count += 1
+            at = after
+            continue
+        if token >= 0 and length > LEVELS:
+            n_long += 1
+            block[len(block) - 2 * n_long] = token
+            block[len(block) - 2 * n_long + 1] = length
+        elif token >= 0:
+            begin = HEADER + length * n_words
+            while token >= 0:
+                block[begin + (token >> 5)] |= np.int32(1) << (token & 31)
+                token = np.int64(tokens.next_same[token])
+        at += 1
+    for i in range(HEADER + n_words, words):
+        block[i] |= block[i - n_words]
+    size = words + 2 * count
+    for i in range(2 * n_long):
+        block[size + i] = block[len(block) - 2 * n_long + i]
+    block[N_PLACES], block[N_LONG] = count, n_long
+    return size + 2 * n_long
