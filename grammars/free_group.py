@@ -92,7 +92,7 @@ class Costs:
         return Missing(missing.number - 1, missing.cost - self.cheapest[member])
 
     def rest(self, seen: int, present: int, missing: Missing) -> int:
-        """Fewest bytes to the end of the rule; FAR if the members cannot be completed."""
+        """Fewest bytes to the end of the rule after a member; FAR where there is no way."""
         members = self.group.members
         count, cost = missing
         lacking = members.least - present - count
@@ -101,8 +101,7 @@ class Costs:
             count, cost = count + lacking, cost + sum(fillers)
         if cost >= FAR or (members.most is not None and present + count > members.most):
             return FAR
-        separators = count - (present == 0 and count > 0)
-        return min(cost + separators * self.separator + self.onward, FAR)
+        return min(cost + count * self.separator + self.onward, FAR)
 
     def _fillers(self, seen: int, count: int) -> list[int]:
         optional = sorted(
