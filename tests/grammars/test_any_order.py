@@ -92,3 +92,14 @@ def test_free_order_is_every_order_and_knows_the_way_to_the_end(
         # Completions of longer prefixes may lie beyond the texts that were enumerated.
         if len(prefix) + parser.distance(config) <= LONGEST:
             assert parser.distance(config) == rest, prefix
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[3] is not None])
+def test_free_order_leads_into_no_dead_end(
+    case: tuple[tuple[bool, ...], bool, int, int | None],
+) -> None:
+    one = grammar(*case, by_rules=False)
+    words = [text for text in short_texts() if belongs(text, *case, False)]
+    begun = {text[:size] for text in words for size in range(len(text) + 1)}
+    for text in short_texts():
+        assert (one.reach(text.encode()) == len(text)) is (text in begun), text
