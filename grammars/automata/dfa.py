@@ -93,6 +93,10 @@ class Dfa:
         return bool(state >= 0 and self.accepting[state])
 
     def is_empty(self) -> bool:
+        return self._is_empty
+
+    @cached_property
+    def _is_empty(self) -> bool:
         return bool(self.distance[0] < 0)
 
     def accepts_empty(self) -> bool:

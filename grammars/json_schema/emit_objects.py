@@ -108,7 +108,9 @@ def _body(
 ) -> Expr:
     """The members of an object, with one for each group `anywhere`, and last those `behind`."""
     terms = writer.translator.terms
-    known = [name for name in shape.known() if _name_allowed(name, shape, writer)]
+    known = shape.known()
+    if shape.names:
+        known = [name for name in known if _name_allowed(name, shape, writer)]
     if not set(shape.required) <= set(known):
         return NEVER
     found = {name: shape.member(name, terms) for name in known}

@@ -54,17 +54,22 @@ class _Words:
     def _has_word(self, expr: Expr) -> bool:
         """Whether a word of `expr` is known; every part is looked at."""
         if isinstance(expr, Lex):
-            self._dead = self._dead or expr.dfa.is_empty()
-            return not self._dead
+            empty = expr.dfa.is_empty()
+            self._dead = self._dead or empty
+            return not empty
         if isinstance(expr, Ref):
             return expr.name in self._productive
         if isinstance(expr, Seq):
-            found = [self._has_word(part) for part in expr.parts]
-            return all(found)
+            found = True
+            for part in expr.parts:
+                # Most parts are keys and punctuation.
+                if not (type(part) is Lex and not part.dfa.is_empty()):
+                    found = self._has_word(part) and found
+            return found
         if isinstance(expr, Alt):
             self._dead = self._dead or not expr.parts
-            found = [self._has_word(part) for part in expr.parts]
-            return any(found)
+            alive = [self._has_word(part) for part in expr.parts]
+            return any(alive)
         if isinstance(expr, Members):
             return self._has_members(expr)
         if isinstance(expr, Repeat):

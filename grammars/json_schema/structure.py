@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 MAPS_OF_SCHEMAS = frozenset(
@@ -29,12 +28,16 @@ SCHEMAS = frozenset(
         "contentSchema",
     ]
 )
-# What a schema defines is looked at where something refers to it, by its place in the document.
-_DEFINITIONS = frozenset({"$defs", "definitions"})
-_VALUES = frozenset({"enum", "const"})
-_REMARKS = frozenset({"title", "description", "$comment"})
-# What a value is read as.
-_SCHEMA, _MAP, _PLAIN = range(3)
+# What a value is read as; values that must be equal are texts, remarks count where they are none.
+_SCHEMA, _MAP, _PLAIN, _TEXT, _REMARK, _NOTHING = range(6)
+_ROLES = {
+    **dict.fromkeys(SCHEMAS, _SCHEMA),
+    **dict.fromkeys(MAPS_OF_SCHEMAS, _MAP),
+    **dict.fromkeys(("enum", "const"), _TEXT),
+    **dict.fromkeys(("title", "description", "$comment"), _REMARK),
+    # What a schema defines is looked at where something refers to it, by its place.
+    **dict.fromkeys(("$defs", "definitions"), _NOTHING),
+}
 _DEEPEST = 100
 """Levels up to which parts are numbered by recursion."""
 
@@ -58,13 +61,17 @@ class Structures:
         if known is None:
             if depth >= _DEEPEST:
                 self._settle(value, role)
-            shape: list[object] = [type(value), role == _MAP]
+            shape: list[object] = [isinstance(value, list), role == _MAP]
             for name, part, part_role in _parts(value, role):
-                kind = type(part)
-                if kind is dict or kind is list:
-                    shape.append((name, self._number(part, part_role, depth + 1)))
+                if type(part) is str:
+                    shape.append((name, part))
+                elif isinstance(part, (dict, list)):
+                    inner = self._known.get((id(part), part_role))
+                    if inner is None:
+                        inner = self._number(part, part_role, depth + 1)
+                    shape.append((name, inner))
                 else:
-                    shape.append((name, kind, part))
+                    shape.append((name, type(part), part))
             known = self._known[id(value), role] = self._intern(tuple(shape))
         return known
 
@@ -89,21 +96,18 @@ class Structures:
         return self._interned.setdefault(shape, len(self._interned))
 
 
-def _parts(value: Any, role: int) -> Iterator[tuple[object, Any, int]]:
+def _parts(value: Any, role: int) -> list[tuple[object, Any, int]]:
     """The entries of an object or array that matter to what a schema allows, and their roles."""
     inner = _PLAIN if role == _PLAIN else _SCHEMA
     if isinstance(value, list):
-        for index, part in enumerate(value):
-            yield index, part, inner
-    elif role != _SCHEMA:
-        for name, part in value.items():
-            yield name, part, inner
-    else:
-        for name, part in value.items():
-            if name in _VALUES:
-                yield name, json.dumps(part), _PLAIN
-            elif name in MAPS_OF_SCHEMAS:
-                if name not in _DEFINITIONS:
-                    yield name, part, _MAP
-            elif not (name in _REMARKS and isinstance(part, str)):
-                yield name, part, _SCHEMA if name in SCHEMAS else _PLAIN
+        return [(index, part, inner) for index, part in enumerate(value)]
+    if role != _SCHEMA:
+        return [(name, part, inner) for name, part in value.items()]
+    found: list[tuple[object, Any, int]] = []
+    for name, part in value.items():
+        known = _ROLES.get(name, _PLAIN)
+        if known == _TEXT:
+            found.append((name, json.dumps(part), _PLAIN))
+        elif known != _NOTHING and not (known == _REMARK and isinstance(part, str)):
+            found.append((name, part, _PLAIN if known == _REMARK else known))
+    return found
