@@ -12,7 +12,7 @@ from guided.grammars.grammar import Grammar
 from guided.grammars.ir import Alt, Expr, GrammarSpec, Lex, Member, Members, Ref, Seq
 
 ALPHABET = "abx,"
-LONGEST = 7
+LONGEST = 6
 
 
 def word(text: str) -> Expr:
