@@ -79,7 +79,7 @@ def compile_drafting_kernels() -> None:
     count = suffix_pool.guess(pool, 4, said, 2.0, 1, 0.1, False, tokens, parents, chances)
     copy_lookup.look_up(said, said, 2, 4, np.zeros(3, np.int64), 0, 8, tokens, parents, chances)
     draft = np.stack([tokens[:count].astype(np.int64), parents[:count]])
-    steps, text = np.zeros((2, 256), np.int32), np.frombuffer(b"a", np.uint8)
+    steps, text = np.ones((2, 256), np.int32), np.frombuffer(b"a", np.uint8)
     offsets, configs = np.array([0, 1]), np.ones(count + 1, np.int64)
     draft_closing.reach(draft[0], draft[1], configs, 0, steps, text, offsets)
     draft_closing.find_ends(

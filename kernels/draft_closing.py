@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from guided.kernels.compiling import entry, inner
-from guided.kernels.configs import UNKNOWN
+from guided.kernels.memo_arrays import DEAD, UNKNOWN
 
 #: What is known of a token's text: whether it ends with a word's character, begins with one,
 #: begins with a blank.
@@ -28,7 +28,7 @@ def _config_after(config, some, step):  # type: ignore[no-untyped-def]
         target = step[at, some[i]]
         if target == UNKNOWN:
             return np.int64(-1)
-        if target == 0:
+        if target == DEAD:
             return np.int64(0)
         at = np.int64(target)
     return at

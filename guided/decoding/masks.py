@@ -76,7 +76,7 @@ class Layouts:
         ids, positions, parents = room.ids, room.positions, room.parents
         for row, (feed, base, count) in enumerate(zip(feeds, bases, counts, strict=True)):
             if width == 1:
-                ids[row, 0], positions[row, 0] = feed.tokens[0], base
+                ids[row, 0], positions[row, 0] = feed.tokens[0] if count else 0, base
                 continue
             rest = [0] * (width - count)
             ids[row] = [*feed.tokens, *rest]

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from guided.kernels import draft_closing
-from guided.kernels.configs import UNKNOWN
 from guided.kernels.draft_closing import BEGINS_BLANK, BEGINS_WORD, ENDS_WORD, INSIDE, OUTSIDE
+from guided.kernels.memo_arrays import DEAD, UNKNOWN
 
 TOKENS = [b"a", b"bc", b" d", b'"', b'", "', b"\\", b"e f", b".", b"", b'x"y']
 DATA = np.frombuffer(b"".join(TOKENS), np.uint8)
@@ -46,7 +46,7 @@ def test_configurations_are_those_of_the_steps_byte_by_byte(seed: int) -> None:
         step = np.full((6, 256), UNKNOWN, np.int32)
         for byte in set(DATA.tolist()):
             for config in range(1, 6):
-                step[config, byte] = rng.choice([0, *range(1, 6), *range(1, 6)])
+                step[config, byte] = rng.choice([DEAD, *range(1, 6), *range(1, 6)])
                 if rng.random() < 0.02:
                     step[config, byte] = UNKNOWN
         tokens, parents = tree(rng, rng.randrange(12))
@@ -58,6 +58,7 @@ def test_configurations_are_those_of_the_steps_byte_by_byte(seed: int) -> None:
             text = TOKENS[tokens[node]]
             for byte in text:
                 at = int(step[at, byte]) if at else 0
+                at = 0 if at == DEAD else at
             assert configs[node + 1] == (at if text else 0)
         unclear += count < len(tokens)
         assert (configs[count + 1 :] == 77).all()
