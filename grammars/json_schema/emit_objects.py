@@ -320,11 +320,12 @@ def _split(names: StringShape, atoms: list[Atom], writer: Writer) -> list[String
 
 def _sides(dfa: Dfa, atom: Atom) -> list[tuple[Atom, Dfa]]:
     """The words of `dfa` in and outside of the atom, with what tells them."""
+    holding, failing = (atom, atom.negated()) if atom.holds else (atom.negated(), atom)
     try:
-        inside, outside = atom.positive(), atom.negated()
-        if not automata.intersects(dfa, inside):
-            return [(outside, dfa)]
-        return [(atom, dfa & inside), (outside, dfa - inside)]
+        inside, outside = holding.positive(), failing.positive()
+        if not automata.intersects(dfa, outside):
+            return [(failing, dfa)]
+        return [(holding, dfa & inside), (failing, dfa - outside)]
     except GrammarTooLargeError as error:
         raise InexpressibleError(f"the patterns of names are too large ({error})") from error
 

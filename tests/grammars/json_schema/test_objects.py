@@ -219,6 +219,22 @@ def test_free_names_count_once_wherever_they_stand(required: list[str]) -> None:
     )
 
 
+def test_names_are_divided_by_the_patterns_that_they_must_not_match() -> None:
+    digits = {"patternProperties": {"^[0-9]+x$": {"type": "integer"}}, "minProperties": 1}
+    letters = {"patternProperties": {"^[a-z][a-z]$": {"type": "integer"}}, "minProperties": 1}
+    closed = {"type": "object", "additionalProperties": False}
+    check(
+        {"allOf": [closed | digits, {"not": closed | letters}]},
+        [{"1x": 1}, {"1x": 1, "22x": 2}],
+        [{"ab": 1}, {"1x": "a"}, {}],
+    )
+    check(
+        {"oneOf": [closed | digits, closed | letters]},
+        [{"1x": 1, "2x": 2}, {"ab": 1}],
+        [{"1x": 1, "ab": 2}, {}],
+    )
+
+
 def test_members_of_any_name_that_exclude_one_another_are_refused() -> None:
     values = [{"not": {"additionalProperties": {"not": {"const": v}}}} for v in ("x", "y")]
     with pytest.raises(UnsupportedSchemaError, match="exclude one another") as caught:
