@@ -43,7 +43,9 @@ class KeptMasks:
     def room(self, length: int | None = None) -> Block:
         """Room for a mask, or for so many numbers: this thread's, until it asks again."""
         # New memory costs more than filling it.
-        rooms: dict[int, Block] = self._rooms.__dict__
+        rooms: dict[int, Block] | None = getattr(self._rooms, "by_length", None)
+        if rooms is None:
+            rooms = self._rooms.by_length = {}
         length = self.n_words if length is None else length
         found = rooms.get(length)
         if found is None:

@@ -137,7 +137,8 @@ class Parser:
     def n_bytes(self) -> int:
         """Bytes that the memo takes."""
         used = min(len(self.memo.config), len(self.memo.step)) * 1024
-        return sum(array.nbytes for array in self.memo) - self.memo.step.nbytes + used
+        others = sum(int(array.nbytes) for array in self.memo) - int(self.memo.step.nbytes)
+        return others + used
 
     @property
     def n_configs(self) -> int:

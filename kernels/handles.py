@@ -5,12 +5,14 @@ Numba takes 0.3 µs for every array of a call, which is more than most calls tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from ctypes import addressof, c_char
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numba import carray, types
+from numba import types
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 from guided.kernels.compiling import inner
@@ -38,16 +40,26 @@ def handle_of(arrays: Iterable[NDArray[Any]]) -> Handle:
     for array in arrays:
         if not array.flags.c_contiguous:
             raise ValueError("a kernel reads contiguous arrays only")
-        table += [array.ctypes.data, len(array)]
+        table += [_address(array), len(array)]
     return np.array(table, np.int64)
 
 
-@intrinsic
-def _pointer(typing_context, address):  # type: ignore[no-untyped-def]
+def _address(array: NDArray[Any]) -> int:
+    try:
+        return addressof(c_char.from_buffer(array))
+    except (TypeError, ValueError):
+        # Read-only or empty; three times as slow.
+        return array.ctypes.data
+
+
+def _as_pointer(typing_context, address):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(types.int64), generate
+
+
+_pointer = cast(Callable[[Any], Any], intrinsic(_as_pointer))
 
 
 @inner

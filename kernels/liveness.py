@@ -117,18 +117,18 @@ def _safe(  # type: ignore[no-untyped-def]
         node = offset + stack[top, 0] * width
         low, high, onward = _continuation(stack[top, 1])
         before = stack[top, 2]
-        checked = np.int64(-1)
+        known = np.int64(-1)
         for byte in range(low, high):
             column = np.int64(classes[byte])
             value = before << 6 | (byte & 0x3F)
             is_special = _begins_left_out(value, onward)
-            if (is_special and onward == 0) or (not is_special and column == checked):
+            if (is_special and onward == 0) or (not is_special and column == known):
                 continue
             target = trans[node + column]
             if target < 0:
                 return False
             if not is_special:
-                checked = column
+                known = column
             if onward == 0:
                 if survive[first + target, charset] < length:
                     return False
