@@ -268,7 +268,7 @@ def _close(rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, m
     table.size[STAMP] = 0
     everything = mid < 0 and lat.loop[p] != 0
     upto = len(net.order) if everything else starts
-    begin = np.int64(0)
+    begin = 0
     again = True
     while again:
         again = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.slots import GAP, MASKED, Layout
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import BYTE, HIGH, LAST, LEFT_OUT, MASK, N_FREE, N_INNER, Lattice
+
+T = TypeVar("T", bound=np.generic)
+#: So many units are put into the arrays one by one.
+_FEW = 4
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,11 @@ class Places:
         self.used = np.array([count + 1, 0, 0, most_mids, 0, 0], np.int64)
         self.free = np.zeros(64 * width, np.int32)
         self.width = width
-        self.become(units, range(count), *self.mids_for(units))
+        self.may_mid, self.complete = self.mids_for(units)
+        for unit, text in enumerate(units.texts):
+            self.inner[unit] = [self._number() for _ in (text or b"")[1:]]
+        self.units = units
+        self.lattice = self._arranged()
 
     @property
     def has_all(self) -> bool:
@@ -124,15 +133,42 @@ class Places:
         return found
 
     def become(
-        self, units: Units, changed: Iterable[int], may_mid: NDArray[np.uint8], complete: bool
+        self, units: Units, changed: Sequence[int], may_mid: NDArray[np.uint8], complete: bool
     ) -> None:
         """Numbers what is new of `units`, whose `changed` units were dropped before."""
+        fixed = [unit for unit in changed if units.texts[unit] is not None]
+        for unit in fixed:
+            self.inner[unit] = [self._number() for _ in (units.texts[unit] or b"")[1:]]
+        before, self.units = self.units, units
+        self.may_mid, self.complete = may_mid, complete
+        if len(fixed) > _FEW or len(before.texts) != len(units.texts) or len(changed) > 3 * _FEW:
+            self.lattice = self._arranged()
+            return
         for unit in changed:
-            text = units.texts[unit]
-            if text is not None:
-                self.inner[unit] = [self._number() for _ in text[1:]]
-        self.units, self.may_mid, self.complete = units, may_mid, complete
-        self.lattice = self._arranged()
+            self._arrange(unit, before.texts[unit])
+        self.lattice = self.lattice._replace(may_mid=may_mid, accepting=self._accepting())
+
+    def _arrange(self, unit: int, before: bytes | None) -> None:
+        """Puts the main positions of one unit into the arrays."""
+        lattice, text = self.lattice, self.units.texts[unit]
+        begin = int(lattice.main[unit])
+        end = begin + (1 if before is None else len(before))
+        data = b"\0" if text is None else text
+        more = len(data) - (end - begin)
+        count = len(data)
+        kind = np.full(count, MASK if text is None else BYTE, np.uint8)
+        loop = np.zeros(count, np.uint8)
+        loop[0] = self.units.loops[unit]
+        number = np.array([unit, *self.inner[unit]], np.int32)
+        if more:
+            lattice.main[unit + 1 :] += more
+        self.lattice = lattice._replace(
+            kind=_spliced(lattice.kind, begin, end, kind),
+            byte=_spliced(lattice.byte, begin, end, np.frombuffer(data, np.uint8)),
+            loop=_spliced(lattice.loop, begin, end, loop),
+            id=_spliced(lattice.id, begin, end, number),
+            unit=_spliced(lattice.unit, begin, end, np.full(count, unit, np.int32)),
+        )
 
     def widen(self, width: int) -> None:
         """Makes room for more numbers."""
@@ -149,7 +185,8 @@ class Places:
         return int(self.used[HIGH]) - 1
 
     def _accepting(self) -> NDArray[np.uint64]:
-        return packed(self.units.ends, self.width)
+        ends = self.units.ends
+        return packed(slice(ends.start, ends.stop) if isinstance(ends, range) else ends, self.width)
 
     def _arranged(self) -> Lattice:
         texts = self.units.texts
@@ -184,7 +221,15 @@ class Places:
         )
 
 
-def packed(numbers: Sequence[int] | NDArray[np.int32], width: int) -> NDArray[np.uint64]:
+def _spliced(array: NDArray[T], begin: int, end: int, part: NDArray[T]) -> NDArray[T]:
+    """The array with `part` in place of what is from `begin` to `end`."""
+    if len(part) == end - begin and array.flags.writeable:
+        array[begin:end] = part
+        return array
+    return np.concatenate([array[:begin], part, array[end:]])
+
+
+def packed(numbers: Sequence[int] | slice | NDArray[np.int32], width: int) -> NDArray[np.uint64]:
     """uint64[width] with the bits of `numbers`."""
     bits = np.zeros(64 * width, np.uint8)
     bits[numbers] = 1

@@ -215,16 +215,18 @@ class Tables:
         cut_off = range(len(now), len(before))
         if changed:
             self._cut_left(min(changed[0], int(self.left.size[LEFT_DONE])))
+        freed = next((unit for unit in changed if before[unit] is not None), None)
         if cut_off:
             self._cut_left(min(len(now), int(self.left.size[LEFT_DONE])))
+        if cut_off or freed is not None:
             self._cut_right(None)
         elif changed:
             self._cut_right(max(changed[-1] + 1, self.right_done))
         for unit in changed:
             self._visited[unit + 1] = False
-            if before[unit] is not None:
-                # What stands in the table further right knows less than there is now.
-                self._visited[unit + 1 :] = False
+        if freed is not None:
+            # More is possible now: what the tables hold further right leaves some of it out.
+            self._visited[freed + 1 :] = False
         numbers = [number for unit in (*changed, *cut_off) for number in places.drop(unit)]
         self.left.index[numbers] = -1
         self.right.index[numbers] = -1

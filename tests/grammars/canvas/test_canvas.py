@@ -210,3 +210,29 @@ def test_bad_slots_and_tokens_are_refused() -> None:
         canvas.check(1, 0)
     with pytest.raises(IndexError, match="no slot 2"):
         canvas.fix({2: 0})
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_answers_do_not_depend_on_what_was_asked_before(schema: Grammar, seed: int) -> None:
+    # Canvases share tables with what they come from: here they are asked in turns.
+    rng = random.Random(seed)
+    grammar, text = [(JSON, TEXT), (schema, b'{"a":1,"aa":"a"}')][seed % 2]
+    tokens = ids(text)
+    canvases = [grammar.canvas(VOCABULARY, len(tokens) + 1)]
+    answers = set()
+    for _ in range(30):
+        canvas = rng.choice(canvases)
+        open_slots = [i for i, slot in enumerate(canvas.slots[:-1]) if slot is MASKED]
+        chosen = rng.sample(open_slots, min(len(open_slots), rng.choice([1, 3])))
+        after = canvas.fix({slot: tokens[slot] for slot in chosen})
+        assert after is not None
+        assert after.verdict is Verdict.YES
+        if MASKED in after.slots[:-1]:
+            canvases.append(after)
+        canvas = rng.choice(canvases)
+        slot = rng.choice([i for i, slot in enumerate(canvas.slots) if slot is MASKED])
+        token = rng.choice([STOP, rng.randrange(STOP), tokens[min(slot, len(tokens) - 1)]])
+        fresh = grammar.canvas(VOCABULARY, list(canvas.slots))
+        assert canvas.check(slot, token) is fresh.check(slot, token), (canvas.slots, slot, token)
+        answers.add(fresh.check(slot, token))
+    assert answers >= {Verdict.YES, Verdict.NO}
