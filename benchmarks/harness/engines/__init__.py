@@ -80,6 +80,10 @@ def bit(words: NDArray[np.int32], token: int) -> bool:
 
 def build(name: str, table: TokenTable) -> Engine:
     """The engine `name`. Raises ImportError where its package is missing."""
+    if name.startswith("grammar:"):
+        from ..beyond_json import build as build_reader
+
+        return build_reader(name.removeprefix("grammar:"), table)
     if name == "guided":
         from .guided_engine import GuidedEngine
 
