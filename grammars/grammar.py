@@ -263,7 +263,7 @@ class Grammar:
     @cached_property
     def specials(self) -> frozenset[str]:
         """Texts of the special tokens that the grammar uses; all of them begin with byte 0xFF."""
-        if not (self._rules.live[:, 3] >> np.uint64(63)).any():
+        if not int(self._rules.live[:, 3].max(initial=0)) >> 63:
             return frozenset()
         automata = (dfa for dfa, _, _ in self._builder.lexemes if dfa is not None)
         return frozenset(text for dfa in automata for text in special_texts(dfa))

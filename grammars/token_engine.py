@@ -50,9 +50,11 @@ class TokenEngine:
         self.parser = parser
         self.vocabulary = vocabulary
         self._limit = max(1, limit // (4 * vocabulary.n_words))
-        self._masks: OrderedDict[int, tuple[Mask, int]] = OrderedDict()
+        #: Masks that were made, and the farthest end after a token of each, by configuration.
+        self.masks: OrderedDict[int, tuple[Mask, int]] = OrderedDict()
         self._clamped: dict[int, int] = {}
-        self._steps: dict[tuple[int, int], int] = {}
+        #: Configurations after a token that were asked for, 0 where it is forbidden.
+        self.steps: dict[tuple[int, int], int] = {}
         self._texts: dict[Hashable, tuple[bytes, ...]] = {}
         self._first: dict[int, int] = {}
         self._bounds: dict[int, int] = {}
@@ -61,7 +63,7 @@ class TokenEngine:
         self._kept = np.zeros(1 + len(parser.rules.fact), np.int64)
         self._blocks: list[Block] = []
         self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
-        self._stop_mask = _stop_mask(vocabulary)
+        self._stop_mask = vocabulary.stop_mask
         keep_common(vocabulary, TokenEngine)
         self._lock = fork_safe(threading.RLock(), ENGINE)
         self.careful = not parser.used_bytes <= vocabulary.single_bytes | {0xFF}
@@ -73,7 +75,7 @@ class TokenEngine:
     @property
     def n_bytes(self) -> int:
         """Bytes that the kept masks take."""
-        return len(self._masks) * 4 * self.vocabulary.n_words
+        return len(self.masks) * 4 * self.vocabulary.n_words
 
     @property
     def stop_mask(self) -> Mask:
@@ -82,15 +84,15 @@ class TokenEngine:
 
     def after(self, config: int, token: int) -> int:
         """The configuration after `token`, 0 if it is not allowed (stop ids never are)."""
-        found = self._steps.get((config, token))
+        found = self.steps.get((config, token))
         if found is None:
             data = self.vocabulary.grammar_bytes(token)
             found = 0 if data is None else self.parser.walk(config, data)[0]
             if found and self.careful and not self._completable(found):
                 found = 0
-            if len(self._steps) >= _STEP_LIMIT:
-                self._steps.clear()
-            self._steps[config, token] = found
+            if len(self.steps) >= _STEP_LIMIT:
+                self.steps.clear()
+            self.steps[config, token] = found
         return found
 
     def mask(self, config: int) -> Mask:
@@ -98,17 +100,17 @@ class TokenEngine:
         return self._mask_and_reach(config)[0]
 
     def _mask_and_reach(self, config: int) -> tuple[Mask, int]:
-        found = self._masks.get(config)
+        found = self.masks.get(config)
         if found is not None:
             return found
         with self._lock:
             representative = self._representative(config)
-            found = self._masks.get(representative)
+            found = self.masks.get(representative)
             if found is None:
                 found = self._compute(representative)
-                if len(self._masks) >= self._limit:
-                    self._masks.popitem(last=False)
-                self._masks[representative] = found
+                if len(self.masks) >= self._limit:
+                    self.masks.popitem(last=False)
+                self.masks[representative] = found
         return found
 
     def _representative(self, config: int) -> int:
@@ -334,9 +336,3 @@ def pack_tokens(tokens: NDArray[np.int32] | Sequence[int], n_words: int) -> Mask
     mask = np.zeros(n_words, np.uint32)
     np.bitwise_or.at(mask, ids // 32, np.uint32(1) << (ids % 32).astype(np.uint32))
     return mask.view(np.int32)
-
-
-def _stop_mask(vocabulary: Vocabulary) -> Mask:
-    mask = pack_tokens(sorted(vocabulary.stop_ids), vocabulary.n_words)
-    mask.flags.writeable = False
-    return mask

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from guided.errors import VocabularyError
 from guided.grammars import disk_cache
@@ -124,6 +125,15 @@ class Vocabulary:
     def n_words(self) -> int:
         """Number of int32 words of a packed mask."""
         return (self.size + 31) // 32
+
+    @cached_property
+    def stop_mask(self) -> NDArray[np.int32]:
+        """The packed mask that allows exactly the stop ids, read-only."""
+        bits = np.zeros(32 * self.n_words, np.uint8)
+        bits[sorted(self.stop_ids)] = 1
+        mask = np.packbits(bits, bitorder="little").view(np.int32)
+        mask.flags.writeable = False
+        return mask
 
     @cached_property
     def spellings(self) -> Mapping[bytes, int]:
