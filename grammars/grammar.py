@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from guided.errors import EmptyGrammarError, VocabularyError
 from guided.grammars.automata import literal
 from guided.grammars.fork_safe import GRAMMAR, fork_safe
