@@ -36,6 +36,7 @@ from harness.fuzzing.subjects import Subject, named, patterns, schemas
 from tqdm import tqdm
 
 from guided.grammars.vocabulary import Vocabulary
+from guided.warm_up import compile_grammar_kernels
 
 PARTS = ["made", "generations", "batches", "walks"]
 
@@ -77,6 +78,8 @@ class Timer:
 
 def judge_made(part: Part, options: argparse.Namespace, timer: Timer) -> None:
     """Schemas made at random, both ways; in whole runs of numbers, until the time is over."""
+    # Compiling kernels is no part of compiling a schema, which has a limit of time.
+    compile_grammar_kernels()
     numbers = range(options.made) if options.number is None else [options.number]
     for number in tqdm(numbers, part.name, disable=None, leave=False):
         if timer.over():
