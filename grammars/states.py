@@ -70,8 +70,12 @@ class GrammarState:
 
     def advance(self, token: int) -> GrammarState | None:
         """The state after `token`, None if the grammar forbids it."""
-        state = self._moved() if self._engine.parser.full else self
-        return state._take(token)
+        engine = self._engine
+        if engine.parser.full:
+            return self._moved()._take(token)
+        # Most steps were made before; of a forbidden or stop token, and at the end, there is none.
+        config = engine.steps.get((self._config, token))
+        return self._after(config, token) if config else self._take(token)
 
     def _take(self, token: int) -> GrammarState | None:
         engine = self._engine
@@ -84,7 +88,16 @@ class GrammarState:
         config = engine.after(self._config, token)
         if config == 0:
             return None
-        return GrammarState(self._grammar, engine, config, self, token)
+        return self._after(config, token)
+
+    def _after(self, config: int, token: int) -> GrammarState:
+        state = GrammarState.__new__(GrammarState)
+        state._grammar = self._grammar
+        state._engine = self._engine
+        state._config = config
+        state._parent = self
+        state._token = token
+        return state
 
     def mask(self) -> Mask:
         """Packed int32 mask of ceil(size / 32) words, read-only:
@@ -92,6 +105,9 @@ class GrammarState:
 
         Stop ids are set exactly where the state is accepting.
         """
+        known = self._engine.masks.get(self._config)
+        if known is not None:
+            return known[0]
         if self._config == _FINISHED:
             return self._engine.stop_mask
         return self._engine.mask(self._config)

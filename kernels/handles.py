@@ -44,12 +44,12 @@ def handle_of(arrays: Iterable[NDArray[Any]]) -> Handle:
     return np.array(table, np.int64)
 
 
-def _address(array: NDArray[Any]) -> int:
+def _address(array: Any) -> int:
     try:
         return addressof(c_char.from_buffer(array))
     except (TypeError, ValueError):
         # Read-only or empty; three times as slow.
-        return array.ctypes.data
+        return int(array.ctypes.data)
 
 
 def _as_pointer(typing_context, address):  # type: ignore[no-untyped-def]
