@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import numpy as np
 
 from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.tables import OutOfRoom, Tables
 from guided.kernels.canvas_arrays import FULL
 from guided.kernels.canvas_check import TOO_LONG, check_bytes
+from guided.kernels.canvas_origins import LEFT_DONE
 
 __all__ = ["Chart", "OutOfRoom"]
 
@@ -69,11 +72,16 @@ class Chart:
         net = tables.engine.net
         ends = [end for end in tables.places.units.ends if end <= last]
         final = np.flatnonzero((net.rule_of == 0) & (net.final != 0))
-        for end in ends:
-            left = tables.left_upto(end)
-            rows = left.index[end, final]
-            if (left.rows[rows[rows >= 0], 0] & np.uint64(1)).any():
-                return end
+        done = 0
+        while done < len(ends):
+            # Those that the table has come to, then one more.
+            left = tables.left_upto(ends[done])
+            known = bisect_right(ends, int(left.size[LEFT_DONE]))
+            rows = left.index[ends[done:known]][:, final]
+            found = (rows >= 0) & (left.rows[rows, 0] & np.uint64(1) != 0)
+            if found.any():
+                return ends[done + int(np.flatnonzero(found.any(axis=1))[0])]
+            done = known
         return None
 
     def _allows(self, before: int, behind: int, data: bytes) -> bool:

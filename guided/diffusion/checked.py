@@ -53,7 +53,7 @@ def _offer(
     heapq.heapify(queue)
     passed_over = []
     while queue:
-        run = _run(queue, rule, checker, commits.taken)
+        run, behind = _run(queue, rule, checker, commits.taken)
         if not run:
             candidate = heapq.heappop(queue)[2]
             if checker is None or not checker.is_behind(candidate):
@@ -65,7 +65,7 @@ def _offer(
             continue
         if checker is not None and checker.is_exhausted:
             break
-        for each in run[accepted + 1 :]:
+        for each in (*run[accepted + 1 :], *behind):
             heapq.heappush(queue, (-each.score, each.slot, each))
         if (other := proposals.again(run[accepted])) is not None:
             heapq.heappush(queue, (-other.score, other.slot, other))
@@ -77,19 +77,25 @@ def _run(
     rule: Rule,
     checker: Checker | None,
     taken: list[Candidate],
-) -> list[Candidate]:
+) -> tuple[list[Candidate], list[Candidate]]:
     """The best candidates, taken off the queue, all of which the rule takes if all are allowed.
 
-    A stop token ends the run: what stands behind it is not asked about.
+    And those that are passed over because they stand behind a stop token among them.
     """
     run: list[Candidate] = []
+    behind: list[Candidate] = []
+    stop_ids = checker.stop_ids if checker is not None else frozenset()
+    end: int | None = None
     while queue:
         candidate = queue[0][2]
         if checker is not None and checker.is_behind(candidate):
             break
+        if end is not None and candidate.slot > end:
+            behind.append(heapq.heappop(queue)[2])
+            continue
         if not rule([*taken, *run], candidate):
             break
         run.append(heapq.heappop(queue)[2])
-        if checker is not None and candidate.token in checker.stop_ids:
-            break
-    return run
+        if candidate.token in stop_ids:
+            end = candidate.slot
+    return run, behind

@@ -94,7 +94,7 @@ class Checker:
         Those are taken into `now`. The answer is what asking one by one would give, but cheaper
         where all are accepted: tokens that can stand together can be added in any order. It may
         accept more where a canvas with some of them has no answer and the one with all has.
-        A stop token may only come last.
+        None may stand behind a stop token that comes before it.
         """
         if len(candidates) == 1:
             return int(self.allows(candidates[0]))
@@ -115,8 +115,8 @@ class Checker:
             return False
         self.tally.checks += len(candidates)
         self.now = replace(self.now, filling=filling)
-        if last.token in self.stop_ids:
-            self.end = last.slot
+        stops = [each.slot for each in candidates if each.token in self.stop_ids]
+        self.end = min(stops, default=self.end)
         return True
 
     def allows(self, candidate: Candidate) -> bool:
