@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.automata import Array
 from guided.kernels.compiling import entry, inner, lean
 
 QUOTE, BACKSLASH, FIRST_PLAIN = 0x22, 0x5C, 0x20
@@ -14,7 +13,7 @@ _SLASH, _U, _ZERO, _ZEROS, _LOW, _HIGH = range(6)
 
 
 @inner
-def _escaped(table: Array, classes: Array) -> tuple[Array, Array]:
+def _escaped(table, classes):  # type: ignore[no-untyped-def]
     """For each state, whether a control character leads on, and whether any escape is needed."""
     n = len(table)
     controls = np.zeros(n, np.bool_)
@@ -28,7 +27,7 @@ def _escaped(table: Array, classes: Array) -> tuple[Array, Array]:
 
 
 @lean
-def _split_classes(classes: Array, alone: Array, fine: Array, seen: Array) -> int:
+def _split_classes(classes, alone, fine, seen):  # type: ignore[no-untyped-def]
     """Puts every byte that is `alone` into a class of its own, and controls into one together.
 
     Fills the class of each byte; returns their number. `seen` is int64[513], full of -1.
@@ -48,10 +47,16 @@ def _split_classes(classes: Array, alone: Array, fine: Array, seen: Array) -> in
 
 
 @lean
-def _write_escapes(
-    table: Array, classes: Array, state: int, controls: bool, shorts: Array, at: int,
-    out: Array, fine: Array,
-) -> None:  # fmt: skip
+def _write_escapes(  # type: ignore[no-untyped-def]
+    table,
+    classes,
+    state,
+    controls,
+    shorts,
+    at,
+    out,
+    fine,
+):
     """The states after a backslash that follows `state`, from `at` on."""
     out[state + 1, fine[BACKSLASH]] = at + _SLASH
     for byte in range(128):
@@ -79,9 +84,7 @@ def _write_escapes(
 
 
 @entry
-def quoted_table(
-    table: Array, classes: Array, accepting: Array, shorts: Array
-) -> tuple[Array, Array, Array, bool]:
+def quoted_table(table, classes, accepting, shorts):  # type: ignore[no-untyped-def]
     """The quoted texts of a minimal automaton: (table, classes, accepting, whether it is minimal).
 
     `shorts` uint8[128] is the letter that stands for a byte after a backslash, 0 without one.
@@ -122,6 +125,6 @@ def quoted_table(
 
 
 @lean
-def _spells(byte: int) -> bool:
+def _spells(byte):  # type: ignore[no-untyped-def]
     """Whether the byte may stand in the number of a control character, or before it."""
     return 0x30 <= byte <= 0x39 or 0x41 <= byte <= 0x46 or 0x61 <= byte <= 0x66 or byte == 0x75

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.automata import Array, grown
+from guided.kernels.automata import grown
 from guided.kernels.compiling import entry, inner, lean
 from guided.kernels.memo_arrays import ACCEPT, FAR, FIRST, NEAREST, OFFSET, ONWARD, SURVIVE, WIDTH
 
@@ -19,7 +19,7 @@ LABEL, PARENT, CHILD, SIBLING, FINAL, STATE, ALIVE, SAFE, SAME, NUMBER = range(1
 
 
 @lean
-def _fill_trie(data: Array, ends: Array, first: int, past: int, begin: int, node: Array) -> int:
+def _fill_trie(data, ends, first, past, begin, node):  # type: ignore[no-untyped-def]
     """The trie of words `first` to `past`, which are sorted; returns the number of nodes.
 
     Word i is data[ends[i - 1]:ends[i]], the first one begins at `begin`. Children have higher
@@ -60,9 +60,7 @@ def _fill_trie(data: Array, ends: Array, first: int, past: int, begin: int, node
 
 
 @lean
-def _follow_base(
-    count: int, base: Array, base_classes: Array, base_fact: Array, ways: Array, node: Array
-) -> None:
+def _follow_base(count, base, base_classes, base_fact, ways, node):  # type: ignore[no-untyped-def]
     """Fills STATE, ALIVE and SAFE of all nodes; `ways` counts the bytes that lead on in the base.
 
     The words of the trie are not words of what is made, but what begins like them may be.
@@ -90,7 +88,7 @@ def _follow_base(
 
 
 @lean
-def _fold(count: int, slots: Array, node: Array) -> int:
+def _fold(count, slots, node):  # type: ignore[no-untyped-def]
     """Fills SAME and NUMBER: equal live nodes become one state; returns the number of states."""
     mask = np.int64(1)
     while mask < 2 * count:
@@ -124,7 +122,7 @@ def _fold(count: int, slots: Array, node: Array) -> int:
 
 
 @lean
-def _equal(node: Array, i: int, j: int) -> bool:
+def _equal(node, i, j):  # type: ignore[no-untyped-def]
     if node[i, FINAL] != node[j, FINAL] or node[i, STATE] != node[j, STATE]:
         return False
     a = np.int64(node[i, CHILD])
@@ -138,7 +136,7 @@ def _equal(node: Array, i: int, j: int) -> bool:
 
 
 @inner
-def _byte_classes(data: Array, begin: int, end: int, coarse: Array, classes: Array) -> int:
+def _byte_classes(data, begin, end, coarse, classes):  # type: ignore[no-untyped-def]
     """Makes each byte of data[begin:end] a class, and the others as `coarse` has them.
 
     Returns the number of classes, and fills the class of each byte.
@@ -158,10 +156,17 @@ def _byte_classes(data: Array, begin: int, end: int, coarse: Array, classes: Arr
 
 
 @lean
-def _write_words(
-    count: int, row: int, at: int, width: int, classes: Array, node: Array,
-    trans: Array, fact: Array, live: Array,
-) -> None:  # fmt: skip
+def _write_words(  # type: ignore[no-untyped-def]
+    count,
+    row,
+    at,
+    width,
+    classes,
+    node,
+    trans,
+    fact,
+    live,
+):
     """The states of words, from `row` and entry `at` on; children come before their parents."""
     for i in range(count - 1, -1, -1):
         if node[i, SAME] != i:
@@ -185,10 +190,20 @@ def _write_words(
 
 
 @lean
-def _write_base(
-    states: int, row: int, at: int, width: int, classes: Array, base: Array, base_classes: Array,
-    base_fact: Array, base_live: Array, trans: Array, fact: Array, live: Array,
-) -> None:  # fmt: skip
+def _write_base(  # type: ignore[no-untyped-def]
+    states,
+    row,
+    at,
+    width,
+    classes,
+    base,
+    base_classes,
+    base_fact,
+    base_live,
+    trans,
+    fact,
+    live,
+):
     """The states of the base after the first `states` ones."""
     for state in range(len(base)):
         for word in range(4):
@@ -202,10 +217,18 @@ def _write_base(
 
 
 @lean
-def _write_others(
-    count: int, states: int, row: int, at: int, width: int, classes: Array, node: Array,
-    trans: Array, fact: Array, live: Array,
-) -> None:  # fmt: skip
+def _write_others(  # type: ignore[no-untyped-def]
+    count,
+    states,
+    row,
+    at,
+    width,
+    classes,
+    node,
+    trans,
+    fact,
+    live,
+):
     """The states that are on the way to a word; the states of the base are there already."""
     for i in range(count - 1, -1, -1):
         if node[i, SAME] != i:
@@ -242,7 +265,7 @@ def _write_others(
 
 
 @inner
-def _with_more(array: Array, more: int) -> Array:
+def _with_more(array, more):  # type: ignore[no-untyped-def]
     """A copy with more rows, which are zero."""
     wider = np.zeros((len(array) + more, array.shape[1]), array.dtype)
     for i in range(len(array)):
@@ -252,10 +275,18 @@ def _with_more(array: Array, more: int) -> Array:
 
 
 @entry
-def add_word_tables(
-    data: Array, ends: Array, groups: Array, is_base: Array, base: int,
-    dfa: Array, columns: Array, trans: Array, fact: Array, live: Array,
-) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+def add_word_tables(  # type: ignore[no-untyped-def]
+    data,
+    ends,
+    groups,
+    is_base,
+    base,
+    dfa,
+    columns,
+    trans,
+    fact,
+    live,
+):
     """Pooled automata (see `memo_arrays.Rules`) with those of all groups of words after them.
 
     Group g is the words groups[g] to groups[g + 1] - 1, sorted and distinct; where is_base[g] is
