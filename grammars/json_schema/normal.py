@@ -14,7 +14,7 @@ from guided.grammars.json_schema.objects import ALL_OBJECTS, Clause, ObjectShape
 from guided.grammars.json_schema.strings import ALL_STRINGS, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term, Terms
 
-MAX_ALTERNATIVES = 1024
+MAX_ALTERNATIVES = 2048
 _MOST_STRINGS = 24
 Shape = TypeVar("Shape")
 
