@@ -29,4 +29,8 @@ def keep_common(vocabulary: Vocabulary, engine_type: type[TokenEngine]) -> None:
     if parser.used_bytes <= vocabulary.single_bytes:
         parser.widen()
         engine = engine_type(parser, vocabulary)
-        engine.mask(parser.walk(parser.start, b'"')[0])
+        inside = parser.walk(parser.start, b'"')[0]
+        engine.mask(inside)
+        # Once more, for the kernel that knows equal masks.
+        engine.masks.clear()
+        engine.mask(inside)

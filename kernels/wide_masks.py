@@ -143,8 +143,13 @@ def fill_wide(handle, trie, lex, state, n_words, block):  # type: ignore[no-unty
     count = np.int64(0)
     block[N_LONG] = 0
     last = len(tokens.first) - 2
+    some_taken = False
     for k in range(last):
-        if taken[k]:
+        some_taken |= taken[k] != 0
+    # Where no slice is taken, the trie of all tokens has fewer nodes than those of the slices.
+    taken[last] = some_taken
+    for k in range(last + 1):
+        if taken[k] or (k < last and not some_taken):
             continue
         at = np.int64(tokens.first[k])
         end = np.int64(tokens.first[k + 1])
