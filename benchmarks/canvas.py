@@ -2,7 +2,7 @@
 
     python benchmarks/canvas.py [--quick] [--json OUT] [--seconds N]
 
-Times are processor time. `first` includes the tables of a new canvas, `later` is a further check.
+Times are processor time. `first` is the first check after a token was fixed, `later` a further one.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def main() -> None:
             print(*rows.rows[-1], sep="  ", flush=True)
     report.tables.append(rows)
     report.notes.append(
-        "first: the first check after a token was fixed, which makes the tables of the new canvas; "
-        "later: further ones on the same canvas"
+        "first: the first check after a token was fixed, which fills the tables again as far as it "
+        "needs them; later: further ones on the same canvas, elsewhere"
     )
     report.finish(options.json)
 

@@ -339,6 +339,8 @@ class Tables:
 
     def _rows(self, rows: int, width: int) -> NDArray[np.uint64]:
         if rows * width > self._limits.words:
+            # What was in progress is no use to anyone.
+            self._layout = None
             raise OutOfRoom
         return np.empty((rows, width), np.uint64)
 

@@ -1,8 +1,8 @@
 """How long it takes to check a token on a canvas that is filled in random order.
 
 Valid texts are laid out on a canvas and their tokens fixed one by one. Before each is fixed it is
-checked, and a token from elsewhere in the text beside it. The tables of a canvas are made when the
-first token is checked on it, so every first check after a fix pays for both of them.
+checked, and a token from elsewhere in the text beside it. The first check after a fix pays for what
+of the tables has to be filled again.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Filling:
 
     Attributes:
         slots: length of the canvas.
-        first: the first check after every fix, tables included.
-        later: further checks on the same tables.
+        first: the first check after every fix.
+        later: further checks on the same canvas.
         refused: tokens of the valid text that were not proven to fit.
         checks: number of tokens of the valid text that were checked.
     """
