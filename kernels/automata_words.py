@@ -94,8 +94,8 @@ def _fold(count, slots, node):  # type: ignore[no-untyped-def]
     while mask < 2 * count:
         mask *= 2
     mask -= 1
-    for slot in range(mask + 1):
-        slots[slot] = -1
+    for free in range(mask + 1):
+        slots[free] = -1
     for i in range(count - 1, -1, -1):
         if node[i, ALIVE] == 0:
             node[i, SAME] = -1
