@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 _LARGE = 1 << 14
 
 
-def keep_common(vocabulary: Vocabulary, engine_type: type[TokenEngine]) -> None:
-    """Has `vocabulary.kept_masks` know the insides of JSON strings; once for each vocabulary."""
+def keep_common(
+    vocabulary: Vocabulary, engine_type: type[TokenEngine], least: int | None = None
+) -> None:
+    """Has `vocabulary.kept_masks` know the insides of JSON strings; once for each vocabulary.
+
+    Nothing is made for vocabularies of fewer than `least` tokens (None: where it is soon done).
+    """
     kept = vocabulary.kept_masks
-    if kept.has_common or vocabulary.size < _LARGE:
+    if kept.has_common or vocabulary.size < (_LARGE if least is None else least):
         return
     kept.has_common = True
     builder = build_rules(

@@ -13,7 +13,9 @@ import argparse
 import numpy as np
 
 from guided.grammars.canvas import MASKED
+from guided.grammars.common_masks import keep_common
 from guided.grammars.json_schema import json_schema
+from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels import (
     copy_lookup,
@@ -46,6 +48,7 @@ def compile_grammar_kernels() -> None:
         state = state.advance(token) or state
         state.mask()
     state.mask_within(state.bound)
+    keep_common(vocabulary, TokenEngine, least=0)
 
 
 def compile_canvas_kernels() -> None:
