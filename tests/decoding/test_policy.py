@@ -163,3 +163,11 @@ def test_a_slow_first_time_and_an_outlier_move_a_mean_little() -> None:
     for seconds in (50.0, 1.2, 1.0, 1.1, 1.0, 40.0):
         mean.add(seconds)
     assert mean.value == pytest.approx(1.1, abs=0.11)
+
+
+def test_first_times_that_were_all_slow_are_forgotten() -> None:
+    mean = Mean()
+    for seconds in (50.0, 20.0, 30.0, 0.01):
+        mean.add(seconds)
+    assert mean.value is not None
+    assert mean.value <= 0.04
