@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from numba.core.compiler_lock import global_compiler_lock
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: Whoever holds a lock takes others of later levels only.
 GRAMMAR, ENGINE, PARSER = range(3)
 
+_compiling: Any = global_compiler_lock  # numba does not type it
 _registry = threading.Lock()
 _known: tuple[WeakSet[AnyLock], ...] = (WeakSet(), WeakSet(), WeakSet())
 _taken: list[AnyLock] = []
@@ -43,13 +44,13 @@ def _take_all() -> None:
             lock.acquire()
             _taken.append(lock)
     # Kernels are compiled or loaded at their first call, which parsers make.
-    global_compiler_lock.acquire()
+    _compiling.acquire()
     _registry.acquire()
 
 
 def _free_all() -> None:
     _registry.release()
-    global_compiler_lock.release()
+    _compiling.release()
     while _taken:
         _taken.pop().release()
 
