@@ -261,10 +261,10 @@ def _state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, mid, plac
 def _close(rules, net, sets, mids, lat, tok, most, alphabet, table, active, p, mid, place, cyclic):  # type: ignore[no-untyped-def]
     """Fills the rows at main position p, or at its mid, number `place`; OK or FULL."""
     starts = len(net.start_of)
-    for q in range(len(net.order)):
-        table.index[place, q] = -1
-        table.changed[q] = 0
-        table.seen[q] = -1
+    for state in range(len(net.order)):
+        table.index[place, state] = -1
+        table.changed[state] = 0
+        table.seen[state] = -1
     table.size[STAMP] = 0
     everything = mid < 0 and lat.loop[p] != 0
     upto = len(net.order) if everything else starts
