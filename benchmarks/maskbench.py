@@ -91,22 +91,33 @@ def ratio_table(ours: Tally, peers: Sequence[Tally]) -> Table:
 
 
 def figures(ours: Tally, peers: Sequence[Tally]) -> list[Figure]:
-    """One figure for every number that a target names, and the ratios."""
+    """One figure for every number that a target names, and the ratios.
+
+    They are called after the engine where that is not plain "guided".
+    """
+    label = ours.engine.removeprefix("guided").replace("-", "_").lstrip("_")
+    prefix = f"{label}_" if label else ""
     ttfm, tbm = ours.ttfm_of(), ours.tbm_of()
     found = [
-        Figure("coverage", ours.coverage, "%", ">= 85"),
-        Figure("wrong_acceptances", ours.wrong_acceptance_rate, "% of invalid", "<= 0.1"),
-        Figure("crashes", ours.crashes.total(), "schemas", "== 0"),
-        Figure("timeouts", ours.timeouts.total(), "schemas", "== 0"),
-        Figure("tbm_mean", micro(tbm, "mean"), "µs", "<= 60"),
-        Figure("tbm_p99", micro(tbm, "p99"), "µs", "<= 1000"),
-        Figure("ttfm_p50", micro(ttfm, "p50") / 1e3, "ms", "<= 10"),
+        ("coverage", ours.coverage, "%", ">= 97"),
+        ("wrong_acceptances", ours.wrong_acceptance_rate, "% of invalid", "== 0"),
+        ("wrong_rejections", ours.wrong_rejection_rate, "% of valid", "<= 0.3"),
+        ("crashes", ours.crashes.total(), "schemas", "== 0"),
+        ("timeouts", ours.timeouts.total(), "schemas", "== 0"),
+        ("tbm_mean", micro(tbm, "mean"), "µs", ""),
+        ("tbm_p99", micro(tbm, "p99"), "µs", ""),
+        ("tbm_max", micro(tbm, "max") / 1e3, "ms", "<= 5"),
+        ("ttfm_p50", micro(ttfm, "p50") / 1e3, "ms", ""),
+        ("ttfm_max", micro(ttfm, "max") / 1e3, "ms", "<= 1000"),
     ]
-    for which, how in (("tbm", "mean"), ("tbm", "p50"), ("tbm", "p99"), ("ttfm", "p50")):
-        ratio = ratios(ours, peers, which, how)
+    for how, target in (("mean", "<= 0.6"), ("p50", "<= 0.9"), ("p99", "<= 0.6")):
+        ratio = ratios(ours, peers, "tbm", how)
         value = max(ratio.values()) if ratio else None
-        found.append(Figure(f"{which}_{how}_ratio_to_best_peer", value, "x"))
-    return found
+        found.append((f"tbm_{how}_ratio_to_best_peer", value, "x", target))
+    for how, target in (("p50", "<= 1.2"), ("p99", "<= 1")):
+        value = ratios(ours, peers, "ttfm", how).get("llguidance")
+        found.append((f"ttfm_{how}_ratio_to_llguidance", value, "x", target))
+    return [Figure(prefix + name, *rest) for name, *rest in found]
 
 
 def failure_notes(tally: Tally) -> list[str]:
@@ -152,12 +163,12 @@ def run(options: argparse.Namespace) -> Report:
     if not tallies:
         return report
     report.tables += [counts_table(tallies), times_table(tallies)]
-    ours = next((t for t in tallies if t.engine == "guided"), None)
-    if ours is not None:
-        peers = [t for t in tallies if t is not ours]
-        if peers:
-            report.tables.append(ratio_table(ours, peers))
-        report.figures = figures(ours, peers)
+    peers = [t for t in tallies if not t.engine.startswith("guided")]
+    for ours in tallies:
+        if ours not in peers:
+            if peers:
+                report.tables.append(ratio_table(ours, peers))
+            report.figures += figures(ours, peers)
     return report
 
 

@@ -76,6 +76,11 @@ class Tally:
         """Percent of the invalid instances tried that are accepted."""
         return 100 * self.wrong_acceptances / max(1, self.invalid)
 
+    @property
+    def wrong_rejection_rate(self) -> float:
+        """Percent of the valid instances tried that are rejected."""
+        return 100 * self.wrong_rejections / max(1, self.valid)
+
     def ttfm_of(self, names: Sequence[str] | None = None) -> Times:
         """Times to first mask; of the named cases only, where names are given."""
         kept = self.ttfm if names is None else names

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from ..tekken import TokenTable
 
-NAMES = ("guided", "llguidance", "xgrammar", "outlines-core", "lm-format-enforcer")
+NAMES = (
+    "guided",
+    "guided-any-order",
+    "llguidance",
+    "xgrammar",
+    "outlines-core",
+    "lm-format-enforcer",
+)
 DISTRIBUTIONS = {
     "guided": "guided",
     "guided-any-order": "guided",
