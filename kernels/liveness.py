@@ -117,18 +117,18 @@ def _safe(  # type: ignore[no-untyped-def]
         node = offset + stack[top, 0] * width
         low, high, onward = _continuation(stack[top, 1])
         before = stack[top, 2]
-        known = np.int64(-1)
+        known = -1
         for byte in range(low, high):
-            column = np.int64(classes[byte])
+            group = np.int64(classes[byte])
             value = before << 6 | (byte & 0x3F)
             is_special = _begins_left_out(value, onward)
-            if (is_special and onward == 0) or (not is_special and column == known):
+            if (is_special and onward == 0) or (not is_special and group == known):
                 continue
-            target = trans[node + column]
+            target = trans[node + group]
             if target < 0:
                 return False
             if not is_special:
-                known = column
+                known = group
             if onward == 0:
                 if survive[first + target, charset] < length:
                     return False

@@ -21,10 +21,10 @@ from guided.grammars.lark.reader import (
     read,
     terminal_pattern,
 )
-from guided.grammars.regular_parts import join_regular_parts
 from guided.grammars.lark.rules import Terminals, translate
 from guided.grammars.lark.terminals import terminal_dfa
 from guided.grammars.lark.weave import weave
+from guided.grammars.regular_parts import join_regular_parts
 
 START = "start"
 

@@ -39,12 +39,7 @@ def judge(number: int, seed: int) -> Judged:
     found = Judged(json.dumps(made, ensure_ascii=False))
     validator = oracle.validator(found.source)
     texts = list(dict.fromkeys(_texts(made, rng)))
-    try:
-        valid = {text for text in texts if oracle.schema_fault(validator, text) is None}
-    except RecursionError:
-        # A definition that stands for itself: nothing says what it means.
-        found.counts.append("jsonschema cannot judge")
-        return found
+    valid = {text for text in texts if oracle.schema_fault(validator, text) is None}
     try:
         with time_limit(SECONDS):
             grammar = json_schema(found.source, property_order="any", numbers="any")

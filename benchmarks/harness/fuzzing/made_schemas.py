@@ -22,6 +22,9 @@ class SchemaMaker:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.defined: dict[str, Json] = {}
+        #: Whether a reference leads to a part of the document: a definition that refers to itself
+        #: for the same value means nothing.
+        self.may_refer = True
         self.kinds: dict[str, Callable[[int], dict[str, Json]]] = {
             "integer": self.number,
             "number": self.number,
@@ -40,6 +43,7 @@ class SchemaMaker:
         made = self.schema(0)
         made = made if isinstance(made, dict) else {"not": {"type": "null"}}
         for name in self.defined:
+            self.may_refer = False
             self.defined[name] = self.schema(1)
         return {**made, "$defs": self.defined} if self.defined else made
 
@@ -47,7 +51,7 @@ class SchemaMaker:
         """A schema, one of `true` and `false` among them now and then."""
         if depth and self.coin(0.06):
             return self.coin(0.8)
-        if depth and self.defined and self.coin(0.12):
+        if depth and self.defined and self.may_refer and self.coin(0.12):
             return {"$ref": f"#/$defs/{self.rng.choice(list(self.defined))}"}
         if self.coin(0.15):
             return self.listed()
@@ -62,6 +66,13 @@ class SchemaMaker:
         if self.coin(0.08):
             del found["type"]
         return found
+
+    def part(self, depth: int) -> Json:
+        """A schema for an item or a member."""
+        before, self.may_refer = self.may_refer, True
+        made = self.schema(depth)
+        self.may_refer = before
+        return made
 
     def listed(self) -> dict[str, Json]:
         if self.coin(0.4):
@@ -101,9 +112,9 @@ class SchemaMaker:
         return self.some(
             minItems=lambda: low,
             maxItems=lambda: high,
-            items=lambda: self.schema(inner),
-            prefixItems=lambda: [self.schema(inner) for _ in range(self.rng.randint(1, 3))],
-            contains=lambda: self.schema(inner),
+            items=lambda: self.part(inner),
+            prefixItems=lambda: [self.part(inner) for _ in range(self.rng.randint(1, 3))],
+            contains=lambda: self.part(inner),
             unevaluatedItems=lambda: self.schema(DEEPEST),
         ) | ({"uniqueItems": True} if self.coin(0.05) else {})
 
@@ -111,11 +122,11 @@ class SchemaMaker:
         inner = depth + 1
         if inner > DEEPEST:
             return {"required": self.names(1)} if self.coin(0.3) else {}
-        named = {name: self.schema(inner) for name in self.names(3)}
+        named = {name: self.part(inner) for name in self.names(3)}
         found = self.some(
             required=lambda: self.names(2),
-            additionalProperties=lambda: self.coin(0.3) and self.schema(inner),
-            patternProperties=lambda: {self.rng.choice(PATTERNS): self.schema(inner)},
+            additionalProperties=lambda: self.coin(0.3) and self.part(inner),
+            patternProperties=lambda: {self.rng.choice(PATTERNS): self.part(inner)},
             propertyNames=lambda: {"pattern": self.rng.choice(PATTERNS)},
             maxProperties=lambda: self.rng.randint(0, 3),
             minProperties=lambda: self.rng.randint(0, 2),
