@@ -117,7 +117,7 @@ def _safe(  # type: ignore[no-untyped-def]
         node = offset + stack[top, 0] * width
         low, high, onward = _continuation(stack[top, 1])
         before = stack[top, 2]
-        known = -1
+        known = np.int64(-1)
         for byte in range(low, high):
             group = np.int64(classes[byte])
             value = before << 6 | (byte & 0x3F)
