@@ -80,12 +80,12 @@ class Speculation:
         policy: Policy | None = None,
     ) -> None:
         self.drafters = tuple(drafters)
-        self._in_turn = sorted(self.drafters, key=lambda drafter: drafter.reads_guesses)
         self.verifier = verifier
         self.policy: Policy = policy if policy is not None else Adaptive()
         for drafter in self.drafters:
             if not isinstance(drafter, Drafter):
                 raise InputError(f"{drafter!r} is no drafter")
+        self._in_turn = sorted(self.drafters, key=lambda drafter: drafter.reads_guesses)
         if verifier is not None and len(self.drafters) != 1:
             raise InputError(
                 f"a verifier for chains goes with one drafter, not {len(self.drafters)}; "
