@@ -58,6 +58,7 @@ class Writer(Protocol):
     translator: Context
     style: Style
     rules: dict[str, Expr]
+    left_out: str | None
 
     def value(self, term: Term) -> Expr:
         """How a value in `term` is written."""

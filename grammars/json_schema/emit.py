@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
+from guided.errors import UnsatisfiableSchemaError
 from guided.grammars import automata
 from guided.grammars.automata import Dfa
 from guided.grammars.ir import Alt, CountedString, Expr, GrammarSpec, Lex, Ref
@@ -43,6 +44,8 @@ class Emitter:
         self._names: dict[Term, str] = {}
         self._scalars: dict[Term, Expr] = {}
         self._queue: deque[Term] = deque()
+        #: Why some valid documents are left out; None: none are, as far as is known.
+        self.left_out: str | None = None
 
     def grammar(self, start: Term) -> GrammarSpec:
         """The rules of everything that `start` reaches; raises UnsatisfiableSchemaError."""
@@ -51,7 +54,12 @@ class Emitter:
             term = self._queue.popleft()
             name = self._names[term]
             self.rules[name] = self._rule(term, name)
-        return prune(GrammarSpec(self.rules, first))
+        try:
+            return prune(GrammarSpec(self.rules, first))
+        except UnsatisfiableSchemaError:
+            if self.left_out is not None:
+                self.translator.refuse(start.pointer, "properties", self.left_out)
+            raise
 
     def value(self, term: Term) -> Expr:
         """How a value in `term` is written: scalars in place, everything else as a rule."""

@@ -148,7 +148,7 @@ def _body(
             return NEVER
         classes = harmless(classes, group, terms, is_empty)
         last.append((witness, _any_member(classes, writer)))
-    return followed(whole, last) if last else _counted(whole)
+    return followed(whole, last) if last else _counted(whole, writer)
 
 
 def _has_order(shape: ObjectShape, names: set[str]) -> bool:
@@ -163,7 +163,7 @@ def _has_order(shape: ObjectShape, names: set[str]) -> bool:
     return all(one <= largest for one in listed) and largest >= names
 
 
-def _counted(whole: Members) -> Expr:
+def _counted(whole: Members, writer: Writer) -> Expr:
     """`whole`, such that its minimum holds even where a reader drops members of equal names."""
     required = sum(member.required for member in whole.members)
     if whole.least <= required:
@@ -176,6 +176,7 @@ def _counted(whole: Members) -> Expr:
             f"{whole.least} remain"
         )
     # At most one of the members that count towards the minimum has a free name.
+    writer.left_out = "members with free names might repeat one name"
     named = replace(whole, extra=None)
     if not whole.in_order:
         mixed = _with_one_free(whole, whole.extra, whole.least - 1 - required)

@@ -181,3 +181,12 @@ def test_the_budget_ends_in_an_error_that_names_the_limit() -> None:
 
 def test_every_error_is_an_input_error() -> None:
     assert issubclass(UnsupportedSchemaError, InputError)
+
+
+def test_what_is_left_out_is_no_proof_that_nothing_is_valid() -> None:
+    never = {"type": "integer", "minimum": 1, "maximum": 2, "multipleOf": 3}
+    schema = {"type": "object", "properties": {"id": never}, "minProperties": 2}
+    with pytest.raises(UnsupportedSchemaError, match="might repeat one name"):
+        json_schema(schema, property_order="any")
+    with pytest.raises(UnsatisfiableSchemaError):
+        json_schema({**schema, "minProperties": 1, "required": ["id"]}, property_order="any")
