@@ -16,7 +16,7 @@ _FRESH = 0.1
 #: Measurements of which the least counts.
 _COLD = 3
 #: How many times a new measurement the mean may be.
-_TOO_MUCH = 4.0
+_TOO_MUCH = 1.5
 
 
 @dataclass(slots=True)
