@@ -20,11 +20,11 @@ from harness import data
 from harness.beyond_json import NOTES, PACKAGES, PREFIX
 from harness.beyond_json.subjects import SUBJECTS, Subject
 from harness.figures import Figure, Report, Table, number
+from harness.ratio_table import STATISTICS, ratio_table
 from harness.runner import NotRunError, run_cases
 from harness.tally import Tally, micro, ratios
 from tqdm import tqdm
 
-STATISTICS = ("mean", "p50", "p90", "p99", "max")
 QUICK = ("sql", "arithmetic", "ambiguous", "date and time", "web address")
 
 
@@ -84,20 +84,6 @@ def summary_table(tallies: Sequence[Tally]) -> Table:
     return table
 
 
-def ratio_table(ours: Tally, peers: Sequence[Tally]) -> Table:
-    """Our times over each peer's, on the languages that both compiled."""
-    title = f"{ours.engine} / peer, on languages that both compiled"
-    table = Table(["", *(p.engine for p in peers), "best peer"], title=title)
-    table.rows.append(["languages", *(str(len(ours.common(p))) for p in peers), ""])
-    for which in ("ttfm", "tbm"):
-        for how in STATISTICS:
-            found = ratios(ours, peers, which, how)
-            cells = [number(found[p.engine]) if p.engine in found else "–" for p in peers]
-            best = number(max(found.values())) if found else "–"
-            table.rows.append([f"{which.upper()} {how}", *cells, best])
-    return table
-
-
 def figures(ours: Tally, peers: Sequence[Tally]) -> list[Figure]:
     """What is asked of us, and the ratios to the best peer."""
     found = [
@@ -151,7 +137,7 @@ def run(options: argparse.Namespace) -> Report:
     if ours is not None:
         peers = [t for t in tallies if t is not ours]
         if peers:
-            report.tables.append(ratio_table(ours, peers))
+            report.tables.append(ratio_table(ours, peers, "languages"))
         report.figures = figures(ours, peers)
     return report
 

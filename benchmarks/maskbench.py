@@ -18,12 +18,12 @@ from typing import Any
 
 from harness import data, engines
 from harness.figures import Figure, Report, Table, number
+from harness.ratio_table import STATISTICS, ratio_table
 from harness.runner import NotRunError, run_cases
 from harness.tally import Tally, micro, ratios
 from tqdm import tqdm
 
 SLOW = ("outlines-core", "lm-format-enforcer")
-STATISTICS = ("mean", "p50", "p90", "p99", "p99.9", "max")
 
 
 def run_engine(name: str, cases: Sequence[data.Case], options: argparse.Namespace) -> Tally:
@@ -73,20 +73,6 @@ def times_table(tallies: Sequence[Tally]) -> Table:
         for how in STATISTICS:
             table.rows.append([f"{which} {how}", *(number(micro(t, how)) for t in times)])
         table.rows.append([f"{which} count", *(str(t.size) for t in times)])
-    return table
-
-
-def ratio_table(ours: Tally, peers: Sequence[Tally]) -> Table:
-    """Our times over each peer's, on the schemas that both compiled, and over the best peer's."""
-    title = f"{ours.engine} / peer, on schemas that both compiled"
-    table = Table(["", *(p.engine for p in peers), "best peer"], title=title)
-    table.rows.append(["schemas", *(str(len(ours.common(p))) for p in peers), ""])
-    for which in ("ttfm", "tbm"):
-        for how in STATISTICS:
-            found = ratios(ours, peers, which, how)
-            cells = [number(found[p.engine]) if p.engine in found else "–" for p in peers]
-            best = number(max(found.values())) if found else "–"
-            table.rows.append([f"{which.upper()} {how}", *cells, best])
     return table
 
 
@@ -167,7 +153,7 @@ def run(options: argparse.Namespace) -> Report:
     for ours in tallies:
         if ours not in peers:
             if peers:
-                report.tables.append(ratio_table(ours, peers))
+                report.tables.append(ratio_table(ours, peers, "schemas"))
             report.figures += figures(ours, peers)
     return report
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from guided.decoding.attention import without_plans
 from guided.decoding.network import context_length
 from guided.errors import InputError, RewardError
 from guided.model import Prompt
@@ -128,7 +129,8 @@ class OutcomeModel(Combinable):
         before = self._config.pad_token_id
         try:
             self._config.pad_token_id = pad
-            made = self.hf_model(input_ids=ids.to(device), attention_mask=mask.to(device))
+            with without_plans(torch.device(device)):
+                made = self.hf_model(input_ids=ids.to(device), attention_mask=mask.to(device))
         finally:
             self._config.pad_token_id = before
         outputs: Tensor = made.logits

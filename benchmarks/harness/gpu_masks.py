@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .figures import Figure, Report, Table, number
-from .speculating.timing import Plan
+from .speculating.timing import Plan, race
 from .speculating.ways import PEERS, Way, free_generate, guided_way, make_ways
 from .speculating.workloads import Workload, copying
 
@@ -15,6 +14,7 @@ ROWS = 64
 ROUNDS = 3
 TARGET = "<= 1.02"
 FREE, UNDER_SCHEMA = "guided, free", "guided, schema"
+SCHEMA_PEERS = ("generate + guided", "generate + xgrammar")
 
 
 def measure(report: Report, shape: str, device: str) -> None:
@@ -32,7 +32,8 @@ def measure(report: Report, shape: str, device: str) -> None:
         **make_ways(workload, {name: PEERS[name] for name in SCHEMA_PEERS}, report.notes),
     }
     prompts = same_texts(workload, ways[FREE], ways[UNDER_SCHEMA])
-    times = taken(ways, prompts)
+    found = race(ways, lambda: prompts, Plan(ROUNDS))
+    times = {name: each.median for name, each in found.items()}
     table = Table(["way", "seconds", "this / guided, free"], title=f"{shape}: {ROWS} rows")
     for name, seconds in times.items():
         table.rows.append([name, f"{seconds:.3f}", number(seconds / times[FREE])])
@@ -45,9 +46,6 @@ def measure(report: Report, shape: str, device: str) -> None:
     )
 
 
-SCHEMA_PEERS = ("generate + guided", "generate + xgrammar")
-
-
 def same_texts(workload: Workload, free: Way, under_schema: Way) -> Sequence[str]:
     """As many prompts as there are rows, whose texts do not depend on the schema."""
     asked = workload.take(len(workload.prompts))
@@ -56,16 +54,3 @@ def same_texts(workload: Workload, free: Way, under_schema: Way) -> Sequence[str
     if not found:
         raise ValueError("the schema changes every text: there is nothing to compare")
     return [found[row % len(found)] for row in range(ROWS)]
-
-
-def taken(
-    ways: Mapping[str, Callable[[Sequence[str]], object]], prompts: Sequence[str]
-) -> dict[str, float]:
-    """Median seconds of every way."""
-    plan, found = Plan(ROUNDS), {name: list[float]() for name in ways}
-    for round_number in range(ROUNDS + 1):
-        for name, way in ways.items():
-            seconds, _ = plan.take(lambda way=way: way(prompts))  # type: ignore[misc]
-            if round_number:
-                found[name].append(seconds)
-    return {name: statistics.median(times) for name, times in found.items()}

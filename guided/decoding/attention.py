@@ -49,8 +49,8 @@ _PREFIXES: ContextVar[Sequence[SharedPrefix]] = ContextVar("prefixes", default=(
 def without_plans(device: torch.device) -> AbstractContextManager[None]:
     """Inside, torch's attention does not run in cuDNN.
 
-    On new GPUs torch prefers cuDNN, which builds a plan for every length that it has not seen: a
-    tenth of a second or more, for nearly every pass of decoding (pytorch/pytorch#155958).
+    On new GPUs torch prefers cuDNN, which builds a plan for every length that it has not seen,
+    which nearly every pass of decoding has (pytorch/pytorch#155958).
     """
     return sdpa_kernel(_PLANLESS) if device.type == "cuda" else nullcontext()
 

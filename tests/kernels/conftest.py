@@ -20,7 +20,7 @@ class Way(NamedTuple):
     device: torch.device
 
 
-def _ways() -> list[pytest.ParameterSet]:  # type: ignore[name-defined]
+def ways() -> list[pytest.ParameterSet]:  # type: ignore[name-defined]
     named = [("torch", "cpu"), ("numba", "cpu"), ("triton", "cuda" if CUDA else "cpu")]
     named += [("torch", "cuda")] if CUDA else []
     missing = pytest.mark.skipif(not has_triton(), reason="Triton is not installed")
@@ -34,7 +34,7 @@ def _ways() -> list[pytest.ParameterSet]:  # type: ignore[name-defined]
     ]
 
 
-@pytest.fixture(params=_ways())
+@pytest.fixture(params=ways())
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
     """Within the test every kernel runs in this way."""
     chosen: Way = request.param

@@ -12,12 +12,19 @@ from torch import Tensor
 from guided.kernels import anchoring
 from guided.kernels.anchoring import Anchored, Capped, Status
 from guided.kernels.dispatch import Implementation, using
+from tests.kernels.conftest import ways
 
 NONE = -torch.inf
 BUDGETS = (1e-7, 1e-3, 0.05, 0.2, 0.5, 1.0, 4.0)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+# Triton has no twin of its own here.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.parametrize(
+        "way", [way for way in ways() if "triton" not in str(way.id)], indirect=True
+    ),
+]
 
 
 #: Where a test solves.
@@ -27,8 +34,6 @@ _DEVICE = [torch.device("cpu")]
 @pytest.fixture(autouse=True)
 def _everywhere(way) -> None:
     """Every test runs in every way that there is."""
-    if way.implementation is Implementation.TRITON:
-        pytest.skip("the reference runs in its place")
     _DEVICE[0] = way.device
 
 
