@@ -101,7 +101,7 @@ def _new_memo(rules: Rules) -> Memo:
         scratch=np.zeros(4, np.int64),
         thread_room=np.zeros(_FIRST_ROOM, np.int64),
         kernel_room=np.zeros(_FIRST_ROOM, np.int64),
-        path=np.empty((6, MAX_DEPTH + 1), np.int64),
+        path=np.empty((7, MAX_DEPTH + 1), np.int64),
         stamp=np.zeros(len(rules.rule), np.int32),
     )
 

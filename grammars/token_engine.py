@@ -22,7 +22,7 @@ from guided.kernels.masking import compute_mask, list_tokens
 from guided.kernels.memo_arrays import COUNTED, LEAST, WIDE
 from guided.kernels.trie import longest_token
 from guided.kernels.ways import clamp_config, forced_bytes, shortest_path
-from guided.kernels.wide_masks import HEADER, LEVELS, MOST_PLACES, fill_counted, fill_wide
+from guided.kernels.wide_masks import HEADER, INSIDE, LEVELS, MOST_PLACES, fill_counted, fill_wide
 
 #: Bytes that the masks of one grammar and vocabulary may take.
 MASK_LIMIT = 128 << 20
@@ -60,7 +60,7 @@ class TokenEngine:
         self._bounds: dict[int, int] = {}
         self._longest_rest: dict[int, int] = {}
         self._hopeless: set[int] = set()
-        self._kept = np.zeros(1 + len(parser.rules.fact), np.int64)
+        self._kept = np.zeros(1 + 2 * len(parser.rules.fact), np.int64)
         self._blocks: list[Block] = []
         self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
         self._stop_mask = vocabulary.stop_mask
@@ -135,27 +135,32 @@ class TokenEngine:
             mask.flags.writeable = False
             return mask, max((self.parser.distance(int(t)) for t in targets), default=0)
         room = vocabulary.kept_masks.room()
+        wide = vocabulary.widest_node
         while True:
             status, far, content = self.parser.call(
-                compute_mask, vocabulary.handle, self._kept, config, vocabulary.longest, room
+                compute_mask, vocabulary.handle, self._kept, wide, config, vocabulary.longest, room
             )
             if status == WIDE:
-                self._keep(*self.parser.memo.scratch[:2].tolist())
+                self._keep(*self.parser.memo.scratch[:3].tolist())
             elif status == COUNTED:
-                self._keep(-1, int(self.parser.memo.scratch[1]))
+                self._keep(-1, int(self.parser.memo.scratch[1]), -1)
             else:
                 return vocabulary.kept_masks.mask(room, content), far
 
-    def _keep(self, state: int, lex: int) -> None:
-        """Has the tokens inside of terminal `lex` kept: from `state` on, or (-1) counted ones."""
+    def _keep(self, state: int, lex: int, root: int) -> None:
+        """Has the tokens inside of terminal `lex` kept: from `state` on, or (-1) counted ones.
+
+        `root`: the node of the tries that they go on from, -1 before the first byte.
+        """
         parser, kept = self.parser, self.vocabulary.kept_masks
-        key = parser.content(lex, state)
+        key = (parser.content(lex, state), root)
         block = kept.block(key)
         if block is None:
-            block = self._counted_block(lex) if state < 0 else self._wide_block(lex, state)
+            block = self._counted_block(lex) if state < 0 else self._wide_block(lex, state, root)
             kept.keep_block(key, block)
         self._blocks.append(block)
         place = 0 if state < 0 else 1 + parser.fact_of(lex, state)
+        place += len(parser.rules.fact) if root >= 0 else 0
         self._kept[place] = block.ctypes.data
 
     def _counted_block(self, lex: int) -> Block:
@@ -164,10 +169,11 @@ class TokenEngine:
         room = np.empty(HEADER + (LEVELS + 1) * n_words + places, np.int32)
         return room[: self.parser.call(fill_counted, handle, lex, n_words, room)].copy()
 
-    def _wide_block(self, lex: int, state: int) -> Block:
+    def _wide_block(self, lex: int, state: int, root: int) -> Block:
         handle, n_words = self.vocabulary.handle, self.vocabulary.n_words
-        room = self.vocabulary.kept_masks.room(HEADER + n_words + MOST_PLACES)
-        return room[: self.parser.call(fill_wide, handle, lex, state, n_words, room)].copy()
+        room = self.vocabulary.kept_masks.room(HEADER + n_words + INSIDE + MOST_PLACES)
+        length = self.parser.call(fill_wide, handle, lex, state, root, n_words, room)
+        return room[:length].copy()
 
     def successors(self, config: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(allowed tokens, configuration after each), stop ids left out."""

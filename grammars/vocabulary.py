@@ -17,7 +17,7 @@ from guided.grammars.kept_masks import KeptMasks
 from guided.grammars.token_bytes import tokenizer_bytes
 from guided.grammars.token_tries import FORMAT, TokenTries, build_tries, kept_tries, sliced_tries
 from guided.kernels.handles import Handle, handle_of
-from guided.kernels.trie import longest_token
+from guided.kernels.trie import SKIP, longest_token
 
 #: Tries of vocabularies with as many tokens take longer to make than to read from disk.
 _LARGE = 1 << 14
@@ -223,6 +223,13 @@ class Vocabulary:
     def handle(self) -> Handle:
         """`tries` as kernels take them."""
         return handle_of(self.tries)
+
+    @cached_property
+    def widest_node(self) -> int:
+        """The node of `tries` of the first byte that most tokens begin with, for the mask walk."""
+        roots = self.tries.root[-1]
+        roots = roots[roots >= 0]
+        return int(roots[np.argmax(self.tries.node[roots, SKIP] - roots)])
 
     @cached_property
     def kept_masks(self) -> KeptMasks:

@@ -67,19 +67,24 @@ def only_byte(rules, lex, state):  # type: ignore[no-untyped-def]
 
 
 @folded
+def count_bits(bits):  # type: ignore[no-untyped-def]
+    """How many of 64 bits are set."""
+    # Warren, Hacker's Delight, 5-1.
+    bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    bits = (bits & np.uint64(0x3333333333333333)) + (
+        (bits >> np.uint64(2)) & np.uint64(0x3333333333333333)
+    )
+    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@folded
 def n_live(rules, lex, state):  # type: ignore[no-untyped-def]
     """How many bytes lead on from `state`."""
-    count = np.uint64(0)
+    count = np.int64(0)
     for word in range(4):
-        # Warren, Hacker's Delight, 5-1.
-        bits = lexeme_live(rules, lex, state, word)
-        bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
-        bits = (bits & np.uint64(0x3333333333333333)) + (
-            (bits >> np.uint64(2)) & np.uint64(0x3333333333333333)
-        )
-        bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-        count += (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
-    return np.int64(count)
+        count += count_bits(lexeme_live(rules, lex, state, word))
+    return count
 
 
 @folded

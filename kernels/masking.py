@@ -17,8 +17,22 @@ from guided.kernels.lexemes import (
     lexeme_distance,
     lexeme_fact,
     lexeme_step,
-    n_live,
     only_byte,
+)
+from guided.kernels.mask_ends import (
+    CONFIG,
+    CURSOR,
+    FROM,
+    LIMIT,
+    PUT_OFF,
+    STATE,
+    TO,
+    add_after,
+    add_behind,
+    add_range,
+    add_token,
+    is_wide,
+    put_off_thread,
 )
 from guided.kernels.memo_arrays import (
     ACCEPT,
@@ -37,7 +51,6 @@ from guided.kernels.memo_arrays import (
     OK,
     ONWARD,
     PLAIN,
-    REST,
     SURVIVE,
     TAIL,
     UNKNOWN,
@@ -46,6 +59,7 @@ from guided.kernels.memo_arrays import (
 from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN, child_of
 from guided.kernels.wide_masks import (
     HEADER,
+    INSIDE,
     LEVELS,
     N_LONG,
     N_PLACES,
@@ -53,66 +67,29 @@ from guided.kernels.wide_masks import (
     take_slices,
 )
 
-#: States from which more bytes than this lead on have their tokens kept.
-_MANY = 32
-# Rows of the memo's `path`.
-_STATE, _CURSOR, _LIMIT, _CONFIG, _BEGIN, _END = range(6)
-
-
-@folded
-def _add_token(tokens, token, out):  # type: ignore[no-untyped-def]
-    """Sets the bits of a token and of all with the same bytes."""
-    while token >= 0:
-        out[token >> 5] |= np.int32(1) << (token & 31)
-        token = tokens.next_same[token]
-
 
 @lean
-def _add_behind(rules, memo, tokens, config, n_places, out):  # type: ignore[no-untyped-def]
-    """Adds the tokens in the first ranges of `path`, above which `config` stands; (status, far)."""
-    far = np.int64(0)
-    node = tokens.node
-    path = memo.path[_CONFIG]
-    table = memo.step
-    for place in range(n_places):
-        at, end = memo.path[_BEGIN, place], memo.path[_END, place]
-        path[node[at, DEPTH] - 1] = config
-        while at < end:
-            depth = node[at, DEPTH]
-            before = path[depth - 1]
-            target = np.int64(table[before, node[at, BYTE]])
-            if target == UNKNOWN:
-                target = make_step(rules, memo, before, np.int64(node[at, BYTE]))
-                if target < 0:
-                    return target, far
-            if target <= 0:
-                at = np.int64(node[at, SKIP])
-                continue
-            path[depth] = target
-            token = np.int64(node[at, TOKEN])
-            if token >= 0:
-                far = max(far, np.int64(memo.config[target, REST]))
-                _add_token(tokens, token, out)
-            at += 1
-    return np.int64(OK), far
+def _add_narrow(rules, memo, tokens, wide, group, state, root, out):  # type: ignore[no-untyped-def]
+    """Adds the tokens that may follow `state` of the terminal of `group`; (status, far).
 
-
-@lean
-def _add_narrow(rules, memo, tokens, group, state, out):  # type: ignore[no-untyped-def]
-    """Adds the tokens that may follow `state` of the terminal of `group`; (status, far)."""
+    `root`: the node that `state` stands at, -1 before the first byte.
+    """
     lex = memo.group[group, LEXEME]
     tail = np.int64(memo.group[group, TAIL])
     far = np.int64(0)
     node = tokens.node
-    states, cursor, limit = memo.path[_STATE], memo.path[_CURSOR], memo.path[_LIMIT]
+    states, cursor, limit = memo.path[STATE], memo.path[CURSOR], memo.path[LIMIT]
     n_places = np.int64(0)
     last = len(tokens.first) - 2
     states[0] = state
-    cursor[0] = tokens.first[last]
-    limit[0] = tokens.first[last + 1]
     only = only_byte(rules, lex, state)
+    if root >= 0:
+        cursor[0], limit[0] = root + 1, node[root, SKIP]
+        at = np.int64(-1) if only < 0 else child_of(node, tokens.edge, root, only)
+    else:
+        cursor[0], limit[0] = tokens.first[last], tokens.first[last + 1]
+        at = np.int64(-1) if only < 0 else np.int64(tokens.root[last, only])
     if only >= 0:
-        at = np.int64(tokens.root[last, only])
         if at < 0:
             return np.int64(OK), far
         cursor[0], limit[0] = at, at + 1
@@ -130,20 +107,23 @@ def _add_narrow(rules, memo, tokens, group, state, out):  # type: ignore[no-unty
         token = np.int64(node[at, TOKEN])
         if token >= 0:
             far = max(far, tail + lexeme_distance(rules, lex, target))
-            _add_token(tokens, token, out)
+            add_token(tokens, token, out)
         if at + 1 == after:
             continue
         fact = lexeme_fact(rules, lex, target)
         if rules.fact[fact, ACCEPT]:
-            memo.path[_BEGIN, n_places], memo.path[_END, n_places] = at + 1, after
+            memo.path[FROM, n_places], memo.path[TO, n_places] = at + 1, after
             n_places += 1
             if n_places == MAX_DEPTH:
-                status, beyond = _add_after(rules, memo, tokens, group, n_places, out)
+                status, beyond = add_after(rules, memo, tokens, wide, group, n_places, out)
                 if status < 0:
                     return status, far
                 far = max(far, beyond)
                 n_places = np.int64(0)
         if not rules.fact[fact, ONWARD]:
+            continue
+        if at == wide and memo.path[PUT_OFF, 0] < MAX_DEPTH and is_wide(rules, lex, target):
+            put_off_thread(memo, np.int64(group) << 32 | target)
             continue
         depth += 1
         states[depth] = target
@@ -155,43 +135,46 @@ def _add_narrow(rules, memo, tokens, group, state, out):  # type: ignore[no-unty
                 depth -= 1
             else:
                 cursor[depth], limit[depth] = child, child + 1
-    status, beyond = _add_after(rules, memo, tokens, group, n_places, out)
+    status, beyond = add_after(rules, memo, tokens, wide, group, n_places, out)
     return status, max(far, beyond)
 
 
 @lean
-def _add_after(rules, memo, tokens, group, n_places, out):  # type: ignore[no-untyped-def]
-    """Adds the tokens in the first ranges of `path`, where the terminal ends; (status, far)."""
-    if n_places == 0:
-        return np.int64(OK), np.int64(0)
-    config = after_group(rules, memo, group)
-    if config <= 0:
-        return config, np.int64(0)
-    return _add_behind(rules, memo, tokens, config, n_places, out)
-
-
-@lean
-def _add_wide(rules, memo, tokens, thread, address, out):  # type: ignore[no-untyped-def]
+def _add_wide(rules, memo, tokens, wide, thread, root, address, out):  # type: ignore[no-untyped-def]
     """Adds the kept tokens of a thread's state, and what goes on behind them; (status, far)."""
     group = thread >> 32
     lex = memo.group[group, LEXEME]
     count = np.int64(int_block(address, 1)[N_PLACES])
     if count == TOO_MANY:
-        return _add_whole(rules, memo, tokens, thread, out)
-    first = HEADER + len(out)
+        return _add_whole(rules, memo, tokens, wide, thread, root, out)
+    inside = HEADER + len(out)
+    first = inside + INSIDE
     block = int_block(address, first + count)
     for word in range(len(out)):
         out[word] |= block[HEADER + word]
+    far = np.int64(memo.group[group, TAIL]) + rules.lexeme[lex, FARTHEST]
+    may_end = count > 0
+    for word in range(inside, first):
+        may_end |= block[word] != 0
+    if not may_end:
+        return np.int64(OK), far
+    config = after_group(rules, memo, group)
+    if config <= 0:
+        return config, far
+    for word in range(4):
+        both = np.uint64(np.uint32(block[inside + 2 * word]))
+        both |= np.uint64(np.uint32(block[inside + 2 * word + 1])) << np.uint64(32)
+        if both & memo.live[config, word] != 0:
+            return _add_whole(rules, memo, tokens, wide, thread, root, out)
     for i in range(count):
         at = np.int64(block[first + i])
-        memo.path[_BEGIN, i], memo.path[_END, i] = at + 1, tokens.node[at, SKIP]
-    far = np.int64(memo.group[group, TAIL]) + rules.lexeme[lex, FARTHEST]
-    status, beyond = _add_after(rules, memo, tokens, group, count, out)
+        memo.path[FROM, i], memo.path[TO, i] = at + 1, tokens.node[at, SKIP]
+    status, beyond = add_behind(rules, memo, tokens, wide, config, count, out)
     return status, max(far, beyond)
 
 
 @lean
-def _add_counted(rules, memo, tokens, group, count, address, out):  # type: ignore[no-untyped-def]
+def _add_counted(rules, memo, tokens, wide, group, count, address, out):  # type: ignore[no-untyped-def]
     """Adds the tokens inside of a counted string, `count` characters after its beginning."""
     lex = memo.group[group, LEXEME]
     least, most = np.int64(rules.lexeme[lex, LEAST]), np.int64(rules.lexeme[lex, MOST])
@@ -206,28 +189,28 @@ def _add_counted(rules, memo, tokens, group, count, address, out):  # type: igno
         out[word] |= block[begin + word]
     for i in range(longer, len(block), 2):
         if block[i + 1] <= left:
-            _add_token(tokens, np.int64(block[i]), out)
+            add_token(tokens, np.int64(block[i]), out)
     far = np.int64(memo.group[group, TAIL]) + rules.lexeme[lex, FARTHEST]
     kept = np.int64(0)
     for i in range(places, longer, 2):
         if count + block[i + 1] < least or block[i + 1] > left:
             continue
         at = np.int64(block[i])
-        _add_token(tokens, np.int64(tokens.node[at, TOKEN]), out)
-        memo.path[_BEGIN, kept], memo.path[_END, kept] = at + 1, tokens.node[at, SKIP]
+        add_token(tokens, np.int64(tokens.node[at, TOKEN]), out)
+        memo.path[FROM, kept], memo.path[TO, kept] = at + 1, tokens.node[at, SKIP]
         kept += tokens.node[at, SKIP] > at + 1
         if kept == MAX_DEPTH:
-            status, beyond = _add_after(rules, memo, tokens, group, kept, out)
+            status, beyond = add_after(rules, memo, tokens, wide, group, kept, out)
             if status < 0:
                 return status, far
             far = max(far, beyond)
             kept = np.int64(0)
-    status, beyond = _add_after(rules, memo, tokens, group, kept, out)
+    status, beyond = add_after(rules, memo, tokens, wide, group, kept, out)
     return status, max(far, beyond)
 
 
 @lean
-def _add_whole(rules, memo, tokens, thread, out):  # type: ignore[no-untyped-def]
+def _add_whole(rules, memo, tokens, wide, thread, root, out):  # type: ignore[no-untyped-def]
     """Adds the tokens of a thread whose terminal may end nearly everywhere; (status, far)."""
     group = thread >> 32
     lex = memo.group[group, LEXEME]
@@ -237,8 +220,12 @@ def _add_whole(rules, memo, tokens, thread, out):  # type: ignore[no-untyped-def
     config = intern_config(rules, memo, threads, np.int64(1), np.int64(0))
     if config < 0:
         return config, far
+    if root >= 0:
+        end = np.int64(tokens.node[root, SKIP])
+        status, beyond = add_range(rules, memo, tokens, config, root + 1, end, out)
+        return status, max(far, beyond)
     fact = lexeme_fact(rules, lex, thread & 0xFFFFFFFF)
-    survive, taken = memo.path[_STATE], memo.path[_CURSOR]
+    survive, taken = memo.path[STATE], memo.path[CURSOR]
     for charset in range(3):
         survive[charset] = rules.fact[fact, SURVIVE + charset]
     taken[0] = 0
@@ -246,16 +233,36 @@ def _add_whole(rules, memo, tokens, thread, out):  # type: ignore[no-untyped-def
     count = np.int64(0)
     for k in range(len(tokens.first) - 2):
         if not taken[k] and tokens.first[k] < tokens.first[k + 1]:
-            memo.path[_BEGIN, count] = tokens.first[k]
-            memo.path[_END, count] = tokens.first[k + 1]
+            memo.path[FROM, count] = tokens.first[k]
+            memo.path[TO, count] = tokens.first[k + 1]
             count += 1
-    status, beyond = _add_behind(rules, memo, tokens, config, count, out)
+    status, beyond = add_behind(rules, memo, tokens, wide, config, count, out)
     return status, max(far, beyond)
 
 
 @lean
-def _add_thread(rules, memo, tokens, kept, longest, thread, out):  # type: ignore[no-untyped-def]
-    """Adds the tokens that may follow a thread; (status, far)."""
+def _is_kept(rules, memo, kept, thread, root):  # type: ignore[no-untyped-def]
+    """OK, or WIDE where the tokens of a thread should be kept and are not."""
+    lex = memo.group[thread >> 32, LEXEME]
+    state = thread & 0xFFFFFFFF
+    place = _place(rules, lexeme_fact(rules, lex, state), root)
+    if is_wide(rules, lex, state) and kept[place] == 0:
+        memo.scratch[0], memo.scratch[1], memo.scratch[2] = state, lex, root
+        return np.int64(WIDE)
+    return np.int64(OK)
+
+
+@folded
+def _place(rules, fact, root):  # type: ignore[no-untyped-def]
+    """Where `kept` holds the block of an automaton state."""
+    return 1 + fact + (len(rules.fact) if root >= 0 else 0)
+
+
+@lean
+def _add_thread(  # type: ignore[no-untyped-def]
+    rules, memo, tokens, wide, kept, longest, thread, root, out
+):
+    """Adds the tokens that may follow a thread at node `root`; (status, far)."""
     group = thread >> 32
     state = thread & 0xFFFFFFFF
     lex = memo.group[group, LEXEME]
@@ -266,20 +273,21 @@ def _add_thread(rules, memo, tokens, kept, longest, thread, out):  # type: ignor
         dfa = rules.lexeme[lex, DFA]
         states = rules.dfa[dfa + 1, FIRST] - rules.dfa[dfa, FIRST]
         count = state // states
-        if state - count * states != BODY:
-            return _add_narrow(rules, memo, tokens, group, state, out)
+        if root >= 0 or state - count * states != BODY:
+            return _add_narrow(rules, memo, tokens, wide, group, state, root, out)
         most = np.int64(rules.lexeme[lex, MOST])
         if count < least or (most >= 0 and most - count < longest):
             if kept[0] == 0:
                 return np.int64(COUNTED), np.int64(0)
-            return _add_counted(rules, memo, tokens, group, count, kept[0], out)
+            return _add_counted(rules, memo, tokens, wide, group, count, kept[0], out)
         state = np.int64(BODY)
-    elif n_live(rules, lex, state) <= _MANY:
-        return _add_narrow(rules, memo, tokens, group, state, out)
-    if kept[1 + fact] == 0:
-        memo.scratch[0] = state
+    elif not is_wide(rules, lex, state):
+        return _add_narrow(rules, memo, tokens, wide, group, state, root, out)
+    address = kept[_place(rules, fact, root)]
+    if address == 0:
+        memo.scratch[0], memo.scratch[2] = state, root
         return np.int64(WIDE), np.int64(0)
-    return _add_wide(rules, memo, tokens, thread, kept[1 + fact], out)
+    return _add_wide(rules, memo, tokens, wide, thread, root, address, out)
 
 
 @folded
@@ -294,13 +302,14 @@ def _hash(words):  # type: ignore[no-untyped-def]
 
 
 @lean_entry
-def compute_mask(handle, trie, kept, config, longest, out):  # type: ignore[no-untyped-def]
+def compute_mask(handle, trie, kept, wide, config, longest, out):  # type: ignore[no-untyped-def]
     """Writes the packed mask of `config`.
 
     Args:
         trie: the handle of the vocabulary's tries; `longest`: bytes of its longest token.
-        kept: int64[1 + S], addresses of what kernels.wide_masks made: for counted strings, and
-            for each automaton state; 0 where it has not been asked for.
+        kept: int64[1 + 2 S], addresses of what kernels.wide_masks made: for counted strings, for
+            each automaton state, and for each at node `wide`; 0 where it has not been asked for.
+        wide: the node of the first byte that most tokens begin with (it stands for a word's space).
 
     Returns:
         status, an upper bound of the byte distance after it, a hash of the mask.
@@ -310,11 +319,24 @@ def compute_mask(handle, trie, kept, config, longest, out):  # type: ignore[no-u
     for word in range(len(out)):
         out[word] = 0
     far = np.int64(0)
-    for i in range(memo.config[config, BEGIN], memo.config[config, END]):
-        status, bound = _add_thread(rules, memo, tokens, kept, longest, memo.thread[i], out)
+    begin, end = np.int64(memo.config[config, BEGIN]), np.int64(memo.config[config, END])
+    # What is missing is told before the rest is done.
+    for i in range(begin, end):
+        status = _is_kept(rules, memo, kept, memo.thread[i], np.int64(-1))
+        if status < 0:
+            return status, far, np.int64(0)
+    put_off = memo.path[PUT_OFF]
+    put_off[0] = 0
+    i = begin
+    while i < end + put_off[0]:
+        below = i >= end
+        thread = put_off[1 + i - end] if below else memo.thread[i]
+        root = np.int64(wide) if below else np.int64(-1)
+        status, bound = _add_thread(rules, memo, tokens, wide, kept, longest, thread, root, out)
         if status < 0:
             return status, far, np.int64(0)
         far = max(far, bound)
+        i += 1
     if memo.config[config, ACCEPTING]:
         for i in range(len(tokens.stop_ids)):
             token = tokens.stop_ids[i]
@@ -337,7 +359,7 @@ def list_tokens(handle, trie, config, tokens, targets):  # type: ignore[no-untyp
     rules, memo = opened(handle)
     all_tokens = opened_tokens(trie, np.int64(1))
     count = np.int64(0)
-    path = memo.path[_CONFIG]
+    path = memo.path[CONFIG]
     path[0] = config
     table = memo.step
     node = all_tokens.node

@@ -137,7 +137,7 @@ class Memo(NamedTuple):
     scratch: Any
     thread_room: Any
     kernel_room: Any
-    #: int64[6, MAX_DEPTH + 1]: room of walks over tries, mostly by depth.
+    #: int64[7, MAX_DEPTH + 1]: room of walks over tries, mostly by depth.
     path: Any
     #: int32[A]: 1 + local number of a rule predicted in the closure at hand.
     stamp: Any

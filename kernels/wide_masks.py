@@ -4,7 +4,10 @@ They depend on the automaton alone, whatever comes behind the terminal, and so h
 grammar. A kept block is int32[...]: HEADER numbers, packed masks, then places in the trie of all
 tokens at which the terminal may end and the token goes on:
 
-* of an automaton state: one mask, then the nodes;
+* of an automaton state: one mask, the set of bytes INSIDE, then the nodes. Only those nodes are
+  listed behind which some byte leads out of the terminal; where what comes behind the terminal
+  begins with no byte of the set, no token is missed. There may be two such blocks, of all tokens
+  and of the ends of those tokens that begin like one node of the trie;
 * of the inside of a counted string: masks of the tokens of at most 0, 1, ..., LEVELS characters,
   then pairs (node after the closing quote, characters before it), then pairs (longer token,
   characters).
@@ -23,7 +26,6 @@ from guided.kernels.memo_arrays import (
     FIRST,
     MAX_DEPTH,
     OFFSET,
-    ONWARD,
     QUOTE,
     SURVIVE,
     WIDTH,
@@ -33,6 +35,8 @@ from guided.kernels.trie import BYTE, DEPTH, SKIP, SLICE_LENGTHS, TOKEN
 #: Numbers at the beginning of a block.
 N_PLACES, N_LONG = 0, 1
 HEADER = 2
+#: Words of the set of bytes that may lead on inside of the terminal where it could also end.
+INSIDE = 8
 #: Places beyond which none are written: the number is `TOO_MANY`, and there is no use in a mask.
 MOST_PLACES = 2048
 TOO_MANY = -1
@@ -40,6 +44,8 @@ TOO_MANY = -1
 MOST_STATES = 32
 #: Characters up to which counted strings have a mask of their own.
 LEVELS = 32
+# Where a terminal cannot end, and where it can but the node is listed already.
+_NOT, _LISTED = -1, -2
 
 
 @lean
@@ -118,10 +124,11 @@ def write_residual(handle, lex, state, out):  # type: ignore[no-untyped-def]
 
 
 @lean_entry
-def fill_wide(handle, trie, lex, state, n_words, block):  # type: ignore[no-untyped-def]
+def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[no-untyped-def]
     """Fills the block of `state` of the uncounted terminal `lex`; its length.
 
-    `block` has room for MOST_PLACES places.
+    `root`: the node that `state` stands at, -1 before the first byte of tokens. `block` has room
+    for MOST_PLACES places.
     """
     rules, memo = opened(handle)
     tokens = opened_tokens(trie, n_words)
@@ -129,16 +136,16 @@ def fill_wide(handle, trie, lex, state, n_words, block):  # type: ignore[no-unty
     first, offset = rules.dfa[dfa, FIRST], rules.dfa[dfa, OFFSET]
     width = rules.dfa[dfa, WIDTH]
     column = rules.columns[dfa]
-    out = block[HEADER : HEADER + n_words]
-    for word in range(n_words):
-        out[word] = 0
+    places = HEADER + n_words + INSIDE
+    for word in range(HEADER, places):
+        block[word] = 0
     survive, taken = memo.path[1], memo.path[2]
     for charset in range(3):
-        survive[charset] = rules.fact[first + state, SURVIVE + charset]
+        survive[charset] = 0 if root >= 0 else rules.fact[first + state, SURVIVE + charset]
     taken[0] = 0
-    take_slices(tokens, survive, taken, out)
-    states = memo.path[0]
-    states[0] = state
+    take_slices(tokens, survive, taken, block[HEADER : HEADER + n_words])
+    # By depth: the state, and the node if the terminal may end there.
+    states, ending = memo.path[0], memo.path[3]
     node = tokens.node
     count = np.int64(0)
     block[N_LONG] = 0
@@ -153,28 +160,37 @@ def fill_wide(handle, trie, lex, state, n_words, block):  # type: ignore[no-unty
             continue
         at = np.int64(tokens.first[k])
         end = np.int64(tokens.first[k + 1])
+        if root >= 0:
+            at, end = root + 1, np.int64(node[root, SKIP])
+        states[node[at, DEPTH] - 1] = state
+        ending[node[at, DEPTH] - 1] = _NOT
         while at < end:
             depth = node[at, DEPTH]
+            byte = node[at, BYTE]
             row = offset + states[depth - 1] * width
-            target = np.int64(rules.trans[row + column[node[at, BYTE]]])
+            target = np.int64(rules.trans[row + column[byte]])
             after = np.int64(node[at, SKIP])
             if target < 0:
                 at = after
+                if ending[depth - 1] >= 0:
+                    if count >= MOST_PLACES:
+                        block[N_PLACES] = TOO_MANY
+                        return places
+                    block[places + count] = ending[depth - 1]
+                    count += 1
+                    ending[depth - 1] = _LISTED
                 continue
+            if ending[depth - 1] != _NOT:
+                block[places - INSIDE + (byte >> 5)] |= np.int32(1) << (byte & 31)
             states[depth] = target
             token = node[at, TOKEN]
             while token >= 0:
-                out[token >> 5] |= np.int32(1) << (token & 31)
+                block[HEADER + (token >> 5)] |= np.int32(1) << (token & 31)
                 token = tokens.next_same[token]
-            if rules.fact[first + target, ACCEPT] and at + 1 < after:
-                if count >= MOST_PLACES:
-                    block[N_PLACES] = TOO_MANY
-                    return HEADER + n_words
-                block[HEADER + n_words + count] = at
-                count += 1
-            at = at + 1 if rules.fact[first + target, ONWARD] else after
+            ending[depth] = at if rules.fact[first + target, ACCEPT] else _NOT
+            at += 1
     block[N_PLACES] = count
-    return HEADER + n_words + count
+    return places + count
 
 
 @lean_entry

@@ -1,0 +1,113 @@
+"""Tokens that go on behind the end of a terminal.
+
+Below the node of the space that most words begin with lies more than half of the trie. What comes
+there is put off: it is then added thread by thread, as from the beginning (kernels.masking).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from guided.kernels.compiling import folded, lean
+from guided.kernels.configs import after_group, make_step
+from guided.kernels.lexemes import count_bits, n_live
+from guided.kernels.memo_arrays import BEGIN, END, LEAST, MAX_DEPTH, OK, PLAIN, REST, UNKNOWN
+from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN
+
+#: States from which more bytes than this lead on have their tokens kept.
+_MANY = 16
+#: Rows of the memo's `path` in a walk; the last holds the number of threads put off, and these.
+STATE, CURSOR, LIMIT, CONFIG, FROM, TO, PUT_OFF = range(7)
+
+
+@folded
+def add_token(tokens, token, out):  # type: ignore[no-untyped-def]
+    """Sets the bits of a token and of all with the same bytes."""
+    while token >= 0:
+        out[token >> 5] |= np.int32(1) << (token & 31)
+        token = tokens.next_same[token]
+
+
+@lean
+def add_behind(rules, memo, tokens, wide, config, n_places, out):  # type: ignore[no-untyped-def]
+    """Adds the tokens in the first ranges of `path`, above which `config` stands; (status, far)."""
+    far = np.int64(0)
+    n_bytes = np.int64(0)
+    for word in range(4):
+        n_bytes += count_bits(memo.live[config, word])
+    for place in range(n_places):
+        at, end = memo.path[FROM, place], memo.path[TO, place]
+        if at == wide + 1 and n_bytes > _MANY and _put_off(memo, config):
+            continue
+        status, beyond = add_range(rules, memo, tokens, config, at, end, out)
+        if status < 0:
+            return status, far
+        far = max(far, beyond)
+    return np.int64(OK), far
+
+
+@lean
+def add_range(rules, memo, tokens, config, at, end, out):  # type: ignore[no-untyped-def]
+    """Adds the tokens in a range of nodes above which `config` stands; (status, far)."""
+    far = np.int64(0)
+    node = tokens.node
+    path = memo.path[CONFIG]
+    table = memo.step
+    path[node[at, DEPTH] - 1] = config
+    while at < end:
+        depth = node[at, DEPTH]
+        before = path[depth - 1]
+        target = np.int64(table[before, node[at, BYTE]])
+        if target == UNKNOWN:
+            target = make_step(rules, memo, before, np.int64(node[at, BYTE]))
+            if target < 0:
+                return target, far
+        if target <= 0:
+            at = np.int64(node[at, SKIP])
+            continue
+        path[depth] = target
+        token = np.int64(node[at, TOKEN])
+        if token >= 0:
+            far = max(far, np.int64(memo.config[target, REST]))
+            add_token(tokens, token, out)
+        at += 1
+    return np.int64(OK), far
+
+
+@lean
+def _put_off(memo, config):  # type: ignore[no-untyped-def]
+    """Puts the threads of a configuration at the wide node off; whether there was room."""
+    begin, end = np.int64(memo.config[config, BEGIN]), np.int64(memo.config[config, END])
+    if memo.path[PUT_OFF, 0] + end - begin > MAX_DEPTH:
+        return False
+    for i in range(begin, end):
+        put_off_thread(memo, memo.thread[i])
+    return True
+
+
+@lean
+def put_off_thread(memo, thread):  # type: ignore[no-untyped-def]
+    """Puts a thread at the wide node off, unless that was done before."""
+    row = memo.path[PUT_OFF]
+    for i in range(1, row[0] + 1):
+        if row[i] == thread:
+            return
+    row[0] += 1
+    row[row[0]] = thread
+
+
+@lean
+def is_wide(rules, lex, state):  # type: ignore[no-untyped-def]
+    """Whether the tokens that may follow inside of the terminal are kept."""
+    return rules.lexeme[lex, LEAST] == PLAIN and n_live(rules, lex, state) > _MANY
+
+
+@lean
+def add_after(rules, memo, tokens, wide, group, n_places, out):  # type: ignore[no-untyped-def]
+    """Adds the tokens in the first ranges of `path`, where the terminal ends; (status, far)."""
+    if n_places == 0:
+        return np.int64(OK), np.int64(0)
+    config = after_group(rules, memo, group)
+    if config <= 0:
+        return config, np.int64(0)
+    return add_behind(rules, memo, tokens, wide, config, n_places, out)
