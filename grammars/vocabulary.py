@@ -190,7 +190,7 @@ class Vocabulary:
             VocabularyError: some byte has no token.
         """
         ids: list[int] = []
-        buffer = np.frombuffer(data, np.uint8)
+        buffer = np.frombuffer(bytearray(data), np.uint8)
         trie = self.whole_trie
         at = 0
         while at < len(data):

@@ -12,6 +12,7 @@ import argparse
 
 import numpy as np
 
+from guided.grammars.automata.build import literal
 from guided.grammars.canvas import MASKED
 from guided.grammars.common_masks import keep_common
 from guided.grammars.json_schema import json_schema
@@ -22,8 +23,10 @@ from guided.kernels import (
     draft_choice,
     draft_closing,
     draft_merge,
+    mask_apply_cpu,
     sampling_cpu,
     suffix_pool,
+    tree_mask_cpu,
 )
 
 _SCHEMA = """{
@@ -48,6 +51,8 @@ def compile_grammar_kernels() -> None:
         state = state.advance(token) or state
         state.mask()
     state.mask_within(state.bound)
+    vocabulary.encode(b"a")
+    _ = literal(b"ab") & literal(b"b")
     keep_common(vocabulary, TokenEngine, least=0)
 
 
@@ -64,6 +69,8 @@ def compile_sampling_kernels() -> None:
     """Draws one token as `masked_sampling` does on a CPU, and one at a node of a draft."""
     logits = np.zeros(64, np.float32)
     masks = np.full((1, 2), -1, np.int32)
+    mask_apply_cpu.fill(logits[None], masks)
+    mask_apply_cpu.first_two(masks[0])
     tokens, status = np.empty(1, np.int64), np.empty(1, np.int8)
     log_p, log_q = np.empty(1), np.empty(1)
     sampling_cpu.draw_rows(
@@ -76,6 +83,8 @@ def compile_sampling_kernels() -> None:
 
 def compile_drafting_kernels() -> None:
     """Guesses at two tokens, merges and chooses them as `draft="auto"` does on a CPU."""
+    seen = np.zeros((1, 1, 2, 4), np.bool_)
+    tree_mask_cpu.fill(np.array([[-1, 0]], np.int32), np.zeros(1, np.int32), seen[:, 0])
     said, pool = np.zeros(4, np.int32), suffix_pool.ring(8)
     suffix_pool.append(pool, 0, -1, said, True)
     tokens, parents, chances = np.empty(2, np.int32), np.empty(2, np.int64), np.empty(2)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from guided.kernels import mask_apply_cpu
 from guided.kernels.dispatch import Implementation, implementation, triton_kernel
 
 _CPU_TYPES = (torch.float32, torch.float64)
@@ -38,45 +38,12 @@ def apply_masks_torch(logits: Tensor, masks: NDArray[np.int32]) -> Tensor:
     return logits.masked_fill_(forbidden, -torch.inf)
 
 
-@njit(cache=True, nogil=True)
-def _fill(logits, masks):  # type: ignore[no-untyped-def]
-    rows, width = logits.shape
-    for row in range(rows):
-        for word in range((width + 31) // 32):
-            bits = masks[row, word]
-            if bits == -1:
-                continue
-            begin = word * 32
-            end = min(begin + 32, width)
-            if bits == 0:
-                logits[row, begin:end] = -np.inf
-                continue
-            for token in range(begin, end):
-                if not (bits >> (token - begin)) & 1:
-                    logits[row, token] = -np.inf
-
-
-@njit(cache=True, nogil=True)
-def _first_two(mask):  # type: ignore[no-untyped-def]
-    first = -1
-    for word in range(len(mask)):
-        bits = mask[word]
-        if bits == 0:
-            continue
-        for bit in range(32):
-            if (bits >> bit) & 1:
-                if first >= 0:
-                    return first, word * 32 + bit
-                first = word * 32 + bit
-    return first, -1
-
-
 def apply_masks(logits: Tensor, masks: NDArray[np.int32]) -> Tensor:
     """`logits [n, V]` with `-inf` written in place wherever `masks [n, ceil(V/32)]` has no bit."""
     chosen = implementation(logits.device)
     if chosen is Implementation.NUMBA and logits.dtype in _CPU_TYPES and logits.is_contiguous():
         array: NDArray[Any] = logits.detach().numpy()
-        _fill(array, masks)
+        mask_apply_cpu.fill(array, masks)
         return logits
     if chosen is Implementation.TRITON and logits.stride(-1) == 1:
         packed = masks_on(logits.device, masks)
@@ -87,7 +54,7 @@ def apply_masks(logits: Tensor, masks: NDArray[np.int32]) -> Tensor:
 
 def only_token(mask: NDArray[np.int32]) -> int | None:
     """The one token that `mask` allows, None if it allows none or several."""
-    first, second = _first_two(mask)
+    first, second = mask_apply_cpu.first_two(mask)
     return None if first < 0 or second >= 0 else int(first)
 
 

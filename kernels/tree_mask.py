@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from guided.kernels import tree_mask_cpu
 from guided.kernels.dispatch import Implementation, implementation, triton_kernel
 
 
@@ -41,25 +41,11 @@ def _tree_mask_torch(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
     return seen[:, None]
 
 
-@njit(cache=True, nogil=True)
-def _fill(parents, lengths, seen):  # type: ignore[no-untyped-def]
-    for row in range(parents.shape[0]):
-        length = lengths[row]
-        for node in range(parents.shape[1]):
-            own = seen[row, node]
-            own[:length] = True
-            parent = parents[row, node]
-            if parent >= 0:
-                for i in range(length, length + node):
-                    own[i] = seen[row, parent, i]
-            own[length + node] = True
-
-
 def of_arrays(parents: NDArray[np.int32], lengths: NDArray[np.int32], columns: int) -> Tensor:
     """What `tree_mask` gives, on the CPU."""
     rows, width = parents.shape
     seen = np.zeros((rows, 1, width, columns), np.bool_)
-    _fill(parents, lengths, seen[:, 0])
+    tree_mask_cpu.fill(parents, lengths, seen[:, 0])
     return torch.from_numpy(seen)
 
 
