@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+import numpy as np
+
 from guided.errors import GrammarTooLargeError
 from guided.grammars.automata import Dfa, concatenation, union
 from guided.grammars.ir import Alt, Expr, GrammarSpec, Lex, Ref, Repeat, Seq
+from guided.kernels.memo_arrays import FAR
 
 MOST_STATES = 400  # of the parts that are joined, taken together, and of what they are joined to
+# From more bytes than this a state has many tokens. They are kept by what may follow inside of the
+# terminal (kernels.wide_masks): a name is worth more alone than joined to what comes behind it.
+_MANY = 16
+#: Bytes of a character or an escape, any number of which are joined whatever they are.
+_CHARACTER = 8
 
 
 def join_regular_parts(spec: GrammarSpec) -> GrammarSpec:
@@ -76,7 +84,8 @@ def _glued(pieces: Sequence[Lex]) -> list[Lex]:
     """Neighbouring terminals, each joined to the one before where that stays small."""
     result: list[Lex] = []
     for piece in pieces:
-        joined = _small([result[-1], piece], concatenation) if result else None
+        apart = not result or _is_wide(result[-1].dfa)
+        joined = None if apart else _small([result[-1], piece], concatenation)
         if joined:
             result[-1] = joined
         else:
@@ -94,7 +103,11 @@ def _alternatives(parts: Sequence[Expr]) -> Expr:
 
 
 def _repeated(part: Expr, least: int, most: int | None) -> Expr:
-    if isinstance(part, Lex) and part.dfa.n_states * max(least, most or 1) <= MOST_STATES:
+    if (
+        isinstance(part, Lex)
+        and part.dfa.n_states * max(least, most or 1) <= MOST_STATES
+        and not _is_wide(part.dfa)
+    ):
         joined = _small([part], lambda dfas: dfas[0].repeat(least, most))
         return joined or Repeat(part, least, most)
     return Repeat(part, least, most)
@@ -109,3 +122,11 @@ def _small(parts: Sequence[Lex], join: Callable[[list[Dfa]], Dfa]) -> Lex | None
     except GrammarTooLargeError:
         return None
     return Lex(dfa) if dfa.n_states <= MOST_STATES else None
+
+
+def _is_wide(dfa: Dfa) -> bool:
+    """Whether words are longer than a character, and many bytes may follow in the middle of one."""
+    if (dfa.longest_length() or FAR) <= _CHARACTER:
+        return False
+    sizes = np.bincount(dfa.classes, minlength=dfa.transitions.shape[1])
+    return bool((((dfa.transitions >= 0) @ sizes) > _MANY).any())

@@ -48,7 +48,7 @@ from guided.kernels.parse_sets import intern_set, is_tail
 #: The dead configuration, from which `make_step` begins a rule.
 NOWHERE = 0
 #: Threads up to which a step is made for all bytes at once that no thread tells apart.
-_FEW = 4
+_FEW = 32
 
 
 @lean

@@ -37,7 +37,8 @@ def add_behind(rules, memo, tokens, wide, config, n_places, out):  # type: ignor
         n_bytes += count_bits(memo.live[config, word])
     for place in range(n_places):
         at, end = memo.path[FROM, place], memo.path[TO, place]
-        if at == wide + 1 and n_bytes > _MANY and _put_off(memo, config):
+        behind_wide = at == wide + 1 and end == tokens.node[wide, SKIP]
+        if behind_wide and n_bytes > _MANY and _put_off(memo, config):
             continue
         status, beyond = add_range(rules, memo, tokens, config, at, end, out)
         if status < 0:

@@ -168,7 +168,8 @@ def _add_wide(rules, memo, tokens, wide, thread, root, address, out):  # type: i
             return _add_whole(rules, memo, tokens, wide, thread, root, out)
     for i in range(count):
         at = np.int64(block[first + i])
-        memo.path[FROM, i], memo.path[TO, i] = at + 1, tokens.node[at, SKIP]
+        memo.path[FROM, i] = at + 1 if at >= 0 else -1 - at
+        memo.path[TO, i] = tokens.node[at if at >= 0 else -1 - at, SKIP]
     status, beyond = add_behind(rules, memo, tokens, wide, config, count, out)
     return status, max(far, beyond)
 

@@ -4,10 +4,11 @@ They depend on the automaton alone, whatever comes behind the terminal, and so h
 grammar. A kept block is int32[...]: HEADER numbers, packed masks, then places in the trie of all
 tokens at which the terminal may end and the token goes on:
 
-* of an automaton state: one mask, the set of bytes INSIDE, then the nodes. Only those nodes are
-  listed behind which some byte leads out of the terminal; where what comes behind the terminal
-  begins with no byte of the set, no token is missed. There may be two such blocks, of all tokens
-  and of the ends of those tokens that begin like one node of the trie;
+* of an automaton state: one mask, the set of bytes INSIDE, then the nodes. Listed are nodes behind
+  which some byte leads out of the terminal, and as -1 - child what is reached from a node by a byte
+  that leads on inside of the terminal, but in few places. The other bytes are in the set: where
+  what comes behind the terminal begins with none of them, no token is missed. There may be two
+  such blocks, of all tokens and of the ends of those tokens that begin like one node of the trie;
 * of the inside of a counted string: masks of the tokens of at most 0, 1, ..., LEVELS characters,
   then pairs (node after the closing quote, characters before it), then pairs (longer token,
   characters).
@@ -46,6 +47,8 @@ MOST_STATES = 32
 LEVELS = 32
 # Where a terminal cannot end, and where it can but the node is listed already.
 _NOT, _LISTED = -1, -2
+# Places inside of a terminal up to which a byte has them listed.
+_OFTEN = 64
 
 
 @lean
@@ -146,8 +149,12 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
     take_slices(tokens, survive, taken, block[HEADER : HEADER + n_words])
     # By depth: the state, and the node if the terminal may end there.
     states, ending = memo.path[0], memo.path[3]
+    # How many places each byte leads on from inside of the terminal where it could end, and where.
+    often, inside = memo.path[4], memo.path[5]
+    for byte in range(256):
+        often[byte] = 0
     node = tokens.node
-    count = np.int64(0)
+    count, n_inside = np.int64(0), np.int64(0)
     block[N_LONG] = 0
     last = len(tokens.first) - 2
     some_taken = False
@@ -180,8 +187,13 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
                     count += 1
                     ending[depth - 1] = _LISTED
                 continue
-            if ending[depth - 1] != _NOT:
-                block[places - INSIDE + (byte >> 5)] |= np.int32(1) << (byte & 31)
+            if ending[depth - 1] != _NOT and often[byte] <= _OFTEN:
+                often[byte] += 1
+                if n_inside < MAX_DEPTH:
+                    inside[n_inside] = at
+                    n_inside += 1
+                else:
+                    often[byte] = _OFTEN + 1
             states[depth] = target
             token = node[at, TOKEN]
             while token >= 0:
@@ -189,6 +201,17 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
                 token = tokens.next_same[token]
             ending[depth] = at if rules.fact[first + target, ACCEPT] else _NOT
             at += 1
+    for byte in range(256):
+        if often[byte] > _OFTEN:
+            block[places - INSIDE + (byte >> 5)] |= np.int32(1) << (byte & 31)
+    for i in range(n_inside):
+        if often[node[inside[i], BYTE]] > _OFTEN:
+            continue
+        if count >= MOST_PLACES:
+            block[N_PLACES] = TOO_MANY
+            return places
+        block[places + count] = -1 - inside[i]
+        count += 1
     block[N_PLACES] = count
     return places + count
 
