@@ -9,7 +9,8 @@ from statistics import median
 
 from guided.decoding.rng import Purpose
 from guided.search.effects import Plan
-from guided.search.particles import Particle, ParticleSystem, Stage, Target
+from guided.search.particles import ParticleSystem, Stage, Target
+from guided.search.population import Particle
 from guided.search.problem import Problem
 
 

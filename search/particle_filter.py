@@ -10,7 +10,8 @@ import numpy as np
 
 from guided.errors import InputError
 from guided.search.effects import Plan
-from guided.search.particles import Particle, ParticleSystem, Population, check_particles
+from guided.search.particles import ParticleSystem, check_particles
+from guided.search.population import Particle, Population
 from guided.search.potential import Form, Potential
 from guided.search.problem import Problem
 from guided.search.resampling import Resampling

@@ -11,9 +11,8 @@ in log Z. Proposal, potential, powers and lookahead all live in γ and q.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,12 +20,12 @@ import numpy as np
 from guided.decoding.rng import Purpose
 from guided.errors import InputError
 from guided.search.budget import BudgetReached
-from guided.search.effects import Plan, Until, grow
+from guided.search.effects import Plan, Until, grow, weigh
 from guided.search.finishing import finished
 from guided.search.node import Node
+from guided.search.population import LEAST, Particle, Population
 from guided.search.problem import Problem
 from guided.search.resampling import (
-    Floats,
     Resampling,
     check_resampling,
     ess,
@@ -37,64 +36,8 @@ from guided.search.resampling import (
 
 #: Rounding alone does not make weights uneven.
 _EVEN = 1 - 1e-9
-#: Facts are finite, so that JSON can hold them; the exponential of this is zero.
-_LEAST = -1e4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Particle:
-    """A prefix at the end of a block, and all that is known about it.
-
-    Values are persistent: resampling copies references, and a rejected move leaves no trace.
-
-    Attributes:
-        before: what it was one block ago; None before the first block.
-        blocks: how many it has grown by.
-        log_p: of the raw model; `log_q`: of the laws drawn from.
-        log_potential: the sum of the logarithms of its potentials.
-        log_target: the intermediate target γ that its weight is relative to.
-        is_reference: the retained trajectory of a particle Gibbs sweep.
-    """
-
-    node: Node
-    before: Particle | None = None
-    blocks: int = 0
-    log_p: float = 0.0
-    log_q: float = 0.0
-    log_potential: float = 0.0
-    log_target: float = 0.0
-    is_reference: bool = False
-
-    @property
-    def log_ratio(self) -> float:
-        """log γ - log q: differences of it are increments of weights and acceptances of moves."""
-        return self.log_target - self.log_q
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it cannot grow."""
-        return self.node.is_over
-
-    def at(self, blocks: int) -> Particle:
-        """What it was after so many blocks; itself where it has no more than that."""
-        particle = self
-        while particle.blocks > blocks and particle.before is not None:
-            particle = particle.before
-        return particle
-
-    def going_on(self, node: Node) -> Particle:
-        """What is to grow next, in `node`, a fresh child of the particle's own."""
-        return replace(self, node=node, before=self, is_reference=False)
-
-    def grown(self) -> Particle:
-        """The same after its node's branch has grown by a block."""
-        branch, start = self.node.branch, self.node.start
-        return replace(
-            self,
-            blocks=self.blocks + 1,
-            log_p=self.log_p + sum(branch.log_p[start:]),
-            log_q=self.log_q + sum(branch.log_q[start:]),
-        )
+#: What a search was stopped by where it may still ask for rewards.
+_MAY_WEIGH = ("tokens", "rounds", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,57 +80,6 @@ class Moves(Protocol):
         ...
 
 
-@dataclass(eq=False)
-class Population:
-    """The particles of a run, with their log-weights since the last resampling.
-
-    Attributes:
-        banked: the logarithm of the product of the mean weights that resampling has reset.
-    """
-
-    particles: list[Particle]
-    log_weights: Floats
-    banked: float = 0.0
-    _offered: list[Node] = field(default_factory=list)
-
-    @property
-    def nodes(self) -> list[Node]:
-        """The particles' nodes."""
-        return [particle.node for particle in self.particles]
-
-    @property
-    def weights(self) -> Floats:
-        """The normalised weights `[n]`."""
-        return normalised(self.log_weights)
-
-    @property
-    def log_z(self) -> float:
-        """The logarithm of the estimate of the normalising constant so far."""
-        return self.banked + log_mean(self.log_weights)
-
-    def reweigh(self, after: Sequence[Particle]) -> None:
-        """Takes the particles as they are now; weights change by what has changed about them."""
-        self.log_weights = self.log_weights + [
-            _change(new, old) for new, old in zip(after, self.particles, strict=True)
-        ]
-        self.particles = list(after)
-
-    def offer(self, problem: Problem, by_reward: bool) -> None:
-        """Says that these particles, and none of this run's earlier ones, may be the result."""
-        for node in self._offered:
-            problem.offers.pop(node, None)
-        # A node may stand in several slots: a retained trajectory does.
-        totals: dict[Node, float] = {}
-        for node, weight in zip(self.nodes, self.weights.tolist(), strict=True):
-            totals[node] = totals.get(node, 0.0) + weight
-        totals.pop(problem.root, None)
-        self._offered = list(totals)
-        for node, weight in totals.items():
-            fact = math.log(weight) if weight > 0 else _LEAST
-            node.facts["log_weight"] = fact
-            problem.offer(node, _reward(node) if by_reward else fact)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ParticleSystem:
     """How particles are run.
@@ -203,6 +95,8 @@ class ParticleSystem:
         sets_aside: particles that are over take no part in resampling and keep their weights.
         counts_over: the potential of a particle that is over counts again at every block.
         by_reward: whether the best so far is that of the highest reward, not weight.
+        waits: while all particles say the same, rewards tell nothing apart, and are asked for
+            together with the next ones. Only for targets whose rewards on the way cancel.
     """
 
     n: int
@@ -215,6 +109,7 @@ class ParticleSystem:
     sets_aside: bool = False
     counts_over: bool = False
     by_reward: bool = False
+    waits: bool = False
 
     def run(
         self, problem: Problem, sweep: int = 0, reference: Particle | None = None
@@ -229,18 +124,28 @@ class ParticleSystem:
                 Andrieu, Doucet and Holenstein 2010). The others are resampled by the multinomial
                 scheme then, for which this is exact.
         """
+        population = self._begun(problem, sweep, reference)
         try:
-            return (yield from self._run(problem, sweep, reference))
+            yield from self._run(problem, population, sweep, reference)
         except BudgetReached as reached:
+            if population.waiting and reached.what in _MAY_WEIGH:
+                yield from weigh(population.waiting)
             yield from finished(problem, problem.best, reached.what)
             raise
+        return population
 
-    def _run(self, problem: Problem, sweep: int, reference: Particle | None) -> Plan[Population]:
-        root, number = Particle(problem.root), 0
+    def _begun(self, problem: Problem, sweep: int, reference: Particle | None) -> Population:
+        """All particles at the prompt."""
+        root = Particle(problem.root)
         retained = [] if reference is None else [replace(root, is_reference=True)]
         nodes = problem.fork(problem.root, self.n - len(retained), keep_stream=sweep == 0)
         ready = retained + [root.going_on(node) for node in nodes]
-        population = Population(ready, np.zeros(self.n))
+        return Population(ready, np.zeros(self.n))
+
+    def _run(
+        self, problem: Problem, population: Population, sweep: int, reference: Particle | None
+    ) -> Plan[None]:
+        number = 0
         while True:
             number += 1
             population.offer(problem, self.by_reward)
@@ -250,17 +155,17 @@ class ParticleSystem:
             is_last = all(particle.is_over for particle in after)
             end = None if self.block is None else number * self.block
             stage = Stage(number, end, is_last, sweep)
-            population.reweigh((yield from self.assess(problem, after, stage)))
+            population.reweigh((yield from self._assessed(problem, population, after, stage)))
             population.offer(problem, self.by_reward)
             even, log_z = ess(population.log_weights), population.log_z
             nodes = population.nodes
             slots = None if is_last else self._resampled(problem, population, stage)
             ids = [] if slots is None else [slot.node.id for slot in slots]
             yield from problem.round(
-                nodes, ess=even, log_z=max(log_z, _LEAST), resampled=ids, sweep=sweep
+                nodes, ess=even, log_z=max(log_z, LEAST), resampled=ids, sweep=sweep
             )
             if is_last:
-                return population
+                return
             if slots is not None and self.moves is not None:
                 slots = yield from self.moves.run(self, problem, slots, stage)
             population.particles = _children(problem, slots or population.particles)
@@ -284,6 +189,27 @@ class ParticleSystem:
         for i, log in zip(live, logs, strict=True):
             after[i] = replace(after[i], log_potential=after[i].log_potential + log)
         return after
+
+    def _assessed(
+        self, problem: Problem, population: Population, after: Sequence[Particle], stage: Stage
+    ) -> Plan[list[Particle]]:
+        """Particles with their intermediate targets; such that leave the weights, while they wait.
+
+        Nothing is put off where the budget counts rewards.
+        """
+        waiting, nodes = population.waiting, [particle.node for particle in after]
+        counted = problem.ledger.budget.reward_passes is not None
+        if self.waits and not (stage.is_last or counted) and _are_alike(nodes):
+            waiting += nodes
+            return [
+                replace(new, log_target=old.log_target + new.log_q - old.log_q)
+                for new, old in zip(after, population.particles, strict=True)
+            ]
+        if waiting:
+            # One call; the target then finds them known.
+            yield from weigh([*waiting, *nodes])
+            waiting.clear()
+        return (yield from self.assess(problem, after, stage))
 
     def assess(
         self, problem: Problem, particles: Sequence[Particle], stage: Stage
@@ -355,15 +281,10 @@ def _children(problem: Problem, slots: Sequence[Particle]) -> list[Particle]:
     return ready
 
 
-def _change(new: Particle, old: Particle) -> float:
-    """By what a log-weight changes; weight that was lost does not come back."""
-    return 0.0 if old.log_ratio == -math.inf else new.log_ratio - old.log_ratio
-
-
-def _reward(node: Node) -> float:
-    """The reward of a node, or of the parent that it goes on from; -inf: not known."""
-    known = node.score or (node.parent and node.parent.score)
-    return known.value if known else -math.inf
+def _are_alike(nodes: Sequence[Node]) -> bool:
+    """Whether all say the same, and can go on."""
+    tokens = nodes[0].branch.tokens
+    return not any(node.is_over or node.branch.tokens != tokens for node in nodes)
 
 
 def check_particles(

@@ -13,7 +13,8 @@ from guided.model import Model
 from guided.rewards.scorer import Scorer
 from guided.rows import Row
 from guided.search.effects import Plan
-from guided.search.particles import Particle, ParticleSystem, Stage, check_particles
+from guided.search.particles import ParticleSystem, Stage, check_particles
+from guided.search.population import Particle
 from guided.search.problem import Problem
 from guided.search.resampling import Resampling
 from guided.search.search import Search

@@ -12,7 +12,8 @@ from guided.errors import InputError
 from guided.rows import Row
 from guided.search.effects import Plan, Until, weigh
 from guided.search.moves import ResampleMove
-from guided.search.particles import Particle, ParticleSystem, Stage, check_particles
+from guided.search.particles import ParticleSystem, Stage, check_particles
+from guided.search.population import Particle
 from guided.search.potential import Form, Potential
 from guided.search.problem import Problem
 from guided.search.resampling import Resampling
@@ -175,6 +176,7 @@ class SMC(Search):
             resampling=self.resampling,
             kappa=self.kappa,
             moves=moves,
+            waits=self.telescoping and self.lookahead == 0,
             by_reward=self.select == "reward",
         )
         population = yield from system.run(problem)

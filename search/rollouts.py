@@ -19,7 +19,7 @@ from guided.errors import InputError
 from guided.model import Prompt
 from guided.rewards.protocol import Continuation
 from guided.search.effects import Plan, Until, grow_branches, weigh
-from guided.search.particles import Particle
+from guided.search.population import Particle
 from guided.search.potential import Potential
 from guided.search.problem import Problem
 from guided.search.resampling import log_mean

@@ -11,7 +11,7 @@ from guided.decoding.rng import Purpose
 from guided.errors import InputError
 from guided.search.effects import Plan, weigh
 from guided.search.node import Node
-from guided.search.particles import Population
+from guided.search.population import Population
 from guided.search.problem import Problem
 from guided.search.voting import Answer, answer_of, winner
 

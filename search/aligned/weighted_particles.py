@@ -11,7 +11,8 @@ import numpy as np
 from guided.certificates import ParticleCertificate
 from guided.search.aligned.growth import Growth
 from guided.search.effects import Plan, weigh
-from guided.search.particles import Particle, ParticleSystem, Population, Stage
+from guided.search.particles import ParticleSystem, Stage
+from guided.search.population import Particle, Population
 from guided.search.potential import Potential
 from guided.search.problem import Problem
 from guided.search.resampling import ess
