@@ -22,7 +22,7 @@ from guided.kernels.masking import compute_mask, list_tokens
 from guided.kernels.memo_arrays import COUNTED, LEAST, WIDE
 from guided.kernels.trie import longest_token
 from guided.kernels.ways import clamp_config, forced_bytes, shortest_path
-from guided.kernels.wide_masks import HEADER, INSIDE, LEVELS, MOST_PLACES, fill_counted, fill_wide
+from guided.kernels.wide_masks import HEADER, LEVELS, OFTEN, ROOM, fill_counted, fill_wide
 
 #: Bytes that the masks of one grammar and vocabulary may take.
 MASK_LIMIT = 128 << 20
@@ -113,6 +113,10 @@ class TokenEngine:
                 self.masks[representative] = found
         return found
 
+    def farthest(self, config: int) -> int:
+        """Fewest bytes to the end after the token that leads farthest from it."""
+        return self._mask_and_reach(config)[1] + self._counter_slack(config)
+
     def _representative(self, config: int) -> int:
         if not self._counted:
             return config
@@ -171,7 +175,7 @@ class TokenEngine:
 
     def _wide_block(self, lex: int, state: int, root: int) -> Block:
         handle, n_words = self.vocabulary.handle, self.vocabulary.n_words
-        room = self.vocabulary.kept_masks.room(HEADER + n_words + INSIDE + MOST_PLACES)
+        room = self.vocabulary.kept_masks.room(HEADER + n_words + OFTEN + ROOM)
         length = self.parser.call(fill_wide, handle, lex, state, root, n_words, room)
         return room[:length].copy()
 

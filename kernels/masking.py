@@ -59,10 +59,10 @@ from guided.kernels.memo_arrays import (
 from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN, child_of
 from guided.kernels.wide_masks import (
     HEADER,
-    INSIDE,
     LEVELS,
     N_LONG,
     N_PLACES,
+    OFTEN,
     TOO_MANY,
     take_slices,
 )
@@ -147,14 +147,14 @@ def _add_wide(rules, memo, tokens, wide, thread, root, address, out):  # type: i
     count = np.int64(int_block(address, 1)[N_PLACES])
     if count == TOO_MANY:
         return _add_whole(rules, memo, tokens, wide, thread, root, out)
-    inside = HEADER + len(out)
-    first = inside + INSIDE
+    often = HEADER + len(out)
+    first = often + OFTEN
     block = int_block(address, first + count)
     for word in range(len(out)):
         out[word] |= block[HEADER + word]
     far = np.int64(memo.group[group, TAIL]) + rules.lexeme[lex, FARTHEST]
     may_end = count > 0
-    for word in range(inside, first):
+    for word in range(often, first):
         may_end |= block[word] != 0
     if not may_end:
         return np.int64(OK), far
@@ -162,8 +162,8 @@ def _add_wide(rules, memo, tokens, wide, thread, root, address, out):  # type: i
     if config <= 0:
         return config, far
     for word in range(4):
-        both = np.uint64(np.uint32(block[inside + 2 * word]))
-        both |= np.uint64(np.uint32(block[inside + 2 * word + 1])) << np.uint64(32)
+        both = np.uint64(np.uint32(block[often + 2 * word]))
+        both |= np.uint64(np.uint32(block[often + 2 * word + 1])) << np.uint64(32)
         if both & memo.live[config, word] != 0:
             return _add_whole(rules, memo, tokens, wide, thread, root, out)
     for i in range(count):

@@ -4,11 +4,11 @@ They depend on the automaton alone, whatever comes behind the terminal, and so h
 grammar. A kept block is int32[...]: HEADER numbers, packed masks, then places in the trie of all
 tokens at which the terminal may end and the token goes on:
 
-* of an automaton state: one mask, the set of bytes INSIDE, then the nodes. Listed are nodes behind
-  which some byte leads out of the terminal, and as -1 - child what is reached from a node by a byte
-  that leads on inside of the terminal, but in few places. The other bytes are in the set: where
-  what comes behind the terminal begins with none of them, no token is missed. There may be two
-  such blocks, of all tokens and of the ends of those tokens that begin like one node of the trie;
+* of an automaton state: one mask, the set of bytes OFTEN, then places. Where the terminal has to
+  end, the place is the node; where it may also go on, places are what each byte that follows in few
+  tokens leads to, written as -1 - node. The other bytes are in the set: where what comes behind the
+  terminal begins with none of them, no token is missed. There may be two such blocks, of all tokens
+  and of the ends of those tokens that begin like one node of the trie;
 * of the inside of a counted string: masks of the tokens of at most 0, 1, ..., LEVELS characters,
   then pairs (node after the closing quote, characters before it), then pairs (longer token,
   characters).
@@ -27,6 +27,7 @@ from guided.kernels.memo_arrays import (
     FIRST,
     MAX_DEPTH,
     OFFSET,
+    ONWARD,
     QUOTE,
     SURVIVE,
     WIDTH,
@@ -36,8 +37,8 @@ from guided.kernels.trie import BYTE, DEPTH, SKIP, SLICE_LENGTHS, TOKEN
 #: Numbers at the beginning of a block.
 N_PLACES, N_LONG = 0, 1
 HEADER = 2
-#: Words of the set of bytes that may lead on inside of the terminal where it could also end.
-INSIDE = 8
+#: Words of the set of bytes that follow in many places where the terminal may end or go on.
+OFTEN = 8
 #: Places beyond which none are written: the number is `TOO_MANY`, and there is no use in a mask.
 MOST_PLACES = 2048
 TOO_MANY = -1
@@ -45,10 +46,10 @@ TOO_MANY = -1
 MOST_STATES = 32
 #: Characters up to which counted strings have a mask of their own.
 LEVELS = 32
-# Where a terminal cannot end, and where it can but the node is listed already.
-_NOT, _LISTED = -1, -2
-# Places inside of a terminal up to which a byte has them listed.
-_OFTEN = 64
+# Places where a terminal may end or go on up to which those of a byte are listed.
+_FEW = 64
+#: Numbers of a block behind its set of bytes while it is filled.
+ROOM = MOST_PLACES + 256 * _FEW
 
 
 @lean
@@ -130,8 +131,8 @@ def write_residual(handle, lex, state, out):  # type: ignore[no-untyped-def]
 def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[no-untyped-def]
     """Fills the block of `state` of the uncounted terminal `lex`; its length.
 
-    `root`: the node that `state` stands at, -1 before the first byte of tokens. `block` has room
-    for MOST_PLACES places.
+    `root`: the node that `state` stands at, -1 before the first byte of tokens. `block` has ROOM
+    behind the set of bytes.
     """
     rules, memo = opened(handle)
     tokens = opened_tokens(trie, n_words)
@@ -139,7 +140,7 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
     first, offset = rules.dfa[dfa, FIRST], rules.dfa[dfa, OFFSET]
     width = rules.dfa[dfa, WIDTH]
     column = rules.columns[dfa]
-    places = HEADER + n_words + INSIDE
+    places = HEADER + n_words + OFTEN
     for word in range(HEADER, places):
         block[word] = 0
     survive, taken = memo.path[1], memo.path[2]
@@ -147,14 +148,13 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
         survive[charset] = 0 if root >= 0 else rules.fact[first + state, SURVIVE + charset]
     taken[0] = 0
     take_slices(tokens, survive, taken, block[HEADER : HEADER + n_words])
-    # By depth: the state, and the node if the terminal may end there.
-    states, ending = memo.path[0], memo.path[3]
-    # How many places each byte leads on from inside of the terminal where it could end, and where.
-    often, inside = memo.path[4], memo.path[5]
+    # By depth: the state, and whether the terminal may end there; by byte: where it follows.
+    states, ending, follows = memo.path[0], memo.path[3], memo.path[4]
     for byte in range(256):
-        often[byte] = 0
+        follows[byte] = 0
     node = tokens.node
-    count, n_inside = np.int64(0), np.int64(0)
+    count = np.int64(0)
+    listed = places + MOST_PLACES
     block[N_LONG] = 0
     last = len(tokens.first) - 2
     some_taken = False
@@ -170,48 +170,42 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
         if root >= 0:
             at, end = root + 1, np.int64(node[root, SKIP])
         states[node[at, DEPTH] - 1] = state
-        ending[node[at, DEPTH] - 1] = _NOT
+        ending[node[at, DEPTH] - 1] = 0
         while at < end:
             depth = node[at, DEPTH]
             byte = node[at, BYTE]
             row = offset + states[depth - 1] * width
             target = np.int64(rules.trans[row + column[byte]])
             after = np.int64(node[at, SKIP])
+            if ending[depth - 1]:
+                follows[byte] += 1
+                if follows[byte] <= _FEW:
+                    block[listed] = at
+                    listed += 1
             if target < 0:
                 at = after
-                if ending[depth - 1] >= 0:
-                    if count >= MOST_PLACES:
-                        block[N_PLACES] = TOO_MANY
-                        return places
-                    block[places + count] = ending[depth - 1]
-                    count += 1
-                    ending[depth - 1] = _LISTED
                 continue
-            if ending[depth - 1] != _NOT and often[byte] <= _OFTEN:
-                often[byte] += 1
-                if n_inside < MAX_DEPTH:
-                    inside[n_inside] = at
-                    n_inside += 1
-                else:
-                    often[byte] = _OFTEN + 1
             states[depth] = target
             token = node[at, TOKEN]
             while token >= 0:
                 block[HEADER + (token >> 5)] |= np.int32(1) << (token & 31)
                 token = tokens.next_same[token]
-            ending[depth] = at if rules.fact[first + target, ACCEPT] else _NOT
+            ending[depth] = rules.fact[first + target, ACCEPT]
             at += 1
-    for byte in range(256):
-        if often[byte] > _OFTEN:
-            block[places - INSIDE + (byte >> 5)] |= np.int32(1) << (byte & 31)
-    for i in range(n_inside):
-        if often[node[inside[i], BYTE]] > _OFTEN:
-            continue
-        if count >= MOST_PLACES:
-            block[N_PLACES] = TOO_MANY
-            return places
-        block[places + count] = -1 - inside[i]
-        count += 1
+            if at < after and not rules.fact[first + target, ONWARD]:
+                if count >= MOST_PLACES:
+                    block[N_PLACES] = TOO_MANY
+                    return places
+                block[places + count] = at - 1
+                count += 1
+                at = after
+    for i in range(places + MOST_PLACES, listed):
+        byte = node[block[i], BYTE]
+        if follows[byte] <= _FEW and count < MOST_PLACES:
+            block[places + count] = -1 - block[i]
+            count += 1
+        else:
+            block[places - OFTEN + (byte >> 5)] |= np.int32(1) << (byte & 31)
     block[N_PLACES] = count
     return places + count
 
