@@ -46,13 +46,23 @@ class SlowError(Exception):
 def time_limit(seconds: float) -> Iterator[None]:
     """Raises SlowError in the block after so many seconds."""
 
+    late = SlowError(f"more than {seconds:g} s")
+
     def ring(number: int, frame: FrameType | None) -> None:
-        raise SlowError(f"more than {seconds:g} s")
+        raise late
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except SystemError as error:
+        # What C code makes of an exception that it does not expect.
+        first: BaseException = error
+        while first.__cause__ is not None:
+            first = first.__cause__
+        if first is late:
+            raise late from None
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
