@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from guided.errors import EmptyGrammarError, VocabularyError
+from guided.errors import EmptyGrammarError, GrammarError, VocabularyError
 from guided.grammars.automata import literal
 from guided.grammars.fork_safe import GRAMMAR, fork_safe
 from guided.grammars.ir import (
+    DISTINCT,
+    SCARCE,
     Alt,
     CountedString,
     Expr,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from guided.grammars.canvas import ByteNfa, Canvas, CanvasLimits, Slot, Verdict
     from guided.grammars.canvas.plain import PlainRules
     from guided.grammars.canvas.sources import CanvasSource
+    from guided.grammars.distinct.states import DistinctEngine
 
 #: Vocabularies whose masks one grammar keeps at a time.
 _ENGINES = 4
@@ -64,6 +67,7 @@ class Grammar:
         self._parser: Parser | None = None
         self._engines: OrderedDict[Vocabulary, TokenEngine] = OrderedDict()
         self._canvases: OrderedDict[Vocabulary, CanvasSource] = OrderedDict()
+        self._distinct: dict[TokenEngine, DistinctEngine] = {}
 
     def start(self, vocabulary: Vocabulary) -> GrammarState:
         """The state before the first token.
@@ -73,7 +77,25 @@ class Grammar:
                 token of the grammar does not exist.
         """
         engine = self.engine(vocabulary)
+        if self.has_distinct_items:
+            return self._distinct_start(engine)
         return GrammarState(self, engine, engine.parser.start)
+
+    @property
+    def has_distinct_items(self) -> bool:
+        """Whether some array's items must differ."""
+        return bool(self._builder.distinct or self._builder.scarce)
+
+    def _distinct_start(self, engine: TokenEngine) -> GrammarState:
+        from guided.grammars.distinct.items import Items
+        from guided.grammars.distinct.states import DistinctEngine, DistinctState
+
+        with self._lock:
+            shared = self._distinct.get(engine)
+            if shared is None:
+                shared = DistinctEngine(engine, bool(self._builder.scarce))
+                self._distinct = {engine: shared, **dict(list(self._distinct.items())[:_ENGINES])}
+        return DistinctState(self, shared, engine.parser.start, Items())
 
     def engine(self, vocabulary: Vocabulary) -> TokenEngine:
         """The engine of this grammar over `vocabulary`, kept for a few vocabularies.
@@ -118,13 +140,25 @@ class Grammar:
         with self._lock:
             parser = self._open_parser()
         config, taken = parser.walk(parser.start, data)
-        return taken == len(data) and parser.is_accepting(config)
+        accepted = taken == len(data) and parser.is_accepting(config)
+        return accepted and self._distinct_reach(parser, data) == len(data)
 
     def reach(self, data: bytes) -> int:
         """How many bytes of `data` a text of the grammar can begin with."""
         with self._lock:
             parser = self._open_parser()
-        return parser.walk(parser.start, data)[1]
+        return self._distinct_reach(parser, data[: parser.walk(parser.start, data)[1]])
+
+    def _distinct_reach(self, parser: Parser, data: bytes) -> int:
+        """How many bytes of `data`, which the rules allow, come before one that repeats an item."""
+        if not self.has_distinct_items:
+            return len(data)
+        from guided.grammars.distinct.items import first_repetition
+
+        def opens(index: int) -> bool:
+            return parser.opens_distinct(parser.walk(parser.start, data[:index])[0])
+
+        return first_repetition(data, opens)
 
     def __and__(self, other: Grammar) -> Grammar:
         """The grammar of the texts that both have; one of them has to be regular.
@@ -140,6 +174,8 @@ class Grammar:
 
         if not isinstance(other, Grammar):
             return NotImplemented
+        for side in (self, other):
+            side._refuse_distinct("&")
         spec = intersection(self._builder, other._builder)
         return Grammar(spec, source=" & ".join(filter(None, (self.source, other.source))))
 
@@ -186,6 +222,7 @@ class Grammar:
         """
         from guided.grammars.canvas.canvas import open_canvas
 
+        self._refuse_distinct("a canvas")
         return open_canvas(self._over(vocabulary)._canvas_source(vocabulary), slots, limits)
 
     def _canvas_source(self, vocabulary: Vocabulary) -> CanvasSource:
@@ -220,10 +257,17 @@ class Grammar:
 
         return shortest_word(self._plain_rules.rules, nfa)
 
+    def _refuse_distinct(self, what: str) -> None:
+        if self.has_distinct_items:
+            raise GrammarError(
+                f"{what} cannot keep items apart (uniqueItems) unless they are from a finite list"
+            )
+
     @cached_property
     def _plain_rules(self) -> PlainRules:
         from guided.grammars.canvas.plain import plain_rules
 
+        self._refuse_distinct("a question about all texts of the grammar")
         return plain_rules(self._rules, self._builder)
 
     @cached_property
@@ -276,6 +320,8 @@ def _pieces(expr: Expr) -> Iterator[bytes]:
     yield type(expr).__name__.encode()
     if isinstance(expr, Lex):
         yield expr.dfa.key
+        if expr.name in (DISTINCT, SCARCE):
+            yield expr.name.encode()
     elif isinstance(expr, Ref):
         yield repr(expr.name).encode()
     elif isinstance(expr, CountedString):

@@ -21,6 +21,10 @@ from guided.grammars.automata import Dfa
 
 #: Name of the terminals that hold free text before a trigger (see `GrammarState.in_free_text`).
 FREE_TEXT = "free text"
+#: Name of the terminals that open an array whose items must differ (see `grammars.distinct`).
+DISTINCT = "[ of distinct items"
+#: The same where an item may use up what later ones need.
+SCARCE = "[ of distinct items that may run out"
 
 
 def special_bytes(text: str) -> bytes:

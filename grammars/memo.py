@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections.abc import Callable, Hashable
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from guided.errors import GrammarTooLargeError
 from guided.grammars.any_order import AnyOrder
 from guided.grammars.fork_safe import PARSER, fork_safe
+from guided.grammars.memo_room import room
 from guided.grammars.rule_builder import RuleBuilder
 from guided.kernels import memo_arrays, rehash
 from guided.kernels.configs import NOWHERE, walk
@@ -28,7 +29,6 @@ from guided.kernels.memo_arrays import (
     FIRST,
     GROW,
     LEXEME,
-    MAX_DEPTH,
     OFFSET,
     REST,
     STEP,
@@ -54,56 +54,10 @@ _GROWING: dict[str, int] = {
     "step": memo_arrays.N_CONFIGS,
     "thread": memo_arrays.N_THREADS,
 }
-_FIRST_ROOM = 512
-# Configurations that the step table has room for from the start.
-_RESERVED = 1 << 16
-_NOTHING = np.zeros(0, np.uint8)
+# As all that is walked is: numba compiles for read-only arrays and for others by themselves.
+_NOTHING = np.frombuffer(b"", np.uint8)
 # A call must finish before the memo is started afresh; it may take this many times the limit.
 _ROOM = 4
-
-
-def _reserved(rows: int) -> NDArray[np.int32]:
-    """int32[rows, 256] of zeros, of which only what is written to will take memory.
-
-    Growing an array takes milliseconds where it is large, in the middle of a text.
-    """
-    if not hasattr(mmap, "MAP_ANONYMOUS"):
-        return np.zeros((_FIRST_ROOM, 256), np.int32)
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-    try:
-        room = mmap.mmap(-1, rows * 1024, flags=flags)
-    except OSError:
-        # The system counts what is reserved.
-        return np.zeros((_FIRST_ROOM, 256), np.int32)
-    return np.frombuffer(room, np.int32).reshape(rows, 256)
-
-
-def _new_memo(rules: Rules) -> Memo:
-    size = np.zeros(memo_arrays.N_SIZES, np.int64)
-    # Number 0 is the free slot of the hash tables and the dead configuration.
-    for counter in (memo_arrays.N_CONTEXTS, memo_arrays.N_SETS, memo_arrays.N_CONFIGS):
-        size[counter] = 1
-    return Memo(
-        size=size,
-        context=np.zeros((_FIRST_ROOM, 3), np.int32),
-        waiting=np.zeros((_FIRST_ROOM, 2), np.int32),
-        parse_set=np.zeros((_FIRST_ROOM, 5), np.int32),
-        kernel=np.zeros(_FIRST_ROOM, np.int64),
-        group=np.zeros((_FIRST_ROOM, 5), np.int32),
-        scan=np.zeros((_FIRST_ROOM, 2), np.int32),
-        config=np.zeros((_FIRST_ROOM, 5), np.int32),
-        live=np.zeros((_FIRST_ROOM, 4), np.uint64),
-        thread=np.zeros(_FIRST_ROOM, np.int64),
-        context_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
-        set_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
-        config_hash=np.zeros(2 * _FIRST_ROOM, np.int32),
-        step=_reserved(_RESERVED),
-        scratch=np.zeros(4, np.int64),
-        thread_room=np.zeros(_FIRST_ROOM, np.int64),
-        kernel_room=np.zeros(_FIRST_ROOM, np.int64),
-        path=np.empty((7, MAX_DEPTH + 1), np.int64),
-        stamp=np.zeros(len(rules.rule), np.int32),
-    )
 
 
 @lru_cache(maxsize=256)
@@ -127,10 +81,13 @@ class Parser:
         self.full = False
         self.lock = fork_safe(threading.Lock(), PARSER)
         self._free_text = frozenset(builder.free_text)
+        self._distinct = frozenset(builder.distinct | builder.scarce)
         self._any_order = AnyOrder(builder) if builder.any_order else None
         self._contents: dict[int, bytes] = {}
-        self.memo = _new_memo(rules)
-        self._handle = handle_of((*rules, *self.memo))
+        memory = room()
+        self.memo, handle = memory.memo(len(rules.rule))
+        finalize(self, memory.give_back).atexit = False
+        self._handle = np.concatenate((handle_of(rules), handle))
         self.start = int(self._repeat(walk, NOWHERE, _NOTHING)[0])
 
     @property
@@ -215,6 +172,14 @@ class Parser:
         groups = self.memo.thread[begin:end] >> 32
         return not self._free_text.isdisjoint(self.memo.group[groups, LEXEME].tolist())
 
+    def opens_distinct(self, config: int) -> bool:
+        """Whether an array of distinct items may open with the next byte."""
+        begin, end = self.memo.config[config, :2]
+        threads = self.memo.thread[begin:end]
+        # Before its first byte a terminal is in state 0.
+        groups = threads[threads & 0xFFFFFFFF == 0] >> 32
+        return not self._distinct.isdisjoint(self.memo.group[groups, LEXEME].tolist())
+
     def _repeat(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
         while True:
             result = kernel(self._handle, *arguments)
@@ -226,7 +191,7 @@ class Parser:
                 self._handle = handle_of((*self.rules, *self.memo))
             elif status == STEP:
                 config, byte = self.memo.scratch[1:3].tolist()
-                self._repeat(walk, config, np.array([byte], np.uint8))
+                self._repeat(walk, config, np.frombuffer(bytes([byte]), np.uint8))
             elif status == EXPAND and self._any_order is not None:
                 self.rules = self._any_order.expand(self.rules, int(self.memo.scratch[0]))
                 self._handle = handle_of((*self.rules, *self.memo))

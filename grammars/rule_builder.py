@@ -11,7 +11,9 @@ from guided.errors import GrammarError, GrammarTooLargeError
 from guided.grammars.automata import Dfa
 from guided.grammars.free_group import EXTRA, FreeGroup, Way
 from guided.grammars.ir import (
+    DISTINCT,
     FREE_TEXT,
+    SCARCE,
     Alt,
     CountedString,
     Expr,
@@ -34,7 +36,7 @@ class RuleBuilder:
     """Collects rule states, edges and terminals of a grammar.
 
     Edge i leads from `source[i]` to `target[i]` by `symbol[i]`: a terminal, -1 - rule, or EPSILON.
-    `free_text` holds the terminals of that name.
+    `free_text`, `distinct` and `scarce` hold the terminals of that name.
     """
 
     def __init__(self, spec: GrammarSpec) -> None:
@@ -49,8 +51,10 @@ class RuleBuilder:
         self.target = array("i")
         self.lexemes: list[tuple[Dfa | None, int, int]] = []
         self.free_text: set[int] = set()
+        self.distinct: set[int] = set()
+        self.scarce: set[int] = set()
         self.any_order: dict[int, FreeGroup] = {}
-        self._lexeme_ids: dict[tuple[Hashable, int, int], int] = {}
+        self._lexeme_ids: dict[tuple[Hashable, int, int, str], int] = {}
         # By the object, which is kept with them: many edges share one.
         self._symbols: dict[int, tuple[Lex, tuple[int, ...]]] = {}
         self._waiting: list[tuple[int, Expr]] = []
@@ -98,9 +102,9 @@ class RuleBuilder:
         self.symbol.append(symbol)
         self.target.append(target)
 
-    def terminal(self, dfa: Dfa | None, least: int, most: int) -> int:
-        """Number of a terminal; `dfa` None is the JSON string literal."""
-        key = (None if dfa is None else dfa.identity, least, most)
+    def terminal(self, dfa: Dfa | None, least: int, most: int, role: str = "") -> int:
+        """Number of a terminal; `dfa` None is the JSON string literal. Each role has its own."""
+        key = (None if dfa is None else dfa.identity, least, most, role)
         found = self._lexeme_ids.get(key)
         if found is None:
             found = self._lexeme_ids[key] = len(self.lexemes)
@@ -128,9 +132,13 @@ class RuleBuilder:
         symbols = (EPSILON,) if expr.dfa.accepts_empty() else ()
         if expr.dfa.is_empty():
             return symbols
-        symbol = self.terminal(expr.dfa, PLAIN, -1)
-        if expr.name == FREE_TEXT:
-            self.free_text.add(symbol)
+        if expr.name not in (DISTINCT, SCARCE):
+            symbol = self.terminal(expr.dfa, PLAIN, -1)
+            if expr.name == FREE_TEXT:
+                self.free_text.add(symbol)
+            return (*symbols, symbol)
+        symbol = self.terminal(expr.dfa, PLAIN, -1, expr.name)
+        (self.scarce if expr.name == SCARCE else self.distinct).add(symbol)
         return (*symbols, symbol)
 
     def _ref(self, expr: Ref, start: int, end: int) -> None:
@@ -234,7 +242,7 @@ class RuleBuilder:
         """One symbol for `expr`: a terminal, or a call of a rule."""
         if isinstance(expr, Ref):
             return -1 - self.rule(expr.name)
-        if isinstance(expr, Lex) and expr.name != FREE_TEXT:
+        if isinstance(expr, Lex) and expr.name not in (FREE_TEXT, DISTINCT, SCARCE):
             if not expr.dfa.is_empty() and not expr.dfa.accepts_empty():
                 return self.terminal(expr.dfa, PLAIN, -1)
         elif isinstance(expr, CountedString) and (expr.most is None or expr.most >= expr.least):

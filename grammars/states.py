@@ -13,7 +13,8 @@ from guided.grammars.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from guided.grammars.grammar import Grammar
 
-_FINISHED = -1
+#: The configuration after a stop token.
+FINISHED = -1
 
 
 class GrammarState:
@@ -51,17 +52,17 @@ class GrammarState:
     @property
     def is_finished(self) -> bool:
         """Whether a stop token has been taken; only stop tokens may follow."""
-        return self._config == _FINISHED
+        return self._config == FINISHED
 
     @property
     def is_accepting(self) -> bool:
         """Whether the tokens so far are a complete text of the grammar."""
-        return self._config == _FINISHED or self._engine.parser.is_accepting(self._config)
+        return self._config == FINISHED or self._engine.parser.is_accepting(self._config)
 
     @property
     def in_free_text(self) -> bool:
         """Whether the tokens so far stand in free text before a trigger."""
-        return self._config != _FINISHED and self._engine.parser.in_free_text(self._config)
+        return self._config != FINISHED and self._engine.parser.in_free_text(self._config)
 
     @property
     def key(self) -> Hashable:
@@ -82,8 +83,8 @@ class GrammarState:
         if token in engine.vocabulary.stop_ids:
             if not self.is_accepting:
                 return None
-            return GrammarState(self._grammar, engine, _FINISHED, self, token)
-        if self._config == _FINISHED:
+            return GrammarState(self._grammar, engine, FINISHED, self, token)
+        if self._config == FINISHED:
             return None
         config = engine.after(self._config, token)
         if config == 0:
@@ -108,7 +109,7 @@ class GrammarState:
         known = self._engine.masks.get(self._config)
         if known is not None:
             return known[0]
-        if self._config == _FINISHED:
+        if self._config == FINISHED:
             return self._engine.stop_mask
         return self._engine.mask(self._config)
 
@@ -120,7 +121,7 @@ class GrammarState:
         Raises:
             BudgetError: no completion is known to fit; it says how many tokens suffice.
         """
-        if self._config == _FINISHED:
+        if self._config == FINISHED:
             return self._engine.stop_mask
         mask = self._engine.mask_within(self._config, budget)
         # The mask without a budget is never empty.
@@ -135,17 +136,17 @@ class GrammarState:
         """Whether `token` may come next; no mask is made."""
         if token in self._engine.vocabulary.stop_ids:
             return self.is_accepting
-        return self._config != _FINISHED and self._engine.after(self._config, token) != 0
+        return self._config != FINISHED and self._engine.after(self._config, token) != 0
 
     def accepts_within(self, token: int, budget: int) -> bool:
         """Whether `mask_within(budget)` has `token`; no mask is made."""
         if token in self._engine.vocabulary.stop_ids:
             return self.is_accepting and budget >= 1
-        return self._config != _FINISHED and self._engine.fits_after(self._config, token, budget)
+        return self._config != FINISHED and self._engine.fits_after(self._config, token, budget)
 
     def fits(self, budget: int) -> bool:
         """Whether a completion with its stop token is known to fit into so many tokens."""
-        if self._config == _FINISHED:
+        if self._config == FINISHED:
             return budget >= 0
         return self._engine.fits(self._config, budget)
 
@@ -161,7 +162,7 @@ class GrammarState:
 
     def forced(self) -> bytes:
         """Bytes with which every completion continues; empty where there is a choice or an end."""
-        return b"" if self._config == _FINISHED else self._engine.forced(self._config)
+        return b"" if self._config == FINISHED else self._engine.forced(self._config)
 
     def likely_texts(self, spacing: Spacing, most: int = 1) -> tuple[bytes, ...]:
         """At most `most` texts, none the beginning of another, one of which is likely to come next.
@@ -169,18 +170,18 @@ class GrammarState:
         All are legal. They hold what is forced, with the white space of `spacing` where the grammar
         leaves it open, and divide where only a few bytes are possible; empty where many are.
         """
-        if self._config == _FINISHED:
+        if self._config == FINISHED:
             return (b"",)
         return self._engine.likely_texts(self._config, spacing, most)
 
     def completion(self) -> list[int]:
         """Tokens of a short completion, the stop token left out."""
-        return [] if self._config == _FINISHED else self._engine.completion(self._config)
+        return [] if self._config == FINISHED else self._engine.completion(self._config)
 
     @property
     def bound(self) -> int:
         """Number of tokens that suffice from here, the stop token included."""
-        return 1 if self._config == _FINISHED else self._engine.bound(self._config)
+        return 1 if self._config == FINISHED else self._engine.bound(self._config)
 
     def _moved(self) -> GrammarState:
         """This state on a fresh parser: the memo of the old one has reached its limit."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
-from itertools import combinations, product
+from itertools import product
 
-from guided.grammars import automata
-from guided.grammars.automata import Dfa
-from guided.grammars.ir import Alt, Expr, Lex, Member, Members, Ref, Repeat, Seq
+from guided.grammars.ir import Alt, Expr, Ref, Repeat, Seq
 from guided.grammars.json_schema.arrays import ArrayShape
 from guided.grammars.json_schema.context import Writer
-from guided.grammars.json_schema.number_text import number_text
-from guided.grammars.json_schema.numbers import NumberShape
-from guided.grammars.json_schema.quoting import quoted_word
+from guided.grammars.json_schema.emit_unique import (
+    distinct_anyway,
+    distinct_bracket,
+    unique_items,
+)
 from guided.grammars.json_schema.strings import InexpressibleError
 from guided.grammars.json_schema.terms import Term
 
@@ -31,13 +30,15 @@ def array_expr(shape: ArrayShape, rule: str, writer: Writer) -> Expr:
     """
     layout = writer.style.layout
     shape = replace(shape, contains=tuple(c for c in shape.contains if not c.is_trivial))
-    if shape.unique and not _distinct_anyway(shape, writer):
-        body = _unique_items(shape, writer)
-    elif shape.contains:
-        body = _counted_items(shape, rule, writer)
-    else:
-        body = _items(shape, writer)
-    return Seq((layout.open_array, body, layout.close_array))
+    opening = layout.open_array
+    body: Expr | None = None
+    if shape.unique and not distinct_anyway(shape, writer):
+        body = unique_items(shape, writer)
+        if body is None:
+            opening = distinct_bracket(shape, writer)
+    if body is None:
+        body = _counted_items(shape, rule, writer) if shape.contains else _items(shape, writer)
+    return Seq((opening, body, layout.close_array))
 
 
 def _items(shape: ArrayShape, writer: Writer) -> Expr:
@@ -70,56 +71,6 @@ def _rest(shape: ArrayShape, writer: Writer) -> Expr:
     more = Repeat(Seq((comma, item)), max(least - 1, 0), None if most is None else most - 1)
     full = item if most == 1 else Seq((item, more))
     return full if least else Alt((EMPTY, full))
-
-
-# -- uniqueItems ---------------------------------------------------------------------------
-
-
-def _distinct_anyway(shape: ArrayShape, writer: Writer) -> bool:
-    """Whether no two positions can hold equal values."""
-    terms = writer.translator.terms
-    if shape.most is None or shape.most > len(shape.prefix) or shape.most > 16:
-        return False
-    return all(
-        writer.translator.is_empty(terms.all_of(pair))
-        for pair in combinations(shape.prefix[: shape.most], 2)
-    )
-
-
-def _unique_items(shape: ArrayShape, writer: Writer) -> Expr:
-    """Each value of a finite set at most once, in any order."""
-    if shape.contains or any(term is not shape.rest for term in shape.prefix):
-        raise InexpressibleError("uniqueItems beside contains or leading items", "uniqueItems")
-    texts = _finite_texts(shape.rest, writer)
-    if texts is None:
-        raise InexpressibleError("only items from a finite list can be kept apart", "uniqueItems")
-    if len(texts) < shape.least:
-        return NEVER
-    members = tuple(Member(Lex(text, "literal"), False) for text in texts)
-    comma = writer.style.layout.comma
-    return Members(members, comma, None, False, shape.least, shape.most)
-
-
-def _finite_texts(term: Term, writer: Writer) -> list[Dfa] | None:
-    """The texts of each value of `term` where they are finitely many scalars."""
-    form = writer.form(term)
-    if form.arrays or form.objects or form.listed:
-        return None
-    texts = [b"null"] * form.null + [b"true"] * form.true + [b"false"] * form.false
-    for shape in form.strings:
-        if shape.words is None:
-            return None
-        texts += map(quoted_word, shape.words)
-    values: list[Fraction] = []
-    for number in form.numbers:
-        if number.values is None:
-            return None
-        values += number.values
-    pointed = writer.style.pointed
-    return [
-        *map(automata.literal, dict.fromkeys(texts)),
-        *(number_text(NumberShape(values=(v,)), pointed) for v in dict.fromkeys(values)),
-    ]
 
 
 # -- contains ------------------------------------------------------------------------------

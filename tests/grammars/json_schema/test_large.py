@@ -20,7 +20,7 @@ def accepts(grammar: Grammar, value: object) -> bool:
 
 
 def test_definitions_that_nothing_uses_are_not_looked_at() -> None:
-    unused = {"pattern": "(?<=a)b", "uniqueItems": True}
+    unused = {"pattern": "(?<=a)b", "not": {"uniqueItems": True}}
     definitions = {
         f"d{i}": {
             "properties": {f"p{j}": {"$ref": f"#/$defs/d{i + 1}"} for j in range(8)},

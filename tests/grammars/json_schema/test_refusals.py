@@ -20,16 +20,25 @@ from guided.grammars.json_schema.budget import Budget
 from guided.grammars.json_schema.compile import specification
 from guided.grammars.json_schema.report import Report
 
+# Whether such objects are enough for two that differ is not worked out.
+PAIRS: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"a": {"type": "boolean"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    },
+    "uniqueItems": True,
+    "minItems": 2,
+}
+
 
 @pytest.mark.parametrize(
     ("schema", "keyword", "pointer"),
     [
-        ({"items": {"type": "string"}, "uniqueItems": True, "type": "array"}, "uniqueItems", "#"),
-        (
-            {"properties": {"a": {"type": "array", "uniqueItems": True}}},
-            "uniqueItems",
-            "#/properties/a",
-        ),
+        (PAIRS, "uniqueItems", "#"),
+        ({"properties": {"a": PAIRS}}, "uniqueItems", "#/properties/a"),
         ({"properties": {"p": {"pattern": r"(a|b)\1+"}}}, "pattern", "#/properties/p"),
         ({"pattern": r"(a)\1"}, "pattern", "#"),
         ({"patternProperties": {r"(a|b)\1+": {}}}, "patternProperties", "#"),
@@ -48,12 +57,12 @@ def test_refusals_name_the_keyword_and_the_place(schema: Any, keyword: str, poin
 
 
 def test_a_refusal_may_be_turned_into_a_warning() -> None:
-    schema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "minItems": 1}
+    schema = {**PAIRS, "items": {**PAIRS["items"], "properties": {"a": {"enum": ["a", 1]}}}}
     with pytest.warns(UnsupportedKeywordWarning, match="uniqueItems at # is not enforced"):
         grammar = json_schema(schema, on_unsupported="warn")
-    assert grammar.accepts(b'["a", "a"]')
+    assert grammar.accepts(b'[{"a": 1}, {"a": 1}]')
     assert not grammar.accepts(b"[]")
-    assert not grammar.accepts(b"[1]")
+    assert not grammar.accepts(b'[{"a": 1}, {"a": 2}]')
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,275 @@
+"""States of grammars with arrays whose items must differ."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from guided.errors import BudgetError
+from guided.grammars.distinct.endings import Endings, Place
+from guided.grammars.distinct.items import Items
+from guided.grammars.distinct.spans import Spans
+from guided.grammars.spacing import Spacing
+from guided.grammars.states import FINISHED, GrammarState
+from guided.grammars.token_engine import Mask, TokenEngine
+
+if TYPE_CHECKING:
+    from guided.grammars.grammar import Grammar
+
+#: Tokens of a budget that are always kept free for what tells items apart.
+_SLACK = 64
+#: Allowed tokens that are all tried where an item may use up what later ones need; where more are
+#: allowed, those that may begin or end an item are.
+_FEW = 4096
+
+
+class DistinctEngine:
+    """What the states of one grammar over one vocabulary share."""
+
+    def __init__(self, engine: TokenEngine, scarce: bool) -> None:
+        self.engine = engine
+        self.endings = Endings(engine, scarce)
+        self.spans = Spans(engine.vocabulary)
+        self.spanning: dict[Hashable, tuple[int, ...]] = {}
+
+
+class DistinctState(GrammarState):
+    """A state with the items of its open arrays. What would repeat one is forbidden."""
+
+    __slots__ = ("_completion", "_items", "_shared", "_unlike")
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        shared: DistinctEngine,
+        config: int,
+        items: Items,
+        parent: GrammarState | None = None,
+        token: int = -1,
+    ) -> None:
+        super().__init__(grammar, shared.engine, config, parent, token)
+        self._shared = shared
+        self._items = items
+        self._completion: list[int] | None = None
+        self._unlike: Mask | None = None
+
+    @property
+    def key(self) -> Hashable:
+        """Equal only for states with the same future."""
+        key = (id(self._engine.parser), self._config)
+        return (*key, self._items.key) if self._items.are_open else key
+
+    @property
+    def _place(self) -> Place:
+        return Place(self._config, self._items)
+
+    def advance(self, token: int) -> GrammarState | None:
+        """The state after `token`, None if the grammar forbids it."""
+        if self._engine.parser.full:
+            return self._moved()._take(token)
+        return self._take(token)
+
+    def _take(self, token: int) -> GrammarState | None:
+        engine = self._engine
+        if token in engine.vocabulary.stop_ids:
+            return self._at(Place(FINISHED, self._items), token) if self.is_accepting else None
+        place = None if self._config == FINISHED else self._placed(token)
+        if place is None or not self._shared.endings.exists(place):
+            return None
+        return self._at(place, token)
+
+    def _placed(self, token: int) -> Place | None:
+        """The place after `token`, None where it is illegal or repeats an item."""
+        config = self._engine.after(self._config, token)
+        data = self._engine.vocabulary.grammar_bytes(token)
+        if config == 0 or data is None:
+            return None
+        return self._shared.endings.reached(self._place, data, config)
+
+    def _at(self, place: Place, token: int) -> DistinctState:
+        found = DistinctState(self._grammar, self._shared, *place, self, token)
+        if self._completion and self._completion[0] == token:
+            found._completion = self._completion[1:]
+        return found
+
+    def mask(self) -> Mask:
+        """The packed mask of the tokens after which no item is repeated."""
+        if self._unlike is None:
+            self._unlike = self._without(super().mask())
+        return self._unlike
+
+    def _without(self, mask: Mask) -> Mask:
+        """`mask` without the tokens that repeat an item, or leave nothing else to come."""
+        if self._config == FINISHED:
+            return mask
+        bad = [token for token in self._repeating(mask) if self._has(mask, token)]
+        if not bad:
+            return mask
+        kept = mask.copy()
+        for token in bad:
+            kept[token >> 5] &= ~np.int32(1 << (token & 31)) if token & 31 != 31 else _LOW
+        kept.flags.writeable = False
+        return kept
+
+    @staticmethod
+    def _has(mask: Mask, token: int) -> bool:
+        return bool(mask[token >> 5] >> (token & 31) & 1)
+
+    def _repeating(self, mask: Mask) -> Iterator[int]:
+        """The tokens in `mask` that must not come, and some that are not in it."""
+        shared, items = self._shared, self._items
+        if not items.are_open:
+            yield from self._refused(shared.spans.opening, mask)
+            return
+        if shared.endings.scarce:
+            few = int(np.bitwise_count(mask.view(np.uint32)).sum()) <= _FEW
+            yield from self._refused(shared.spans.ids if few else shared.spans.ending, mask)
+            return
+        if items.between or items.matches():
+            yield from self._like_earlier(mask)
+        yield from self._spanning(mask)
+
+    def _spanning(self, mask: Mask) -> tuple[int, ...]:
+        """The tokens that must not come for what they have of a next item."""
+        spans, items = self._shared.spans, self._items
+        over = spans.over_string if items.in_string else spans.over_next
+        return tuple(self._refused(over, mask))
+
+    def _refused(self, tokens: list[int], mask: Mask) -> Iterator[int]:
+        for token in tokens:
+            if self._has(mask, token):
+                place = self._placed(token)
+                if place is None or not self._shared.endings.exists(place):
+                    yield token
+
+    def _like_earlier(self, mask: Mask) -> Iterator[int]:
+        """The tokens on the ways to earlier items after which nothing else can come."""
+        spans, endings = self._shared.spans, self._shared.endings
+        waiting = [(b"", 0, len(spans.texts), self._place)]
+        while waiting:
+            prefix, low, high, place = waiting.pop()
+            if prefix and not endings.exists(place):
+                # Whatever goes on from here cannot end.
+                yield from spans.ids[low:high]
+                continue
+            for byte in self._expected(place):
+                begin, end = spans.after(prefix, byte, low, high)
+                if begin == end:
+                    continue
+                data = bytes((byte,))
+                config = self._engine.parser.walk(place.config, data)[0]
+                if config == 0:
+                    continue
+                found = endings.reached(place, data, config)
+                if found is None:
+                    yield from spans.ids[begin:end]
+                elif found.items.matches():
+                    waiting.append((prefix + data, begin, end, found))
+
+    def _expected(self, place: Place) -> list[int]:
+        """The bytes that may come next on the way to an earlier item, and perhaps others."""
+        live = self._engine.parser.live_bytes(place.config)
+        expected: set[int] = set()
+        for found in place.items.matches():
+            if found.following is None:
+                return live
+            expected |= found.following
+        return live if place.items.between else [byte for byte in live if byte in expected]
+
+    def mask_within(self, budget: int) -> Mask:
+        """The mask of the tokens after which a completion still fits.
+
+        Raises:
+            BudgetError: no completion is known to fit; it says how many tokens suffice.
+        """
+        mask = self.mask()
+        if self._config == FINISHED or self._is_roomy(budget):
+            return mask
+        kept = np.zeros_like(mask)
+        for token in self._fitting(mask, budget):
+            kept[token >> 5] |= np.int32(1 << (token & 31)) if token & 31 != 31 else _HIGH
+        if not kept.any():
+            raise BudgetError(
+                f"no completion is known to fit into {budget} tokens; {self.bound} suffice",
+                self.bound,
+            )
+        kept.flags.writeable = False
+        return kept
+
+    def _is_roomy(self, budget: int) -> bool:
+        """Whether a budget is so large that no token can exceed it."""
+        far = self._engine.farthest(self._config)
+        return budget >= far + 2 * self.bound + _SLACK
+
+    def _fitting(self, mask: Mask, budget: int) -> Iterator[int]:
+        vocabulary = self._engine.vocabulary
+        bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
+        alike: dict[int, bool] = {}
+        for token in np.flatnonzero(bits).tolist():
+            if token in vocabulary.stop_ids:
+                if budget >= 1:
+                    yield token
+                continue
+            place = self._placed(token)
+            if place is None:
+                continue
+            # Where nothing is like an earlier item, tokens that lead to one place are alike.
+            is_alike = self._items.in_string and place.items.in_string and not place.items.matches()
+            fits = alike.get(place.config) if is_alike else None
+            if fits is None:
+                after = self._at(place, token)
+                fits = after.fits(budget - 1)
+                if is_alike:
+                    alike[place.config] = fits
+            if fits:
+                yield token
+
+    def accepts(self, token: int) -> bool:
+        """Whether `token` may come next; no mask is made."""
+        return self.advance(token) is not None
+
+    def accepts_within(self, token: int, budget: int) -> bool:
+        """Whether `mask_within(budget)` has `token`; no mask is made."""
+        if token in self._engine.vocabulary.stop_ids:
+            return self.is_accepting and budget >= 1
+        after = self.advance(token)
+        return after is not None and after.fits(budget - 1)
+
+    def fits(self, budget: int) -> bool:
+        """Whether a completion with its stop token is known to fit into so many tokens."""
+        return budget >= 0 if self._config == FINISHED else self.bound <= budget
+
+    def likely_texts(self, spacing: Spacing, most: int = 1) -> tuple[bytes, ...]:
+        """At most `most` texts, one of which is likely to come next; all are legal."""
+        return tuple(filter(self._is_legal, super().likely_texts(spacing, most)))
+
+    def _is_legal(self, text: bytes) -> bool:
+        place = self._shared.endings.after(self._place, text)
+        return place is not None and self._shared.endings.exists(place)
+
+    def completion(self) -> list[int]:
+        """Tokens of a short completion, the stop token left out."""
+        if self._config == FINISHED:
+            return []
+        if self._completion is None:
+            self._completion = self._completed()
+        return self._completion
+
+    def _completed(self) -> list[int]:
+        vocabulary = self._engine.vocabulary
+        pieces = self._shared.endings.short(self._place)
+        if pieces is None:
+            raise BudgetError("no completion without repeated items was found", 0)
+        if self._engine.careful:
+            return [vocabulary.spellings[piece] for piece in pieces]
+        return vocabulary.encode(b"".join(pieces))
+
+    @property
+    def bound(self) -> int:
+        """Number of tokens that suffice from here, the stop token included."""
+        return len(self.completion()) + 1
+
+
+_LOW, _HIGH = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
