@@ -67,8 +67,31 @@ def _joined(expr: Expr, done: Mapping[str, Expr]) -> Expr:
         case Alt(parts):
             return _alternatives([_joined(part, done) for part in parts])
         case Repeat(part, least, most):
-            return _repeated(_joined(part, done), least, most)
+            inner = _joined(part, done)
+            return _mixed_loop(inner, least, most, done) or _repeated(inner, least, most)
     return expr
+
+
+def _mixed_loop(part: Expr, least: int, most: int | None, done: Mapping[str, Expr]) -> Expr | None:
+    """A loop over characters and other things, with all characters in a row as one terminal.
+
+    (c | x)* is c* (x c*)*. None where `part` is no such choice.
+    """
+    choice = done.get(part.name) if isinstance(part, Ref) else part
+    if most is not None or least > 1 or not isinstance(choice, Alt):
+        return None
+    characters = [p for p in choice.parts if isinstance(p, Lex)]
+    if len(characters) != 1 or characters[0].dfa.accepts_empty() or _is_wide(characters[0].dfa):
+        return None
+    row = _small(characters, lambda dfas: dfas[0].repeat(1, None))
+    if row is None:
+        return None
+    rest = Alt((row, Seq(())))
+    others = [p for p in choice.parts if not isinstance(p, Lex)]
+    more = Seq((others[0] if len(others) == 1 else Alt(tuple(others)), rest))
+    if least == 0:
+        return Seq((rest, Repeat(more)))
+    return Alt((Seq((row, Repeat(more))), Repeat(more, 1)))
 
 
 def _sequence(parts: Sequence[Expr]) -> Expr:

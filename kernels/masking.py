@@ -166,12 +166,22 @@ def _add_wide(rules, memo, tokens, wide, thread, root, address, out):  # type: i
         both |= np.uint64(np.uint32(block[often + 2 * word + 1])) << np.uint64(32)
         if both & memo.live[config, word] != 0:
             return _add_whole(rules, memo, tokens, wide, thread, root, out)
+    kept = np.int64(0)
     for i in range(count):
         at = np.int64(block[first + i])
-        memo.path[FROM, i] = at + 1 if at >= 0 else -1 - at
-        memo.path[TO, i] = tokens.node[at if at >= 0 else -1 - at, SKIP]
-    status, beyond = add_behind(rules, memo, tokens, wide, config, count, out)
+        child = -1 - at
+        if at < 0 and not _is_live(memo, config, tokens.node[child, BYTE]):
+            continue
+        memo.path[FROM, kept] = at + 1 if at >= 0 else child
+        memo.path[TO, kept] = tokens.node[at if at >= 0 else child, SKIP]
+        kept += 1
+    status, beyond = add_behind(rules, memo, tokens, wide, config, kept, out)
     return status, max(far, beyond)
+
+
+@folded
+def _is_live(memo, config, byte):  # type: ignore[no-untyped-def]
+    return (memo.live[config, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1) != 0
 
 
 @lean

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import lean, lean_entry
+from guided.kernels.compiling import folded, lean, lean_entry
 from guided.kernels.handles import opened, opened_tokens
 from guided.kernels.memo_arrays import (
     ACCEPT,
@@ -46,8 +46,8 @@ TOO_MANY = -1
 MOST_STATES = 32
 #: Characters up to which counted strings have a mask of their own.
 LEVELS = 32
-# Places where a terminal may end or go on up to which those of a byte are listed.
-_FEW = 64
+# Places where a terminal may end or go on up to which those of a byte are listed, at the most.
+_FEW = 512
 #: Numbers of a block behind its set of bytes while it is filled.
 ROOM = MOST_PLACES + 256 * _FEW
 
@@ -199,15 +199,27 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
                 block[places + count] = at - 1
                 count += 1
                 at = after
+    few = np.int64(_FEW)
+    while count + _n_following(follows, few) > MOST_PLACES:
+        few //= 2
     for i in range(places + MOST_PLACES, listed):
         byte = node[block[i], BYTE]
-        if follows[byte] <= _FEW and count < MOST_PLACES:
+        if follows[byte] <= few:
             block[places + count] = -1 - block[i]
             count += 1
         else:
             block[places - OFTEN + (byte >> 5)] |= np.int32(1) << (byte & 31)
     block[N_PLACES] = count
     return places + count
+
+
+@folded
+def _n_following(follows, few):  # type: ignore[no-untyped-def]
+    """Places of all bytes that have no more than `few`."""
+    total = np.int64(0)
+    for byte in range(256):
+        total += follows[byte] if follows[byte] <= few else 0
+    return total
 
 
 @lean_entry
