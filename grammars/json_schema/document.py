@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from guided.errors import GrammarTooLargeError, SchemaError
-from guided.grammars.json_schema.structure import MAPS_OF_SCHEMAS, SCHEMAS, Structures
+from guided.grammars.json_schema.structure import MAPS_OF_SCHEMAS, SCHEMAS, Flat, Structures
 
 MAX_NESTING = 512
 
@@ -269,6 +269,10 @@ class Document:
     def key(self, node: Node) -> tuple[object, ...]:
         """Equal for two places whose schemas are written alike (annotations aside)."""
         return node.base, self._structures.number(node.raw), node.scope
+
+    def flat(self, node: Node) -> Flat | None:
+        """What the schema at `node` holds where it has no parts, equal in all documents."""
+        return self._structures.flat.get(self._structures.number(node.raw))
 
 
 def _has(node: Node, keyword: str, value: object) -> bool:

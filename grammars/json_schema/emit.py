@@ -17,6 +17,7 @@ from guided.grammars.json_schema.context import Context, Style
 from guided.grammars.json_schema.emit_arrays import array_expr
 from guided.grammars.json_schema.emit_objects import object_expr
 from guided.grammars.json_schema.formats import kept_format
+from guided.grammars.json_schema.kept_scalars import KeptScalars
 from guided.grammars.json_schema.normal import Normal
 from guided.grammars.json_schema.number_text import number_text
 from guided.grammars.json_schema.numbers import NumberShape
@@ -44,6 +45,7 @@ class Emitter:
         self._names: dict[Term, str] = {}
         self._scalars: dict[Term, Expr] = {}
         self._queue: deque[Term] = deque()
+        self._kept = KeptScalars(translator, style)
         #: Why some valid documents are left out; None: none are, as far as is known.
         self.left_out: str | None = None
 
@@ -70,10 +72,16 @@ class Emitter:
             return Ref(self._names[term])
         if term is self.translator.terms.never:
             return NEVER
-        form = self.form(term)
-        if form.arrays or form.objects:
-            return Ref(self._named(term))
-        expr = self._scalars[term] = _either(self._scalar_parts(form, term))
+        content = self._kept.content(term)
+        expr = None if content is None else self._kept.get(content)
+        if expr is None:
+            form = self.form(term)
+            if form.arrays or form.objects:
+                return Ref(self._named(term))
+            expr = _either(self._scalar_parts(form, term))
+            if content is not None:
+                self._kept.keep(content, expr)
+        self._scalars[term] = expr
         return expr
 
     def form(self, term: Term) -> Normal:

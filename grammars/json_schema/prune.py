@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import is_
 
 from guided.errors import UnsatisfiableSchemaError
 from guided.grammars.ir import Alt, Expr, GrammarSpec, Lex, Member, Members, Ref, Repeat, Seq
@@ -14,9 +15,10 @@ _MOST_ROUNDS = 4
 
 def prune(spec: GrammarSpec) -> GrammarSpec:
     """The same language without dead ends; raises UnsatisfiableSchemaError where it is empty."""
-    if _Words().are_everywhere(spec.rules):
+    words = _Words()
+    if words.are_everywhere(spec.rules):
         return spec
-    productive = _productive(spec)
+    productive = _productive(spec, words.productive)
     if spec.start not in productive:
         raise UnsatisfiableSchemaError("no JSON document satisfies the schema")
     rules: dict[str, Expr] = {}
@@ -32,7 +34,8 @@ class _Words:
     """Which rules are known to have a word, and whether something is dead for sure."""
 
     def __init__(self) -> None:
-        self._productive: set[str] = set()
+        #: The rules of which a word is known.
+        self.productive: set[str] = set()
         self._dead = False
 
     def are_everywhere(self, rules: Mapping[str, Expr]) -> bool:
@@ -48,43 +51,59 @@ class _Words:
     def _found(self, name: str, expr: Expr) -> bool:
         found = self._has_word(expr)
         if found:
-            self._productive.add(name)
+            self.productive.add(name)
         return found
 
     def _has_word(self, expr: Expr) -> bool:
         """Whether a word of `expr` is known; every part is looked at."""
+        kind = type(expr)
+        if kind is Seq:
+            return self._has_whole(expr.parts)  # type: ignore[attr-defined]
         if isinstance(expr, Lex):
             empty = expr.dfa.is_empty()
             self._dead = self._dead or empty
             return not empty
         if isinstance(expr, Ref):
-            return expr.name in self._productive
-        if isinstance(expr, Seq):
-            found = True
-            for part in expr.parts:
-                # Most parts are keys and punctuation.
-                if not (type(part) is Lex and not part.dfa.is_empty()):
-                    found = self._has_word(part) and found
-            return found
+            return expr.name in self.productive
         if isinstance(expr, Alt):
             self._dead = self._dead or not expr.parts
-            alive = [self._has_word(part) for part in expr.parts]
-            return any(alive)
+            found = False
+            for part in expr.parts:
+                found = self._has_word(part) or found
+            return found
         if isinstance(expr, Members):
             return self._has_members(expr)
         if isinstance(expr, Repeat):
             return self._has_word(expr.part) or expr.least == 0
         return True
 
+    def _has_whole(self, parts: tuple[Expr, ...]) -> bool:
+        found = True
+        for part in parts:
+            # Most parts are keys, punctuation and values in rules of their own.
+            if isinstance(part, Lex):
+                if part.dfa.is_empty():
+                    self._dead, found = True, False
+            elif isinstance(part, Ref):
+                found = part.name in self.productive and found
+            else:
+                found = self._has_word(part) and found
+        return found
+
     def _has_members(self, expr: Members) -> bool:
-        alive = [self._has_word(member.expr) for member in expr.members]
-        required = [ok for ok, member in zip(alive, expr.members, strict=True) if member.required]
+        n_alive, n_required, found = 0, 0, True
+        for member in expr.members:
+            alive = self._has_word(member.expr)
+            n_alive += alive
+            if member.required:
+                n_required += 1
+                found = found and alive
         more = expr.extra is not None and self._has_word(expr.extra)
-        if expr.most is not None and len(required) > expr.most:
+        if expr.most is not None and n_required > expr.most:
             self._dead = True
-        if expr.extra is None and len(alive) < expr.least:
+        if expr.extra is None and len(expr.members) < expr.least:
             self._dead = True
-        return all(required) and (more or sum(alive) >= expr.least)
+        return found and (more or n_alive >= expr.least)
 
 
 def references(expr: Expr) -> list[str]:
@@ -111,14 +130,14 @@ def _children(expr: Expr) -> list[Expr]:
     return []
 
 
-def _productive(spec: GrammarSpec) -> set[str]:
-    """The rules that have a word, as the least fixed point."""
+def _productive(spec: GrammarSpec, known: set[str]) -> set[str]:
+    """The rules that have a word, as the least fixed point; `known` are some of them."""
+    found = set(known)
+    queue = [name for name in spec.rules if name not in found]
     users: dict[str, list[str]] = {}
-    for name, expr in spec.rules.items():
-        for used in set(references(expr)):
+    for name in queue:
+        for used in set(references(spec.rules[name])):
             users.setdefault(used, []).append(name)
-    found: set[str] = set()
-    queue = list(spec.rules)
     while queue:
         name = queue.pop()
         if name not in found and _has_word(spec.rules[name], found):
@@ -161,6 +180,8 @@ def _alive(expr: Expr, productive: set[str]) -> Expr | None:
         return None if expr.dfa.is_empty() else expr
     if isinstance(expr, Seq):
         parts = [_alive(part, productive) for part in expr.parts]
+        if all(map(is_, parts, expr.parts)):
+            return expr
         whole = [part for part in parts if part is not None]
         return Seq(tuple(whole)) if len(whole) == len(parts) else None
     if isinstance(expr, Alt):
@@ -180,7 +201,7 @@ def _alive_members(expr: Members, productive: set[str]) -> Expr | None:
     for member in expr.members:
         inner = _alive(member.expr, productive)
         if inner is not None:
-            members.append(Member(inner, member.required))
+            members.append(member if inner is member.expr else Member(inner, member.required))
         elif member.required:
             return None
     extra = None if expr.extra is None else _alive(expr.extra, productive)

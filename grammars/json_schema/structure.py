@@ -38,17 +38,24 @@ _ROLES = {
     # What a schema defines is looked at where something refers to it, by its place.
     **dict.fromkeys(("$defs", "definitions"), _NOTHING),
 }
+_OPENING = {(False, False): "{", (False, True): "map", (True, False): "[", (True, True): "[map"}
 _DEEPEST = 100
 """Levels up to which parts are numbered by recursion."""
+
+
+#: A schema all of whose values are texts, numbers, true, false, null, or written as a text.
+Flat = tuple[object, ...]
 
 
 class Structures:
     """Numbers the schemas of one document, each part once."""
 
     def __init__(self) -> None:
-        # Values live as long as the document, so that no id is used twice.
-        self._known: dict[tuple[int, int], int] = {}
+        # By role and object. Values live as long as the document, so that no id is used twice.
+        self._known: tuple[dict[int, int], ...] = tuple({} for _ in range(_NOTHING + 1))
         self._interned: dict[object, int] = {}
+        #: What the schemas hold that have no parts, by their numbers: equal in all documents.
+        self.flat: dict[int, Flat] = {}
 
     def number(self, schema: Any) -> int:
         """A number that is equal for schemas written alike."""
@@ -57,22 +64,31 @@ class Structures:
         return self._intern((type(schema), schema))
 
     def _number(self, value: Any, role: int, depth: int) -> int:
-        known = self._known.get((id(value), role))
+        known = self._known[role].get(id(value))
         if known is None:
             if depth >= _DEEPEST:
                 self._settle(value, role)
-            shape: list[object] = [isinstance(value, list), role == _MAP]
+            # After a name, or in a list, stands a text, a number of a part, or a type and a value.
+            shape: list[object] = [_OPENING[isinstance(value, list), role == _MAP]]
+            is_flat = True
             for name, part, part_role in _parts(value, role):
-                if type(part) is str:
-                    shape.append((name, part))
+                if name is not None:
+                    shape.append(name)
+                kind = type(part)
+                if kind is str:
+                    shape.append(part)
                 elif isinstance(part, (dict, list)):
-                    inner = self._known.get((id(part), part_role))
+                    inner = self._known[part_role].get(id(part))
                     if inner is None:
                         inner = self._number(part, part_role, depth + 1)
-                    shape.append((name, inner))
+                    shape.append(inner)
+                    is_flat = False
                 else:
-                    shape.append((name, type(part), part))
-            known = self._known[id(value), role] = self._intern(tuple(shape))
+                    shape += (kind, part)
+            found = tuple(shape)
+            known = self._known[role][id(value)] = self._intern(found)
+            if is_flat and role == _SCHEMA:
+                self.flat[known] = found
         return known
 
     def _settle(self, value: Any, role: int) -> None:
@@ -83,7 +99,7 @@ class Structures:
             inner = [
                 (part, part_role)
                 for _, part, part_role in _parts(value, role)
-                if isinstance(part, (dict, list)) and (id(part), part_role) not in self._known
+                if isinstance(part, (dict, list)) and id(part) not in self._known[part_role]
             ]
             if inner:
                 stack += inner
@@ -96,18 +112,20 @@ class Structures:
         return self._interned.setdefault(shape, len(self._interned))
 
 
-def _parts(value: Any, role: int) -> list[tuple[object, Any, int]]:
+def _parts(value: Any, role: int) -> list[tuple[str | None, Any, int]]:
     """The entries of an object or array that matter to what a schema allows, and their roles."""
     inner = _PLAIN if role == _PLAIN else _SCHEMA
     if isinstance(value, list):
-        return [(index, part, inner) for index, part in enumerate(value)]
+        return [(None, part, inner) for part in value]
     if role != _SCHEMA:
         return [(name, part, inner) for name, part in value.items()]
-    found: list[tuple[object, Any, int]] = []
+    found: list[tuple[str | None, Any, int]] = []
     for name, part in value.items():
         known = _ROLES.get(name, _PLAIN)
-        if known == _TEXT:
+        if known <= _PLAIN:
+            found.append((name, part, known))
+        elif known == _TEXT:
             found.append((name, json.dumps(part), _PLAIN))
-        elif known != _NOTHING and not (known == _REMARK and isinstance(part, str)):
-            found.append((name, part, _PLAIN if known == _REMARK else known))
+        elif known == _REMARK and not isinstance(part, str):
+            found.append((name, part, _PLAIN))
     return found
