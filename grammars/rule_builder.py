@@ -118,11 +118,46 @@ class RuleBuilder:
             raise GrammarError(f"{type(expr).__name__} is not a grammar expression")
         add(self, expr, start, end)
 
-    def _lex(self, expr: Lex, start: int, end: int) -> None:
+    def row(self, expr: Expr) -> tuple[int, ...]:
+        """The symbols of `expr` where they are a plain row of one or more; else none."""
+        found = []
+        for part in expr.parts if isinstance(expr, Seq) else (expr,):
+            kind = type(part)
+            if kind is Lex:
+                symbols = self._known_symbols(part)  # type: ignore[arg-type]
+                if len(symbols) != 1:
+                    return ()
+                found.append(symbols[0])
+            elif isinstance(part, Ref):
+                found.append(-1 - self.rule(part.name))
+            elif isinstance(part, CountedString) and (part.most is None or part.most >= part.least):
+                found.append(self._counted_terminal(part))
+            elif isinstance(part, Symbol):
+                found.append(part.number)
+            else:
+                return ()
+        return tuple(found)
+
+    def add_row(self, symbols: tuple[int, ...], start: int, end: int) -> None:
+        """Adds a row of symbols between two states."""
+        source, symbol, target = self.source, self.symbol, self.target
+        at, left = start, len(symbols)
+        for one in symbols:
+            left -= 1
+            following = self.state() if left else end
+            source.append(at)
+            symbol.append(one)
+            target.append(following)
+            at = following
+
+    def _known_symbols(self, expr: Lex) -> tuple[int, ...]:
         known = self._symbols.get(id(expr))
         if known is None:
             known = self._symbols[id(expr)] = expr, self._lex_symbols(expr)
-        for symbol in known[1]:
+        return known[1]
+
+    def _lex(self, expr: Lex, start: int, end: int) -> None:
+        for symbol in self._known_symbols(expr):
             self.source.append(start)
             self.symbol.append(symbol)
             self.target.append(end)
@@ -270,46 +305,58 @@ class MemberChain:
         self.end = end
         # Presence beyond `cap` makes no difference.
         self.cap = max(1, expr.least) if expr.most is None else max(expr.most, 0)
-        self.states: dict[tuple[int, int], int] = {}
+        self.separator = builder.row(expr.separator)
 
     def build(self, start: int) -> None:
         """Adds the chain from `start`."""
-        members = self.expr.members
-        self.states[0, 0] = start
-        for passed, member in enumerate(members):
-            for present in range(self.cap + 1):
-                here = self.states.get((passed, present))
-                if here is None:
-                    continue
-                self._emit(here, member.expr, passed + 1, present)
+        builder, expr = self.builder, self.expr
+        here = {0: start}
+        for member in expr.members:
+            row = builder.row(member.expr)
+            onward: dict[int, int] = {}
+            for present, state in sorted(here.items()):
+                self._emit(state, member.expr, row, present, onward)
                 if not member.required:
-                    self.builder.edge(here, EPSILON, self._state(passed + 1, present))
-        for present in range(self.cap + 1):
-            here = self.states.get((len(members), present))
-            if here is None:
-                continue
-            if self.expr.extra is not None:
-                self._emit(here, self.expr.extra, len(members), present)
-            if present >= self.expr.least:
-                self.builder.edge(here, EPSILON, self.end)
+                    builder.edge(state, EPSILON, self._state(onward, present))
+            here = onward
+        row = () if expr.extra is None else builder.row(expr.extra)
+        present = 0
+        while present <= self.cap:
+            found = here.get(present)
+            if found is not None:
+                if expr.extra is not None:
+                    self._emit(found, expr.extra, row, present, here)
+                if present >= expr.least:
+                    builder.edge(found, EPSILON, self.end)
+            present += 1
 
-    def _state(self, passed: int, present: int) -> int:
-        found = self.states.get((passed, present))
+    def _state(self, onward: dict[int, int], present: int) -> int:
+        found = onward.get(present)
         if found is None:
-            found = self.states[passed, present] = self.builder.state()
+            found = onward[present] = self.builder.state()
         return found
 
-    def _emit(self, here: int, expr: Expr, passed: int, present: int) -> None:
+    def _emit(
+        self, here: int, expr: Expr, row: tuple[int, ...], present: int, onward: dict[int, int]
+    ) -> None:
+        """Adds one more member, with its symbols `row` where they are plain."""
         more = present + 1
         if more > self.cap:
             if self.expr.most is not None:
                 return
             more = self.cap
-        at = here
+        builder, at = self.builder, here
         if present > 0:
-            at = self.builder.state()
-            self.builder.expression(self.expr.separator, here, at)
-        self.builder.expression(expr, at, self._state(passed, more))
+            if row and self.separator:
+                builder.add_row((*self.separator, *row), here, self._state(onward, more))
+                return
+            at = builder.state()
+            builder.expression(self.expr.separator, here, at)
+        target = self._state(onward, more)
+        if row:
+            builder.add_row(row, at, target)
+        else:
+            builder.expression(expr, at, target)
 
 
 _KINDS: dict[type[Expr], Callable[..., None]] = {
