@@ -7,7 +7,7 @@ rounding to a double cannot reach the end.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -45,12 +45,15 @@ _State = tuple[str, bool, tuple[Hashable, ...]]
 
 
 class _Probe(Protocol):
-    """Reads the magnitude digit by digit and then tells an outcome."""
+    """Reads the magnitude digit by digit and then tells an outcome.
+
+    What follows a digit is given for all ten at once.
+    """
 
     def start(self) -> Hashable: ...
-    def integer_digit(self, state: Any, digit: int) -> Hashable: ...
+    def integer_digits(self, state: Any) -> Sequence[Hashable]: ...
     def point(self, state: Any) -> Hashable: ...
-    def fraction_digit(self, state: Any, digit: int) -> Hashable: ...
+    def fraction_digits(self, state: Any) -> Sequence[Hashable]: ...
     def outcome(self, state: Any, after_point: bool) -> int: ...
 
 
@@ -65,11 +68,14 @@ class _Comparison:
     def start(self) -> tuple[int, int]:
         return (0, 0)
 
-    def integer_digit(self, state: tuple[int, int], digit: int) -> tuple[int, int]:
+    def integer_digits(self, state: tuple[int, int]) -> list[tuple[int, int]]:
         read, sign = state
-        if read < len(self._whole):
-            return read + 1, sign or _sign(digit - self._whole[read])
-        return len(self._whole) + 1, 1
+        if read >= len(self._whole):
+            return [(len(self._whole) + 1, 1)] * 10
+        if sign:
+            return [(read + 1, sign)] * 10
+        digit = self._whole[read]
+        return [(read + 1, -1)] * digit + [(read + 1, 0)] + [(read + 1, 1)] * (9 - digit)
 
     def _whole_sign(self, state: tuple[int, int]) -> int:
         return _sign(state[0] - len(self._whole)) or state[1]
@@ -77,14 +83,14 @@ class _Comparison:
     def point(self, state: tuple[int, int]) -> tuple[int, int]:
         return (0, self._whole_sign(state))
 
-    def fraction_digit(self, state: tuple[int, int], digit: int) -> tuple[int, int]:
+    def fraction_digits(self, state: tuple[int, int]) -> list[tuple[int, int]]:
         read, sign = state
         if sign:
-            return (0, sign)
-        if read < len(self._rest):
-            sign = _sign(digit - self._rest[read])
-            return (0 if sign else read + 1, sign)
-        return (read, 1) if digit else state
+            return [(0, sign)] * 10
+        if read >= len(self._rest):
+            return [state] + [(read, 1)] * 9
+        digit = self._rest[read]
+        return [(0, -1)] * digit + [(read + 1, 0)] + [(0, 1)] * (9 - digit)
 
     def outcome(self, state: tuple[int, int], after_point: bool) -> int:
         read, sign = state if after_point else (0, self._whole_sign(state))
@@ -120,18 +126,18 @@ class _Remainder:
             return rest, zeros + 1
         return rest * 10 % self._modulus, zeros
 
-    def integer_digit(self, state: tuple[int, int, int], digit: int) -> tuple[int, int, int]:
-        return (0, *self._read(state[1], state[2], digit))
+    def integer_digits(self, state: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+        return [(0, *self._read(state[1], state[2], digit)) for digit in range(10)]
 
     def point(self, state: tuple[int, int, int]) -> tuple[int, int, int]:
         return state
 
-    def fraction_digit(self, state: tuple[int, int, int], digit: int) -> tuple[int, int, int]:
+    def fraction_digits(self, state: tuple[int, int, int]) -> list[tuple[int, int, int]]:
         read, rest, zeros = state
         if read < self.digits:
-            return (read + 1, *self._read(rest, zeros, digit))
+            return [(read + 1, *self._read(rest, zeros, digit)) for digit in range(10)]
         # Digits beyond those of the step must be zero: -1 marks that one was not.
-        return (read, -1, 0) if digit else state
+        return [state] + [(read, -1, 0)] * 9
 
     def outcome(self, state: tuple[int, int, int], after_point: bool) -> int:
         read, rest, zeros = state
@@ -148,14 +154,14 @@ class _Fraction:
     def start(self) -> int:
         return 0
 
-    def integer_digit(self, state: int, digit: int) -> int:
-        return 0
+    def integer_digits(self, state: int) -> list[int]:
+        return [0] * 10
 
     def point(self, state: int) -> int:
         return 0
 
-    def fraction_digit(self, state: int, digit: int) -> int:
-        return 1 if digit else state
+    def fraction_digits(self, state: int) -> list[int]:
+        return [state] + [1] * 9
 
     def outcome(self, state: int, after_point: bool) -> int:
         return state
@@ -251,33 +257,38 @@ class _Writer:
 
     def __init__(self, shape: NumberShape) -> None:
         self._tests = {negative: _tests(shape, negative) for negative in (False, True)}
+        self._points = not shape.integral
         self.start = ("start", False, self._begin(False))
 
     def _begin(self, negative: bool) -> tuple[Hashable, ...]:
         return tuple(test.probe.start() for test in self._tests[negative] or ())
 
-    def step(self, state: _State, byte: int) -> _State | None:
-        """The state after `byte`, None where no number goes on."""
+    def row(self, state: _State) -> list[_State | None]:
+        """The states after minus, point and the ten digits, None where no number goes on."""
         phase, negative, inner = state
-        if byte == 0x2D:
-            possible = phase == "start" and self._tests[True] is not None
-            return ("sign", True, self._begin(True)) if possible else None
+        found: list[_State | None] = [None, None]
+        if phase == "start" and self._tests[True] is not None:
+            found[0] = ("sign", True, self._begin(True))
         tests = self._tests[negative]
         if tests is None:
-            return None
-        pairs = zip(tests, inner, strict=True)
-        if byte == 0x2E:
-            if phase not in ("zero", "whole"):
-                return None
-            return ("point", negative, tuple(t.probe.point(s) for t, s in pairs))
-        digit = byte - 0x30
-        if phase in ("point", "fraction"):
-            moved = tuple(t.probe.fraction_digit(s, digit) for t, s in pairs)
-            return ("fraction", negative, moved)
-        if phase == "zero":
-            return None
-        moved = tuple(t.probe.integer_digit(s, digit) for t, s in pairs)
-        return ("whole" if phase == "whole" or digit else "zero", negative, moved)
+            return found + [None] * 10
+        if phase in ("zero", "whole"):
+            if self._points:
+                points = (test.probe.point(s) for test, s in zip(tests, inner, strict=True))
+                found[1] = ("point", negative, tuple(points))
+            if phase == "zero":
+                return found + [None] * 10
+        after = phase in ("point", "fraction")
+        columns = [
+            test.probe.fraction_digits(s) if after else test.probe.integer_digits(s)
+            for test, s in zip(tests, inner, strict=True)
+        ]
+        moved: list[tuple[Hashable, ...]] = list(zip(*columns, strict=True)) or [()] * 10
+        onward = "fraction" if after else "whole"
+        found += [(onward, negative, one) for one in moved]
+        if phase in ("start", "sign"):
+            found[2] = ("zero", negative, moved[0])
+        return found
 
     def accepts(self, state: _State) -> bool:
         """Whether what was read is a number of the set."""
@@ -299,9 +310,8 @@ def _digit_limit(before: int, after: int) -> Dfa:
 def _plain(shape: NumberShape) -> Dfa:
     """Plain decimals of the set."""
     writer = _Writer(shape)
-    alphabet = b"-0123456789" if shape.integral else b"-.0123456789"
     try:
-        every = explore(writer.start, alphabet, writer.step, writer.accepts)
+        every = explore(writer.start, b"-.0123456789", writer.row, writer.accepts)
         return every & _digit_limit(*_limits(shape))
     except GrammarTooLargeError as error:
         raise InexpressibleError(f"the numbers need too large an automaton ({error})") from error

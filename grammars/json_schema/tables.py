@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,27 @@ MAX_STATES = 20_000
 def explore(
     start: Hashable,
     alphabet: bytes,
-    step: Callable[[Any, int], Hashable | None],
+    row: Callable[[Any], Sequence[Hashable | None]],
     accepts: Callable[[Any], bool],
 ) -> Dfa:
-    """The automaton of what is reachable from `start`; `step` gives None where no word goes on."""
+    """The automaton of what is reachable from `start`.
+
+    `row` gives the states after each byte of `alphabet`, None where no word goes on.
+    """
     numbers: dict[Hashable, int] = {start: 0}
     queue = [start]
     rows: list[list[int]] = []
     for state in queue:
-        row = []
-        for byte in alphabet:
-            target = step(state, byte)
+        following = []
+        for target in row(state):
             if target is None:
-                row.append(-1)
+                following.append(-1)
                 continue
             number = numbers.setdefault(target, len(numbers))
             if number == len(queue):
                 queue.append(target)
-            row.append(number)
-        rows.append([*row, -1])
+            following.append(number)
+        rows.append([*following, -1])
         if len(queue) > MAX_STATES:
             raise GrammarTooLargeError(f"more than {MAX_STATES} states")
     classes = np.full(256, len(alphabet), np.uint8)
