@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def _inverted(
     tokens, status = np.empty(n, np.int64), np.empty(n, np.int8)
     unused, log_q = np.empty(n), np.empty(n)
     begins = np.searchsorted(at, np.arange(len(laws) + 1))
-    for place, (begin, end) in enumerate(zip(begins[:-1], begins[1:], strict=True)):
+    for place, (begin, end) in enumerate(pairwise(begins.tolist())):
         # One law for all that are there: rows that lie at no distance from each other.
         some = slice(begin, end)
         sampling_cpu.draw_rows(

@@ -11,6 +11,7 @@ from guided.decoding import Branch
 from guided.errors import InputError, LogitsError
 from guided.search.aligned.prefix_trie import PrefixTrie, log_sum
 from guided.search.aligned.proposal import Opening, ProposalState, proposal_of
+from guided.search.aligned.reading_ahead import read_ahead
 from guided.search.aligned.trie_key import TrieKey
 from guided.search.aligned.tries import MEMORY, Tries
 from guided.search.aligned.walks import Walk, Walks
@@ -86,6 +87,9 @@ class Drawing:
         Then the reward scores the texts, if there is one.
         """
         try:
+            if not self._gives_up():
+                state = self.problem.root.branch.states[self.index]
+                yield from read_ahead(self.problem, state, self.laws, self.n)
             while len(self.texts) < self.n and not self._gives_up():
                 yield from self._round()
         except BudgetReached:

@@ -81,7 +81,9 @@ class WeightedParticles(ParticleSystem):
     def run(
         self, problem: Problem, sweep: int = 0, reference: Particle | None = None
     ) -> Plan[Population]:
-        return (yield from self._run(problem, sweep, reference))
+        population = self._begun(problem, sweep, reference)
+        yield from self._run(problem, population, sweep, reference)
+        return population
 
     def grow(self, problem: Problem, particles: Sequence[Particle]) -> Plan[list[Particle]]:
         after = list(particles)
