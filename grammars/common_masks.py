@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from guided.grammars.ir import Alt, CountedString, GrammarSpec
 from guided.grammars.memo import Parser
 from guided.grammars.tables import build_rules, compile_tables
+from guided.kernels.alike_states import are_alike
 
 if TYPE_CHECKING:
     from guided.grammars.token_engine import TokenEngine
@@ -39,3 +40,5 @@ def keep_common(
         # Once more, for the kernel that knows equal masks.
         engine.masks.clear()
         engine.mask(inside)
+        # What large automata need, too.
+        parser.call(are_alike, vocabulary.handle, vocabulary.deepest, 1, 0, 0, 0, -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -81,7 +81,7 @@ class Parser:
         self.full = False
         self.lock = fork_safe(threading.Lock(), PARSER)
         self._free_text = frozenset(builder.free_text)
-        self._distinct = frozenset(builder.distinct | builder.scarce)
+        self._distinct = frozenset(builder.distinct.union(builder.scarce))
         self._any_order = AnyOrder(builder) if builder.any_order else None
         self._contents: dict[int, bytes] = {}
         memory = room()
@@ -128,17 +128,18 @@ class Parser:
         """The row of `rules.fact` for an automaton state of terminal `lex`."""
         return int(self.rules.dfa[self.rules.lexeme[lex, DFA], FIRST]) + state
 
-    def content(self, lex: int, state: int) -> Hashable:
-        """Equal only where the same bytes may follow state `state` of terminal `lex` inside of it.
+    def content(self, lex: int, state: int) -> tuple[bytes, bool]:
+        """(key, whether it is of what may follow `state` of terminal `lex` inside of it).
 
-        Small automata have equal keys wherever they are equal, whatever grammar they stand in.
+        Small automata have equal keys wherever they are equal, whatever grammar they stand in. Of
+        a large one, and for a `state` of -1, it is the key of the whole automaton.
         """
         if state >= 0:
             with self.lock:
                 table = np.empty((MOST_STATES, 257), np.int16)
                 count = int(write_residual(self._handle, lex, state, table))
             if count > 0:
-                return blake2b(table[:count].tobytes(), digest_size=20).digest()
+                return blake2b(table[:count].tobytes(), digest_size=20).digest(), True
         dfa = int(self.rules.lexeme[lex, DFA])
         key = self._contents.get(dfa)
         if key is None:
@@ -148,7 +149,7 @@ class Parser:
             digest.update(self.rules.fact[first:last, ACCEPT].tobytes())
             digest.update(self.rules.trans[begin:end].tobytes())
             key = self._contents[dfa] = digest.digest()
-        return key, state
+        return key, False
 
     def is_accepting(self, config: int) -> bool:
         """Whether the text that led here is a word of the grammar."""

@@ -18,6 +18,7 @@ from guided.grammars.likely import likely_texts
 from guided.grammars.memo import Parser
 from guided.grammars.spacing import Spacing
 from guided.grammars.vocabulary import Vocabulary
+from guided.kernels.alike_states import are_alike
 from guided.kernels.masking import compute_mask, list_tokens
 from guided.kernels.memo_arrays import COUNTED, LEAST, WIDE
 from guided.kernels.trie import longest_token
@@ -32,6 +33,8 @@ _STEP_LIMIT = 1 << 20
 _TEXT_LIMIT = 1 << 14
 #: Configurations looked at before a search for a completion gives up.
 _SEARCH_LIMIT = 300
+#: States of a large automaton with which another one is compared.
+_MOST_ALIKE = 8
 #: Bytes of a shortest way that are laid out to find its first token.
 _LOOK_AHEAD = 24
 
@@ -62,6 +65,8 @@ class TokenEngine:
         self._hopeless: set[int] = set()
         self._kept = np.zeros(1 + 2 * len(parser.rules.fact), np.int64)
         self._blocks: list[Block] = []
+        # States of large automata that blocks were made for, by automaton and node.
+        self._alike: dict[Hashable, list[int]] = {}
         self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
         self._stop_mask = vocabulary.stop_mask
         keep_common(vocabulary, TokenEngine)
@@ -157,7 +162,7 @@ class TokenEngine:
         `root`: the node of the tries that they go on from, -1 before the first byte.
         """
         parser, kept = self.parser, self.vocabulary.kept_masks
-        key = (parser.content(lex, state), root)
+        key = (self._content(state, lex, root), root)
         block = kept.block(key)
         if block is None:
             block = self._counted_block(lex) if state < 0 else self._wide_block(lex, state, root)
@@ -166,6 +171,19 @@ class TokenEngine:
         place = 0 if state < 0 else 1 + parser.fact_of(lex, state)
         place += len(parser.rules.fact) if root >= 0 else 0
         self._kept[place] = block.ctypes.data
+
+    def _content(self, state: int, lex: int, root: int) -> Hashable:
+        """Equal only where the same tokens may follow inside of the terminal."""
+        content, is_small = self.parser.content(lex, state)
+        if is_small or state < 0:
+            return content
+        vocabulary, known = self.vocabulary, self._alike.setdefault((content, root), [])
+        for other in known[-_MOST_ALIKE:]:
+            where = vocabulary.deepest, vocabulary.longest, lex, state, other, root
+            if self.parser.call(are_alike, vocabulary.handle, *where):
+                return content, other
+        known.append(state)
+        return content, state
 
     def _counted_block(self, lex: int) -> Block:
         handle, n_words = self.vocabulary.handle, self.vocabulary.n_words

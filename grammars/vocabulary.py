@@ -16,6 +16,7 @@ from guided.grammars.ir import special_bytes
 from guided.grammars.kept_masks import KeptMasks
 from guided.grammars.token_bytes import tokenizer_bytes
 from guided.grammars.token_tries import FORMAT, TokenTries, build_tries, kept_tries, sliced_tries
+from guided.kernels.alike_states import fill_deepest
 from guided.kernels.handles import Handle, handle_of
 from guided.kernels.trie import SKIP, longest_token
 
@@ -230,6 +231,14 @@ class Vocabulary:
         roots = self.tries.root[-1]
         roots = roots[roots >= 0]
         return int(roots[np.argmax(self.tries.node[roots, SKIP] - roots)])
+
+    @cached_property
+    def deepest(self) -> NDArray[np.int32]:
+        """The greatest depth at or below each node of the trie of all tokens in `tries`."""
+        begin, end = self.tries.first[-2:].tolist()
+        depths = np.empty(end - begin, np.int32)
+        fill_deepest(self.tries.node, begin, depths)
+        return depths
 
     @cached_property
     def kept_masks(self) -> KeptMasks:

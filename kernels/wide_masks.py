@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import folded, lean, lean_entry
+from guided.kernels.compiling import lean, lean_entry
 from guided.kernels.handles import opened, opened_tokens
 from guided.kernels.memo_arrays import (
     ACCEPT,
@@ -47,7 +47,7 @@ MOST_STATES = 32
 #: Characters up to which counted strings have a mask of their own.
 LEVELS = 32
 # Places where a terminal may end or go on up to which those of a byte are listed, at the most.
-_FEW = 512
+_FEW = 1024
 #: Numbers of a block behind its set of bytes while it is filled.
 ROOM = MOST_PLACES + 256 * _FEW
 
@@ -148,10 +148,11 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
         survive[charset] = 0 if root >= 0 else rules.fact[first + state, SURVIVE + charset]
     taken[0] = 0
     take_slices(tokens, survive, taken, block[HEADER : HEADER + n_words])
-    # By depth: the state, and whether the terminal may end there; by byte: where it follows.
-    states, ending, follows = memo.path[0], memo.path[3], memo.path[4]
+    # By depth: the state, and whether the terminal may end there. By byte: how often it follows
+    # there, and whether it ever leads on inside of the terminal.
+    states, ending, follows, stays = memo.path[0], memo.path[3], memo.path[4], memo.path[5]
     for byte in range(256):
-        follows[byte] = 0
+        follows[byte], stays[byte] = 0, 0
     node = tokens.node
     count = np.int64(0)
     listed = places + MOST_PLACES
@@ -179,6 +180,7 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
             after = np.int64(node[at, SKIP])
             if ending[depth - 1]:
                 follows[byte] += 1
+                stays[byte] |= target >= 0
                 if follows[byte] <= _FEW:
                     block[listed] = at
                     listed += 1
@@ -199,12 +201,12 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
                 block[places + count] = at - 1
                 count += 1
                 at = after
-    few = np.int64(_FEW)
-    while count + _n_following(follows, few) > MOST_PLACES:
-        few //= 2
+    # What comes behind a terminal most often begins with what leads out of it.
+    few_out = _most(follows, stays, 0, (MOST_PLACES - count) // 2)
+    few_in = _most(follows, stays, 1, (MOST_PLACES - count) // 2)
     for i in range(places + MOST_PLACES, listed):
         byte = node[block[i], BYTE]
-        if follows[byte] <= few:
+        if follows[byte] <= (few_in if stays[byte] else few_out):
             block[places + count] = -1 - block[i]
             count += 1
         else:
@@ -213,13 +215,19 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
     return places + count
 
 
-@folded
-def _n_following(follows, few):  # type: ignore[no-untyped-def]
-    """Places of all bytes that have no more than `few`."""
-    total = np.int64(0)
-    for byte in range(256):
-        total += follows[byte] if follows[byte] <= few else 0
-    return total
+@lean
+def _most(follows, stays, kind, room):  # type: ignore[no-untyped-def]
+    """Up to how many places a byte of a kind may have, for all that have no more to fit in."""
+    few = np.int64(_FEW)
+    while few > 0:
+        total = np.int64(0)
+        for byte in range(256):
+            if stays[byte] == kind and follows[byte] <= few:
+                total += follows[byte]
+        if total <= room:
+            break
+        few //= 2
+    return few
 
 
 @lean_entry
