@@ -235,16 +235,22 @@ class Algebra:
     def _violations(
         self, shape: ObjectShape, conditions: list[tuple[ObjectShape, ObjectShape]]
     ) -> Iterable[ObjectShape]:
-        """The parts of `shape` in which one condition is the first to fail."""
+        """The parts of `shape` in which one condition is the first to fail.
+
+        `shape` is not known to be empty, so that only what a condition changes is looked at.
+        """
         for fails, holds in conditions:
             self.budget.spend()
             part = objects.meet(shape, fails, self.terms)
-            if part is not None:
+            if part is not None and not part.some:
+                if not self.no_object(part, fails.mentioned(self.terms)):
+                    yield part
+            elif part is not None:
                 for piece in objects.spread(part, self.terms):
                     if not self.no_object(piece):
                         yield piece
             kept = objects.meet(shape, holds, self.terms)
-            if kept is None or self.no_object(kept):
+            if kept is None or self.no_object(kept, holds.mentioned(self.terms)):
                 return
             shape = kept
 
@@ -254,9 +260,15 @@ class Algebra:
             return True
         return any(c.least > 0 and self._is_empty(c.term) for c in shape.contains)
 
-    def no_object(self, shape: ObjectShape) -> bool:
-        """Whether `shape` is proven to hold no object."""
-        if any(self._is_empty(shape.member(name, self.terms)) for name in shape.required):
+    def no_object(self, shape: ObjectShape, changed: set[str] | None = None) -> bool:
+        """Whether `shape` is proven to hold no object.
+
+        `changed` are the members that have not been looked at yet, None: all of them.
+        """
+        names = shape.required
+        if changed is not None:
+            names = tuple(name for name in names if name in changed)
+        if any(self._is_empty(shape.member(name, self.terms)) for name in names):
             return True
         return bool(shape.some) and not objects.spread(shape, self.terms)
 

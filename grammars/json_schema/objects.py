@@ -82,14 +82,29 @@ class ObjectShape:
 
     def member(self, name: str, terms: Terms) -> Term:
         """What the member `name` must be (`propertyNames` aside)."""
-        if len(self.clauses) == 1:
-            return self.clauses[0].of(name, terms)
-        return terms.all_of([clause.of(name, terms) for clause in self.clauses])
+        found = terms.any
+        for clause in self.clauses:
+            term = clause.of(name, terms)
+            if found is terms.any:
+                found = term
+            elif term is not found and term is not terms.any:
+                found = terms.all_of((found, term))
+        return found
 
     @property
     def is_everything(self) -> bool:
         """Whether all objects belong to the set."""
-        return self == ObjectShape()
+        asked = self.clauses or self.required or self.least or self.names or self.some
+        return not asked and self.most is None
+
+    def mentioned(self, terms: Terms) -> set[str] | None:
+        """The names whose members it asks something of; None where these may be any."""
+        found = set(self.required)
+        for clause in self.clauses:
+            if clause.patterns or clause.rest is not terms.any:
+                return None
+            found.update(clause.named)
+        return found
 
 
 ALL_OBJECTS = ObjectShape()
@@ -109,11 +124,13 @@ def meet(a: ObjectShape, b: ObjectShape, terms: Terms) -> ObjectShape | None:
         tuple(dict.fromkeys(a.names + b.names)),
         tuple(dict.fromkeys(a.some + b.some)),
     )
-    return checked(shape, terms)
+    return checked(shape, terms, b.mentioned(terms))
 
 
 def _joined(a: tuple[Clause, ...], b: tuple[Clause, ...], terms: Terms) -> tuple[Clause, ...]:
     """The clauses of both; those that only constrain named members become one."""
+    if not a or not b:
+        return a or b
     clauses = dict.fromkeys((*a, *b))
     plain = [c for c in clauses if c.rest is terms.any and not c.patterns and not c.evaluates]
     if len(plain) < 2:
@@ -127,12 +144,18 @@ def _joined(a: tuple[Clause, ...], b: tuple[Clause, ...], terms: Terms) -> tuple
     return (*kept, Clause(named, (), terms.any))
 
 
-def checked(shape: ObjectShape, terms: Terms) -> ObjectShape | None:
-    """`shape`, or None where there is plainly no such object."""
+def checked(
+    shape: ObjectShape, terms: Terms, changed: set[str] | None = None
+) -> ObjectShape | None:
+    """`shape`, or None where there is plainly no such object.
+
+    `changed` are the members that have not been looked at yet, None: all of them.
+    """
     fewest = max(shape.least, len(shape.required), bool(shape.some))
     if shape.most is not None and fewest > shape.most:
         return None
-    if any(shape.member(name, terms) is terms.never for name in shape.required):
+    names = shape.required if changed is None else changed.intersection(shape.required)
+    if any(shape.member(name, terms) is terms.never for name in names):
         return None
     if shape.least > len(shape.required) and shape.least > _most_members(shape, terms):
         return None
