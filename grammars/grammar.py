@@ -93,7 +93,7 @@ class Grammar:
         with self._lock:
             shared = self._distinct.get(engine)
             if shared is None:
-                shared = DistinctEngine(engine, bool(self._builder.scarce))
+                shared = DistinctEngine(engine, self._builder.scarce.values())
                 self._distinct = {engine: shared, **dict(list(self._distinct.items())[:_ENGINES])}
         return DistinctState(self, shared, engine.parser.start, Items())
 
@@ -320,7 +320,7 @@ def _pieces(expr: Expr) -> Iterator[bytes]:
     yield type(expr).__name__.encode()
     if isinstance(expr, Lex):
         yield expr.dfa.key
-        if expr.name in (DISTINCT, SCARCE):
+        if expr.name == DISTINCT or expr.name.startswith(SCARCE):
             yield expr.name.encode()
     elif isinstance(expr, Ref):
         yield repr(expr.name).encode()

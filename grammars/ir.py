@@ -23,8 +23,9 @@ from guided.grammars.automata import Dfa
 FREE_TEXT = "free text"
 #: Name of the terminals that open an array whose items must differ (see `grammars.distinct`).
 DISTINCT = "[ of distinct items"
-#: The same where an item may use up what later ones need.
-SCARCE = "[ of distinct items that may run out"
+#: With it begin the names of the same where an item may use up what later ones need; the values
+#: that these may need follow as a JSON list.
+SCARCE = "[ of items that may run out: "
 
 
 def special_bytes(text: str) -> bytes:

@@ -36,7 +36,7 @@ class RuleBuilder:
     """Collects rule states, edges and terminals of a grammar.
 
     Edge i leads from `source[i]` to `target[i]` by `symbol[i]`: a terminal, -1 - rule, or EPSILON.
-    `free_text`, `distinct` and `scarce` hold the terminals of that name.
+    `free_text` and `distinct` hold the terminals of that name, `scarce` what stands in theirs.
     """
 
     def __init__(self, spec: GrammarSpec) -> None:
@@ -52,7 +52,7 @@ class RuleBuilder:
         self.lexemes: list[tuple[Dfa | None, int, int]] = []
         self.free_text: set[int] = set()
         self.distinct: set[int] = set()
-        self.scarce: set[int] = set()
+        self.scarce: dict[int, str] = {}
         self.any_order: dict[int, FreeGroup] = {}
         self._lexeme_ids: dict[tuple[Hashable, int, int, str], int] = {}
         # By the object, which is kept with them: many edges share one.
@@ -167,13 +167,16 @@ class RuleBuilder:
         symbols = (EPSILON,) if expr.dfa.accepts_empty() else ()
         if expr.dfa.is_empty():
             return symbols
-        if expr.name not in (DISTINCT, SCARCE):
+        if not _is_kept_apart(expr):
             symbol = self.terminal(expr.dfa, PLAIN, -1)
             if expr.name == FREE_TEXT:
                 self.free_text.add(symbol)
             return (*symbols, symbol)
         symbol = self.terminal(expr.dfa, PLAIN, -1, expr.name)
-        (self.scarce if expr.name == SCARCE else self.distinct).add(symbol)
+        if expr.name == DISTINCT:
+            self.distinct.add(symbol)
+        else:
+            self.scarce[symbol] = expr.name.removeprefix(SCARCE)
         return (*symbols, symbol)
 
     def _ref(self, expr: Ref, start: int, end: int) -> None:
@@ -277,12 +280,17 @@ class RuleBuilder:
         """One symbol for `expr`: a terminal, or a call of a rule."""
         if isinstance(expr, Ref):
             return -1 - self.rule(expr.name)
-        if isinstance(expr, Lex) and expr.name not in (FREE_TEXT, DISTINCT, SCARCE):
+        if isinstance(expr, Lex) and expr.name != FREE_TEXT and not _is_kept_apart(expr):
             if not expr.dfa.is_empty() and not expr.dfa.accepts_empty():
                 return self.terminal(expr.dfa, PLAIN, -1)
         elif isinstance(expr, CountedString) and (expr.most is None or expr.most >= expr.least):
             return self._counted_terminal(expr)
         return -1 - self._add_rule("part of a member", expr)
+
+
+def _is_kept_apart(expr: Lex) -> bool:
+    """Whether the text opens an array whose items must differ."""
+    return expr.name == DISTINCT or expr.name.startswith(SCARCE)
 
 
 def _in_symbols(ways: tuple[Way, ...]) -> Expr:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from guided.grammars.distinct.items import Items, RepeatedItemError
+from guided.grammars.distinct.values import Match
 from guided.grammars.memo import Parser
 from guided.grammars.token_engine import TokenEngine
 from guided.kernels.ways import shortest_path
@@ -32,12 +33,13 @@ class Endings:
     """Looks for completions in which no item is repeated.
 
     `scarce`: an item may use up what later ones need, so that only whole completions prove
-    anything.
+    anything. What they need are `needed`, and earlier items.
     """
 
-    def __init__(self, engine: TokenEngine, scarce: bool) -> None:
+    def __init__(self, engine: TokenEngine, scarce: bool, needed: Sequence[Any]) -> None:
         self.engine = engine
         self.scarce = scarce
+        self.needed = needed
         self._moves: dict[int, list[tuple[bytes, int]]] = {}
 
     def after(self, place: Place, data: bytes) -> Place | None:
@@ -63,7 +65,11 @@ class Endings:
         """Whether any completion of the text will do, as far as the open items are concerned."""
         if not place.items.are_open:
             return True
-        return not self.scarce and (place.items.between or not place.items.matches())
+        return not self.scarce if place.items.between else not self.matches(place)
+
+    def matches(self, place: Place) -> tuple[Match, ...]:
+        """What the open items may still become equal to."""
+        return place.items.matches(self.needed)
 
     def exists(self, place: Place) -> bool:
         """Whether a completion is known to exist."""
@@ -71,14 +77,12 @@ class Endings:
             return True
         if not self.scarce and not self.engine.careful and self._may_differ(place):
             return True
-        return self._search(place, to_the_end=False) is not None
+        return self._search(place, to_the_end=self.scarce) is not None
 
     def _may_differ(self, place: Place) -> bool:
         """Whether a byte may come next after which no item can be an earlier one."""
         expected: set[int] = set()
-        for found in place.items.matches():
-            if found.following is None:
-                return False
+        for found in self.matches(place):
             expected |= found.following
         return any(b not in expected for b in self.engine.parser.live_bytes(place.config))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,20 +81,21 @@ class Items:
             return True
         return bool(ours) and len(ours[-1].seen) > len(theirs[-1].seen)
 
-    def matches(self) -> tuple[Match, ...]:
-        """The earlier items that the open ones may still become equal to."""
+    def matches(self, needed: Sequence[Any] = ()) -> tuple[Match, ...]:
+        """What the open items may still become equal to: earlier ones, and those that are needed.
+
+        `needed` is the same in all calls.
+        """
         if self._matches is None:
-            self._matches = tuple(self._found())
+            self._matches = tuple(self._found(needed))
         return self._matches
 
-    def _found(self) -> Iterator[Match]:
+    def _found(self, needed: Sequence[Any]) -> Iterator[Match]:
         for level in self._levels:
-            if level.item:
-                for value in level.seen:
-                    found = match(level.item, 0, value)
-                    # An item that is written whole would have been refused before.
-                    if found is not None and found.end in (-1, len(level.item)):
-                        yield found
+            for value in (*level.seen, *needed):
+                found = match(level.item, 0, value)
+                if found is not None and found.end in (-1, len(level.item)):
+                    yield found
 
     def after(self, data: bytes, opens: Opens) -> Items:
         """What is open after `data`; raises RepeatedItemError."""

@@ -1,58 +1,74 @@
-"""The tokens of a vocabulary in the order of their bytes, and those that reach into a next item."""
+"""The tokens of a vocabulary by their beginnings, and those that reach into a next item."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from collections.abc import Iterator
 from functools import cached_property
 
-from guided.grammars.vocabulary import Vocabulary
+import numpy as np
 
-_NEXT_ITEM = re.compile(rb",[ \t\r\n]*[^ \t\r\n]", re.S)
-_BOUNDARY = re.compile(rb"[\"}\],0-9aefln \t\r\n]")
+from guided.grammars.vocabulary import Vocabulary
+from guided.kernels.trie import BYTE, SKIP, TOKEN
+
+ROOT = -1
+_COMMA, _BLANK = ord(","), rb"[ \t\r\n]*"
+_NEXT_ITEM = re.compile(rb"," + _BLANK + rb"[^ \t\r\n]", re.S)
 
 
 class Spans:
-    """Tokens by their beginnings."""
+    """The trie of all tokens; its nodes are numbers, `ROOT` stands for no byte."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        pairs = ((vocabulary.grammar_bytes(token), token) for token in range(vocabulary.size))
-        found = sorted((data, token) for data, token in pairs if data is not None)
-        #: The bytes of all tokens in order, and their ids.
-        self.texts = [data for data, _ in found]
-        self.ids = [token for _, token in found]
+        self._vocabulary = vocabulary
+        tries = vocabulary.tries
+        self._first, self._last = tries.first[-2:].tolist()
+        self._node, self._root, self._same = tries.node, tries.root[-1], tries.next_same
 
-    def after(self, prefix: bytes, byte: int, low: int, high: int) -> tuple[int, int]:
-        """The range of tokens that go on with `byte` among those that begin with `prefix`."""
-        begin = bisect_left(self.texts, prefix + bytes((byte,)), low, high)
-        if byte == 0xFF:
-            return begin, high
-        return begin, bisect_left(self.texts, prefix + bytes((byte + 1,)), begin, high)
+    def child(self, at: int, byte: int) -> int:
+        """The node of `byte` after node `at`, ROOT where there is none."""
+        if at == ROOT:
+            return int(self._root[byte])
+        end, at = int(self._node[at, SKIP]), at + 1
+        while at < end:
+            if self._node[at, BYTE] == byte:
+                return at
+            at = int(self._node[at, SKIP])
+        return ROOT
+
+    def below(self, at: int) -> Iterator[int]:
+        """The tokens that end at node `at` or below it."""
+        for token in self._node[at : self._node[at, SKIP], TOKEN].tolist():
+            while token >= 0:
+                yield token
+                token = int(self._same[token])
+
+    @cached_property
+    def with_comma(self) -> list[int]:
+        """Tokens that have a comma."""
+        nodes = self._node[self._first : self._last, BYTE] == _COMMA
+        places = (self._first + np.flatnonzero(nodes)).tolist()
+        return list(dict.fromkeys(token for at in places for token in self.below(at)))
 
     @cached_property
     def over_next(self) -> list[int]:
         """Tokens with a comma and what follows it, as they stand outside of strings."""
-        return self._where(_NEXT_ITEM, b"")
+        return self._where(self.with_comma, _NEXT_ITEM, b"")
 
     @cached_property
     def over_string(self) -> list[int]:
         """Those of them that may end a string before."""
-        return self._where(_NEXT_ITEM, b'"')
+        return self._where(self.with_comma, _NEXT_ITEM, b'"')
 
     @cached_property
     def opening(self) -> list[int]:
         """Those of them that may open an array before."""
-        return self._where(_NEXT_ITEM, b"[")
+        return self._where(self.with_comma, _NEXT_ITEM, b"[")
 
-    @cached_property
-    def ending(self) -> list[int]:
-        """Tokens that may end an item, or begin one."""
-        pairs = zip(self.texts, self.ids, strict=True)
-        return [token for data, token in pairs if _BOUNDARY.search(data)]
-
-    def _where(self, pattern: re.Pattern[bytes], before: bytes) -> list[int]:
+    def _where(self, tokens: list[int], pattern: re.Pattern[bytes], before: bytes) -> list[int]:
         found = []
-        for data, token in zip(self.texts, self.ids, strict=True):
+        for token in tokens:
+            data = self._vocabulary.grammar_bytes(token) or b""
             at = data.find(before)
             if at >= 0 and pattern.search(data, at):
                 found.append(token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from guided.errors import BudgetError
 from guided.grammars.distinct.endings import Endings, Place
 from guided.grammars.distinct.items import Items
-from guided.grammars.distinct.spans import Spans
+from guided.grammars.distinct.spans import ROOT, Spans
+from guided.grammars.distinct.values import value_of
 from guided.grammars.spacing import Spacing
 from guided.grammars.states import FINISHED, GrammarState
 from guided.grammars.token_engine import Mask, TokenEngine
@@ -20,19 +21,18 @@ if TYPE_CHECKING:
 
 #: Tokens of a budget that are always kept free for what tells items apart.
 _SLACK = 64
-#: Allowed tokens that are all tried where an item may use up what later ones need; where more are
-#: allowed, those that may begin or end an item are.
-_FEW = 4096
+_QUOTE = ord('"')
 
 
 class DistinctEngine:
     """What the states of one grammar over one vocabulary share."""
 
-    def __init__(self, engine: TokenEngine, scarce: bool) -> None:
+    def __init__(self, engine: TokenEngine, needed: Collection[str]) -> None:
+        """`needed`: for every array whose items may run out a JSON list of what it may need."""
         self.engine = engine
-        self.endings = Endings(engine, scarce)
+        values = [value for text in needed for value in value_of(text.encode())]
+        self.endings = Endings(engine, bool(needed), values)
         self.spans = Spans(engine.vocabulary)
-        self.spanning: dict[Hashable, tuple[int, ...]] = {}
 
 
 class DistinctState(GrammarState):
@@ -120,22 +120,14 @@ class DistinctState(GrammarState):
     def _repeating(self, mask: Mask) -> Iterator[int]:
         """The tokens in `mask` that must not come, and some that are not in it."""
         shared, items = self._shared, self._items
+        spans, scarce = shared.spans, shared.endings.scarce
         if not items.are_open:
-            yield from self._refused(shared.spans.opening, mask)
+            yield from self._refused(spans.opening, mask)
             return
-        if shared.endings.scarce:
-            few = int(np.bitwise_count(mask.view(np.uint32)).sum()) <= _FEW
-            yield from self._refused(shared.spans.ids if few else shared.spans.ending, mask)
-            return
-        if items.between or items.matches():
-            yield from self._like_earlier(mask)
-        yield from self._spanning(mask)
-
-    def _spanning(self, mask: Mask) -> tuple[int, ...]:
-        """The tokens that must not come for what they have of a next item."""
-        spans, items = self._shared.spans, self._items
+        if scarce or shared.endings.matches(self._place):
+            yield from self._like_earlier()
         over = spans.over_string if items.in_string else spans.over_next
-        return tuple(self._refused(over, mask))
+        yield from self._refused(spans.with_comma if scarce else over, mask)
 
     def _refused(self, tokens: list[int], mask: Mask) -> Iterator[int]:
         for token in tokens:
@@ -144,39 +136,37 @@ class DistinctState(GrammarState):
                 if place is None or not self._shared.endings.exists(place):
                     yield token
 
-    def _like_earlier(self, mask: Mask) -> Iterator[int]:
-        """The tokens on the ways to earlier items after which nothing else can come."""
+    def _like_earlier(self) -> Iterator[int]:
+        """The tokens on the ways to other items after which nothing can come."""
         spans, endings = self._shared.spans, self._shared.endings
-        waiting = [(b"", 0, len(spans.texts), self._place)]
+        waiting = [(ROOT, self._place)]
         while waiting:
-            prefix, low, high, place = waiting.pop()
-            if prefix and not endings.exists(place):
+            at, place = waiting.pop()
+            if at != ROOT and not endings.exists(place):
                 # Whatever goes on from here cannot end.
-                yield from spans.ids[low:high]
+                yield from spans.below(at)
                 continue
             for byte in self._expected(place):
-                begin, end = spans.after(prefix, byte, low, high)
-                if begin == end:
+                node = spans.child(at, byte)
+                if node == ROOT:
                     continue
                 data = bytes((byte,))
                 config = self._engine.parser.walk(place.config, data)[0]
-                if config == 0:
-                    continue
-                found = endings.reached(place, data, config)
+                found = endings.reached(place, data, config) if config else None
                 if found is None:
-                    yield from spans.ids[begin:end]
-                elif found.items.matches():
-                    waiting.append((prefix + data, begin, end, found))
+                    yield from spans.below(node)
+                elif found.items.between or endings.matches(found):
+                    waiting.append((node, found))
 
     def _expected(self, place: Place) -> list[int]:
-        """The bytes that may come next on the way to an earlier item, and perhaps others."""
+        """The bytes that may come next on the way to another item, and perhaps others."""
         live = self._engine.parser.live_bytes(place.config)
-        expected: set[int] = set()
-        for found in place.items.matches():
-            if found.following is None:
-                return live
+        if self._shared.endings.scarce and not place.items.in_string:
+            return live
+        expected = {_QUOTE} if self._shared.endings.scarce else set()
+        for found in self._shared.endings.matches(place):
             expected |= found.following
-        return live if place.items.between else [byte for byte in live if byte in expected]
+        return [byte for byte in live if byte in expected]
 
     def mask_within(self, budget: int) -> Mask:
         """The mask of the tokens after which a completion still fits.
@@ -216,7 +206,11 @@ class DistinctState(GrammarState):
             if place is None:
                 continue
             # Where nothing is like an earlier item, tokens that lead to one place are alike.
-            is_alike = self._items.in_string and place.items.in_string and not place.items.matches()
+            is_alike = (
+                self._items.in_string
+                and place.items.in_string
+                and not self._shared.endings.matches(place)
+            )
             fits = alike.get(place.config) if is_alike else None
             if fits is None:
                 after = self._at(place, token)

@@ -7,13 +7,14 @@ import re
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
-Next = frozenset[int] | None
-"""The bytes that may come next on the way to a value; None where they are not worked out."""
-
 _DIGITS = re.compile(rb"[-+0-9.eE]*")
+_EXPONENT = re.compile(rb"[eE]")
 _LITERALS = {True: b"true", False: b"false", None: b"null"}
 _SHORT = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
 _QUOTE = ord('"')
+_SPACES = frozenset(b" \t\r\n")
+#: What may stand behind a number.
+_BEHIND = _SPACES | frozenset(b",]}")
 
 
 class Number(NamedTuple):
@@ -42,13 +43,26 @@ def value_of(text: bytes) -> Any:
 
 
 class Match(NamedTuple):
-    """A text that has written a value up to `end`, or (`end` < 0) that still may."""
+    """A text that has written a value up to `end`, or (`end` < 0) that still may.
+
+    `following`: the bytes that may come next on the way to it.
+    """
 
     end: int
-    following: Next = None
+    following: frozenset[int] = frozenset()
 
 
-_OPEN = Match(-1)
+def before(value: Any) -> Match:
+    """The match of no text: what a text of `value` begins with."""
+    if isinstance(value, Number):
+        first = value.digits[:1].encode() + b"0" + b"-" * (value.negative or not value.digits)
+    elif isinstance(value, str):
+        first = b'"'
+    elif isinstance(value, list | dict):
+        first = b"[" if isinstance(value, list) else b"{"
+    else:
+        first = _LITERALS[value][:1]
+    return Match(-1, _SPACES.union(first))
 
 
 def match(text: bytes, at: int, value: Any) -> Match | None:
@@ -57,7 +71,7 @@ def match(text: bytes, at: int, value: Any) -> Match | None:
     The text may end anywhere.
     """
     if at == len(text):
-        return _OPEN
+        return before(value)
     first = text[at]
     if first == _QUOTE:
         return _string(text, at, value) if isinstance(value, str) else None
@@ -82,20 +96,24 @@ def _word(text: bytes, at: int, word: bytes) -> Match | None:
 def _number(text: bytes, at: int, value: Number) -> Match | None:
     found = _DIGITS.match(text, at)
     end = at if found is None else found.end()
-    written = text[at:end].decode()
+    written = text[at:end]
     if end < len(text):
-        return Match(end) if Number.of(written) == value else None
-    # Of a number that may go on, the digits that count stay.
-    mantissa = re.split("[eE]", written)[0]
+        return Match(end) if Number.of(written.decode()) == value else None
+    if not _may_become(written, value):
+        return None
+    more = (byte for byte in b"0123456789.eE+-" if _may_become(written + bytes((byte,)), value))
+    is_equal = written[-1:].isdigit() and Number.of(written.decode()) == value
+    return Match(-1, frozenset(more) | (_BEHIND if is_equal else frozenset()))
+
+
+def _may_become(written: bytes, value: Number) -> bool:
+    """Whether a number that begins so may be `value`: the digits that count stay."""
+    mantissa = _EXPONENT.split(written)[0].decode()
     digits = mantissa.lstrip("-").replace(".", "").lstrip("0")
     if digits and mantissa.startswith("-") is not value.negative:
-        return None
-    short, long = sorted((digits.rstrip("0"), value.digits), key=len)
-    if mantissa != written and short != long:
-        return None
-    if len(value.digits) < len(digits.rstrip("0")):
-        return None
-    return _OPEN if long.startswith(short) and value.digits.startswith(short) else None
+        return False
+    kept = digits.rstrip("0")
+    return kept == value.digits if len(mantissa) < len(written) else value.digits.startswith(kept)
 
 
 def _string(text: bytes, at: int, value: str) -> Match | None:
@@ -145,9 +163,9 @@ def _ways(character: str) -> list[bytes]:
 
 def _array(text: bytes, at: int, value: list[Any]) -> Match | None:
     for index, item in enumerate(value):
-        if at == len(text):
-            return _OPEN
         if index:
+            if at == len(text):
+                return _expecting(b",")
             if text[at] != ord(","):
                 return None
             at += 1
@@ -156,8 +174,12 @@ def _array(text: bytes, at: int, value: list[Any]) -> Match | None:
             return found
         at = found.end
     if at == len(text):
-        return _OPEN
+        return _expecting(b"]")
     return Match(at + 1) if text[at] == ord("]") else None
+
+
+def _expecting(byte: bytes) -> Match:
+    return Match(-1, _SPACES.union(byte))
 
 
 def _object(text: bytes, at: int, value: dict[str, Any]) -> Match | None:
@@ -165,33 +187,35 @@ def _object(text: bytes, at: int, value: dict[str, Any]) -> Match | None:
     wrong: set[str] = set()
     there: set[str] = set()
     while at < len(text) and text[at] != ord("}"):
-        at += text[at] == ord(",")
+        at += bool(there)  # the comma
         if at == len(text):
-            break
+            # Another member makes another object, but for a name that is there already.
+            return _expecting(b'"') if len(there) < len(value) and not wrong else None
         key = _key(text, at, value)
         if key is None or isinstance(key, Match):
-            return key if not wrong else None
+            return None if wrong else key
         name, at = key
         there.add(name)
         wrong.discard(name)
         if at == len(text):
-            return None if wrong else _OPEN
+            return None if wrong else _expecting(b":")
         found = match(text, at + 1, value[name])
         if found is None:
             wrong.add(name)
-            end = _end_of_value(text, at + 1)
-            if end < 0:
-                return None
-            at = end
+            at = _end_of_value(text, at + 1)
         elif found.end < 0:
             return None if wrong else found
         else:
             at = found.end
+        if at < 0:
+            return None
     if wrong:
         return None
-    if at == len(text):
-        return _OPEN
-    return Match(at + 1) if len(there) == len(value) else None
+    if at < len(text):
+        return Match(at + 1) if len(there) == len(value) else None
+    if not there and value:
+        return _expecting(b'"')
+    return _expecting(b"}" if len(there) == len(value) else b",")
 
 
 def _key(text: bytes, at: int, value: dict[str, Any]) -> tuple[str, int] | Match | None:
@@ -202,7 +226,7 @@ def _key(text: bytes, at: int, value: dict[str, Any]) -> tuple[str, int] | Match
         if found is not None and found.end >= 0:
             return name, found.end
         if found is not None:
-            following |= found.following or set()
+            following |= found.following
     return Match(-1, frozenset(following)) if following else None
 
 

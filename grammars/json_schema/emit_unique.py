@@ -50,18 +50,34 @@ def distinct_bracket(shape: ArrayShape, writer: Writer) -> Lex:
 
     Raises InexpressibleError where the items might run out unforeseen.
     """
-    terms, plenty = writer.translator.terms, Plenty(writer.translator)
-    for c in shape.contains:
-        wanted = terms.all_of((c.term, shape.rest))
-        if c.least > 1 and not plenty.has_enough(wanted, c.least):
-            raise InexpressibleError("uniqueItems beside contains of few values", "uniqueItems")
+    opening, plenty = writer.style.layout.open_array, Plenty(writer.translator)
     firsts = max(len(shape.prefix), shape.least, 1)
-    places = [shape.item(i) for i in range(min(firsts, len(shape.prefix) + 1))]
+    places = [shape.item(i) for i in range(len(shape.prefix) + 1)]
     few = [term for term in places if not plenty.has_enough(term, firsts)]
-    if few and not _can_differ(places, shape.least, writer):
+    for c in shape.contains:
+        wanted = writer.translator.terms.all_of((c.term, shape.rest))
+        if c.least and not plenty.has_enough(wanted, c.least):
+            if c.least > 1:
+                raise InexpressibleError("uniqueItems beside contains of few values", "uniqueItems")
+            few.append(wanted)
+    if not few:
+        return replace(opening, name=DISTINCT)
+    if not _can_differ(places, shape.least, writer):
         raise InexpressibleError("the items might run out", "uniqueItems")
-    name = SCARCE if few or shape.contains else DISTINCT
-    return replace(writer.style.layout.open_array, name=name)
+    return replace(opening, name=SCARCE + _listed(few, len(places) + len(shape.contains), writer))
+
+
+def _listed(few: Sequence[Term], count: int, writer: Writer) -> str:
+    """The values of `few` as a JSON list. Of items that are all alike, only earlier ones count."""
+    if count == 1:
+        return "[]"
+    found: dict[str, None] = {}
+    for term in few:
+        texts = _finite_texts(term, writer)
+        if texts is None:
+            raise InexpressibleError("the items might run out", "uniqueItems")
+        found.update(((text.shortest() or b"").decode(), None) for text in texts)
+    return f"[{', '.join(found)}]"
 
 
 def _can_differ(places: Sequence[Term], least: int, writer: Writer) -> bool:

@@ -39,8 +39,8 @@ _HOW = {
     "prefixItems": "one rule for each leading item",
     "minItems": "items are counted",
     "maxItems": "items are counted",
-    "uniqueItems": "each value of a finite list at most once; other items are compared with earlier "
-    "ones while they are written",
+    "uniqueItems": "each value of a finite list at most once; other items are compared with those "
+    "before while they are written",
     "contains": "items that match are counted",
     "minContains": "items that match are counted",
     "maxContains": "items that match are counted",
