@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from guided.kernels.compiling import entry, lean
-from guided.kernels.memo_arrays import FIRST, OFFSET, WIDTH
+from guided.kernels.compiling import entry, inner, lean
+from guided.kernels.memo_arrays import FIRST, OFFSET, WIDTH, grown
 
 #: Beginnings of characters that are followed at a time.
 _STACK = 4096
@@ -37,69 +37,108 @@ def fill_survival(dfas, columns, trans, charsets, reach, survive):  # type: igno
     """Fills `survive` int32[S, 3]: characters that may follow whatever they are, up to `reach`.
 
     `charsets` uint8[2, 256] marks the single-byte charsets; the third is the second one together
-    with all code points from U+0080 on but LEFT_OUT. Death is propagated backwards, one character
-    a round.
+    with all code points from U+0080 on but LEFT_OUT. From the states in which some character is
+    death, it is propagated backwards, one character a round.
     """
     stack = np.empty((_STACK, 3), np.int32)
     for dfa in range(len(columns)):
         width = dfas[dfa, WIDTH]
         first = dfas[dfa, FIRST]
-        states = dfas[dfa + 1, FIRST] - first
+        states = np.int64(dfas[dfa + 1, FIRST] - first)
         offset = dfas[dfa, OFFSET]
+        table = trans[offset : offset + states * width].reshape((states, width))
         classes = np.zeros((2, 256), np.uint8)
         for byte in range(256):
             for charset in range(2):
                 if charsets[charset, byte]:
                     classes[charset, columns[dfa, byte]] = 1
         for charset in range(3):
-            for state in range(states):
-                survive[first + state, charset] = reach
-            ascii_set = min(charset, 1)
-            for length in range(reach):
-                changed = False
-                for state in range(states):
-                    if survive[first + state, charset] <= length:
-                        continue
-                    if not _safe(
-                        trans,
-                        offset,
-                        width,
-                        columns[dfa],
-                        classes[ascii_set],
-                        charset == 2,
-                        survive,
-                        first,
-                        charset,
-                        state,
-                        length,
-                        stack,
-                    ):
-                        survive[first + state, charset] = length
-                        changed = True
-                if not changed:
-                    break
+            _fill_one(
+                table,
+                columns[dfa],
+                classes[min(charset, 1)],
+                charset == 2,
+                reach,
+                survive[first : first + states, charset],
+                stack,
+            )
+
+
+@inner
+def _fill_one(table, classes, marked, wide, reach, survive, stack):  # type: ignore[no-untyped-def]
+    """Fills `survive` int32[S] for one charset."""
+    states = len(table)
+    # Pairs (state, state after some character of the charset), each once or a few times.
+    sources = np.empty(4 * states + 64, np.int32)
+    targets = np.empty(4 * states + 64, np.int32)
+    stamp = np.full(states, -1, np.int32)
+    queue = np.empty(states, np.int32)
+    count, end = np.int64(0), np.int64(0)
+    for state in range(states):
+        survive[state] = reach
+        room = len(sources) - count
+        if room < states + 64:
+            sources, targets = grown(sources), grown(targets)
+        found = _after_characters(table, classes, marked, wide, state, stack, stamp, targets, count)
+        if found < 0:
+            survive[state] = 0
+            queue[end] = state
+            end += 1
+            continue
+        for i in range(count, found):
+            sources[i] = state
+        count = found
+    begins = np.zeros(states + 1, np.int64)
+    for i in range(count):
+        begins[targets[i] + 1] += 1
+    for state in range(states):
+        begins[state + 1] += begins[state]
+    before = np.empty(count, np.int32)
+    for i in range(count - 1, -1, -1):
+        begins[targets[i] + 1] -= 1
+        before[begins[targets[i] + 1]] = sources[i]
+    at = np.int64(0)
+    while at < end:
+        state = queue[at]
+        at += 1
+        length = survive[state] + 1
+        if length >= reach:
+            break
+        stop = begins[state + 2] if state + 2 <= states else count
+        for i in range(begins[state + 1], stop):
+            source = before[i]
+            if survive[source] > length:
+                survive[source] = length
+                queue[end] = source
+                end += 1
 
 
 @lean
-def _safe(  # type: ignore[no-untyped-def]
-    trans, offset, width, classes, marked, wide, survive, first, charset, state, length, stack
+def _after_characters(  # type: ignore[no-untyped-def]
+    table, classes, marked, wide, state, stack, stamp, targets, count
 ):
-    """Whether every character leads to a state that survives `length` more."""
-    row = offset + state * width
-    for column in range(width):
+    """Writes the states after a character to `targets` from `count` on; returns their end.
+
+    -1 where some character is death. `stamp` tells which are written already.
+    """
+    for column in range(table.shape[1]):
         if marked[column]:
-            target = trans[row + column]
-            if target < 0 or survive[first + target, charset] < length:
-                return False
+            target = table[state, column]
+            if target < 0:
+                return np.int64(-1)
+            if stamp[target] != state:
+                stamp[target] = state
+                targets[count] = target
+                count += 1
     if not wide:
-        return True
+        return count
     # All well-formed sequences of two to four bytes (Unicode, table 3-7).
     top = 0
     checked = np.int64(-1)
     for byte in range(0xC2, 0xF5):
-        target = trans[row + classes[byte]]
+        target = table[state, classes[byte]]
         if target < 0:
-            return False
+            return np.int64(-1)
         kind = _lead(byte)
         value = byte & (0x1F if byte < 0xE0 else 0x0F if byte < 0xF0 else 0x07)
         # The first of several that nothing tells apart stands for them.
@@ -114,7 +153,7 @@ def _safe(  # type: ignore[no-untyped-def]
         top += 1
     while top > 0:
         top -= 1
-        node = offset + stack[top, 0] * width
+        node = stack[top, 0]
         low, high, onward = _continuation(stack[top, 1])
         before = stack[top, 2]
         known = np.int64(-1)
@@ -124,22 +163,24 @@ def _safe(  # type: ignore[no-untyped-def]
             is_special = _begins_left_out(value, onward)
             if (is_special and onward == 0) or (not is_special and group == known):
                 continue
-            target = trans[node + group]
+            target = table[node, group]
             if target < 0:
-                return False
+                return np.int64(-1)
             if not is_special:
                 known = group
             if onward == 0:
-                if survive[first + target, charset] < length:
-                    return False
+                if stamp[target] != state:
+                    stamp[target] = state
+                    targets[count] = target
+                    count += 1
             elif top < _STACK:
                 stack[top, 0] = target
                 stack[top, 1] = onward
                 stack[top, 2] = value
                 top += 1
             else:
-                return False
-    return True
+                return np.int64(-1)
+    return count
 
 
 @lean
