@@ -11,7 +11,9 @@ from typing import Any
 from torch import Tensor
 from transformers.generation.stopping_criteria import MaxTimeCriteria, StopStringCriteria
 
+from guided.byte_laws import ByteModel
 from guided.controls import StopStrings
+from guided.controls.over import over
 from guided.controls.protocol import Control
 from guided.decoding import Decoder, Greedy, Plain
 from guided.drafting import Draft, speculation
@@ -31,6 +33,7 @@ from guided.hf.call import (
     with_stop,
 )
 from guided.hf.output import GuidedGenerationOutput
+from guided.hf.over_bytes import text_of, token_row
 from guided.hf.stopping import Stopping, read_criteria
 from guided.model import Model, Prompt
 from guided.options import Settings
@@ -61,7 +64,9 @@ class SearchGeneration:
 
     Every row of the call is a search of its own, `num_return_sequences` of them for each prompt.
     The limit, temperature and truncation, processors, stop strings and `max_time` are those of the
-    call. What cannot be honoured is refused by name.
+    call. What cannot be honoured is refused by name. Under a control that works on bytes (
+    `AnchoredBytes`) the results consist of bytes, and what `generate` returns are the tokens that
+    the tokenizer makes of them.
 
     Args:
         method: the search.
@@ -107,14 +112,6 @@ class SearchGeneration:
         self.scorer: Scorer | None = None if reward is None else scorer_of(reward)
         self.owner = Owner(tokenizer)
         self.entries = entries_of(controls)
-        for control in (each for entry in self.entries for each in entry):
-            if type(control).over is not Control.over:
-                name = type(control).__name__
-                raise InputError(
-                    f"{name} decodes bytes, and a search inside of generate returns tokens; run "
-                    f"the search itself: {type(method).__name__}(...).run(model, prompt, reward, "
-                    f"controls=[{name}(...)])"
-                )
         self.prompts = prompts
         self.budget = budget or Budget()
         self.draft = draft
@@ -149,8 +146,12 @@ class SearchGeneration:
         sampler = Plain() if generation_config.do_sample else Greedy()
         check_sampler(self.method, sampler, "give generate do_sample=True")
         controls = controls_of_rows(self.entries, list(logits_processor), input_ids, paddings)
-        tokens = prompts_of(input_ids, paddings)
+        tokens: Sequence[tuple[int, ...]] = prompts_of(input_ids, paddings)
         shown = self._shown(owner, tokens, reward_prompts)
+        owner = _decoded_model(owner, controls)
+        if isinstance(owner, ByteModel):
+            texts = [text_of(owner, row, prompt) for row, prompt in enumerate(tokens)]
+            tokens = [tuple(owner.encode(text)) for text in texts]
         session = Session(
             self.method,
             shown,
@@ -167,7 +168,7 @@ class SearchGeneration:
         )
         results = _results(session)
         _check_results(session, results, stopping, bool(generation_config.return_dict_in_generate))
-        return _output(input_ids, results, stopping, generation_config)
+        return _output(owner, input_ids, results, stopping, generation_config)
 
     def _shown(self, owner: Model, tokens: Sequence[tuple[int, ...]], given: Any) -> list[Prompt]:
         """What the reward is shown of every row's prompt."""
@@ -228,6 +229,23 @@ def _criteria(
     return stopping, tuple(stops), min(seconds, default=None)
 
 
+def _decoded_model(owner: Model, controls: Sequence[Sequence[Control]]) -> Model:
+    """The model that the controls work on: the caller's, or that over bytes.
+
+    Raises:
+        InputError: some of them on one and some on the other.
+        ControlError: a control about tokens beside one about bytes.
+    """
+    first, *others = [over(owner, some) for some in controls]
+    if any(each is not first for each in others):
+        raise InputError(
+            "some prompts are to be decoded byte by byte and others not; give all of them controls "
+            "of one kind"
+        )
+    found: Model = first
+    return found
+
+
 def _within(budget: Budget, seconds: float | None) -> Budget:
     if seconds is None or (budget.seconds is not None and budget.seconds <= seconds):
         return budget
@@ -271,7 +289,8 @@ def _check_results(
         raise KeyboardInterrupt
     for number, (row, result) in enumerate(zip(session.rows, results, strict=True)):
         best = result.best
-        if ends_itself(best.tokens, best.finish_reason, stopping):
+        is_tokens = not isinstance(row.model, ByteModel)
+        if is_tokens and ends_itself(best.tokens, best.finish_reason, stopping):
             check_end(number, row.tokens, best.tokens, row.controls, row.model.vocabulary)
         if is_whole:
             continue
@@ -287,19 +306,29 @@ def _check_results(
 
 
 def _output(
-    input_ids: Tensor, results: Sequence[SearchResult], stopping: Stopping, config: Any
+    owner: Model,
+    input_ids: Tensor,
+    results: Sequence[SearchResult],
+    stopping: Stopping,
+    config: Any,
 ) -> Tensor | SearchGenerationOutput:
     """The tensor, or the whole output where the config asks for it."""
     best = [result.best for result in results]
-    tokens = [with_stop(each.tokens, each.finish_reason, stopping) for each in best]
+    log_p, log_q = [each.log_p for each in best], [each.log_q for each in best]
+    if isinstance(owner, ByteModel):
+        rows = [token_row(owner, each, stopping) for each in best]
+        tokens = [row.tokens for row in rows]
+        log_p, log_q = [tuple(row.log_p) for row in rows], [tuple(row.log_q) for row in rows]
+    else:
+        tokens = [with_stop(each.tokens, each.finish_reason, stopping) for each in best]
     sequences = sequences_of(input_ids, tokens, pad_id_of(config, stopping))
     if not config.return_dict_in_generate:
         return sequences
     width = sequences.shape[1] - input_ids.shape[1]
     return SearchGenerationOutput(
         sequences,
-        padded_numbers([each.log_p for each in best], width, sequences.device),
-        padded_numbers([each.log_q for each in best], width, sequences.device),
+        padded_numbers(log_p, width, sequences.device),
+        padded_numbers(log_q, width, sequences.device),
         tuple(each.finish_reason for each in best),
         certificates=tuple(result.certificate or result.best.certificate for result in results),
         results=tuple(results),

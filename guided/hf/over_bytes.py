@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from guided.byte_laws import END, ByteModel
 from guided.controls.protocol import Control
-from guided.decoding import Branch, Decoder, Greedy, Plain
+from guided.decoding import Decoder, Greedy, Plain
 from guided.decoding.rng import stream
 from guided.drafting import Draft, speculation
 from guided.errors import DecodingError, InputError
@@ -22,7 +22,7 @@ from guided.model import Model
 
 
 @dataclass(frozen=True)
-class _Row:
+class TokenRow:
     """The tokens of what was drawn, with the log-probabilities of each one's symbols together."""
 
     tokens: list[int]
@@ -80,7 +80,7 @@ def byte_output(
         raise DecodingError(
             "memory ran out; return_dict_in_generate=True gives what there is, with reasons"
         )
-    rows = [_row(model.tokens, branch, stopping) for branch in branches]
+    rows = [token_row(model, branch, stopping) for branch in branches]
     sequences = sequences_of(input_ids, [row.tokens for row in rows], pad_id)
     if not is_whole:
         return sequences
@@ -124,24 +124,39 @@ def text_of(model: ByteModel, row: int, prompt: Sequence[int]) -> str:
     )
 
 
-def _row(owner: Model, branch: Branch, stopping: Stopping) -> _Row:
-    symbols = [symbol for symbol in branch.tokens if symbol != END]
+class Drawn(Protocol):
+    """Symbols that were drawn: a branch, or a result."""
+
+    @property
+    def tokens(self) -> Sequence[int]: ...
+    @property
+    def log_p(self) -> Sequence[float]: ...
+    @property
+    def log_q(self) -> Sequence[float]: ...
+    @property
+    def finish_reason(self) -> str | None: ...
+
+
+def token_row(model: ByteModel, drawn: Drawn, stopping: Stopping) -> TokenRow:
+    """The tokens of what was drawn, with the stop token where the text has ended."""
+    owner = model.tokens
+    symbols = [symbol for symbol in drawn.tokens if symbol != END]
     tokens = tokens_of(owner, bytes(symbols))
     log_p: list[float] = []
     log_q: list[float] = []
     at = 0
     for token in tokens:
         end = at + len(owner.vocabulary.tokens[token] or b"")
-        log_p.append(sum(branch.log_p[at:end]))
-        log_q.append(sum(branch.log_q[at:end]))
+        log_p.append(sum(drawn.log_p[at:end]))
+        log_q.append(sum(drawn.log_q[at:end]))
         at = end
-    ended = branch.finish_reason in ("stop", "complete", "budget")
+    ended = drawn.finish_reason in ("stop", "complete", "budget")
     has_room = stopping.limit is None or len(tokens) < stopping.limit
     if ended and has_room and stopping.stop_ids:
         tokens.append(min(stopping.stop_ids))
-        log_p.append(sum(branch.log_p[at:]))
-        log_q.append(sum(branch.log_q[at:]))
-    return _Row(tokens, log_p, log_q)
+        log_p.append(sum(drawn.log_p[at:]))
+        log_q.append(sum(drawn.log_q[at:]))
+    return TokenRow(tokens, log_p, log_q)
 
 
 def tokens_of(owner: Model, data: bytes) -> list[int]:

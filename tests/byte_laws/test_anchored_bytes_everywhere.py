@@ -111,6 +111,29 @@ def test_generate_under_a_grammar_is_whole_within_its_tokens() -> None:
     check_ledger(out.certificates[0], len(out.certificates[0].charges))
 
 
+@pytest.mark.parametrize("method", [BestOfN(n=3), SMC(n=3)], ids=["best of n", "smc"])
+def test_a_search_inside_of_generate_is_the_search_itself(method) -> None:
+    risky, safe = tiny_model(0), tiny_model(1)
+    control = AnchoredBytes(safe, k=0.4)
+    out = generated(risky, method.hf(likes_b, risky, controls=control), ["The quick", "x = 3"])
+    width = out.sequences.shape[1] - out.log_q.shape[1]
+    for row, prompt in enumerate(["The quick", "x = 3"]):
+        found = out.results[row]
+        alone = method.run(
+            risky, prompt, likes_b, controls=[control], temperature=1, max_new_tokens=8, seed=5,
+            heal=False,
+        )  # fmt: skip
+        assert found.text == alone.text
+        data = bytes(symbol for symbol in found.best.tokens if symbol != END)
+        tokens = tokens_of(risky, data)
+        assert out.sequences[row, width : width + len(tokens)].tolist() == tokens
+        assert float(out.log_q[row, : len(tokens)].sum()) == pytest.approx(
+            sum(found.best.log_q[: len(data)]), abs=1e-5
+        )
+        for candidate in found.candidates:
+            check_ledger(candidate.result.certificate, len(candidate.result.tokens))
+
+
 def test_prompts_with_what_a_tokenizer_adds_are_read_as_their_text() -> None:
     risky, _ = pair()
     over = ByteModel(risky)
@@ -139,8 +162,11 @@ def test_what_does_not_go_together_is_refused_by_name() -> None:
         generated(risky, streaming, ["x"])
     with pytest.raises(InputError, match="controls of one kind"):
         generated(risky, guided.GuidedGeneration([control, None], risky), ["x", "y"])
-    with pytest.raises(InputError, match=r"BestOfN\(\.\.\.\)\.run\(model"):
-        BestOfN(n=2).hf(likes_b, risky, controls=control)
+    mixed = BestOfN(n=2).hf(likes_b, risky, controls=[control, None])
+    with pytest.raises(InputError, match="controls of one kind"):
+        generated(risky, mixed, ["x", "y"])
+    with pytest.raises(InputError, match="do_sample=True"):
+        generated(risky, BestOfN(n=2).hf(likes_b, risky, controls=control), ["x"], do_sample=False)
     with pytest.raises(ControlError, match="Anchored"):
         guided.GuidedLogitsProcessor(control, risky)
     with pytest.raises(ControlError, match="needs tokens drawn from its law"):
