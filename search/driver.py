@@ -221,7 +221,13 @@ class Driver:
             laws = {
                 b: wish.laws for _, wish in group if wish.laws is not None for b in wish.branches
             }
-            segments = iter(extend(decoder, branches, _until(group), laws))
+            ahead = {
+                b: task.problem.ahead
+                for task, wish in group
+                if wish.laws is None and wish.decoder is None and decoder.speculation is not None
+                for b in wish.branches
+            }
+            segments = iter(extend(decoder, branches, _until(group), laws, ahead))
         finally:
             decoder.sampler = sampler
         counts = iter(before)

@@ -17,10 +17,14 @@ from guided.rewards.scorer import Scorer
 from guided.rows import Row
 from guided.search.budget import Ledger
 from guided.search.effects import Plan, Round, Until
+from guided.search.laws import Laws
 from guided.search.node import ENDS, Node
 from guided.search.results import SearchResult
 from guided.search.segmenter import Segmenter
 from guided.trace import Trace
+
+#: Bytes of logits that are kept of what comes after segments.
+_AHEAD = 1 << 24
 
 
 @dataclass(eq=False)
@@ -62,6 +66,8 @@ class Problem:
     #: why the method gave up, where no budget has stopped it.
     gave_up: str | None = None
     forks: int = 0
+    #: what the model has said after guesses beyond the ends of segments.
+    ahead: Laws = field(default_factory=lambda: Laws(_AHEAD))
     _recorded: set[int] = field(default_factory=set)
 
     @property

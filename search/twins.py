@@ -17,6 +17,7 @@ from torch import Tensor
 
 from guided.decoding import Branch, Decoder, Sampler, Segment
 from guided.decoding.draws import Drawn, Spot, draw
+from guided.decoding.growing import Row
 from guided.search.laws import Laws
 from guided.search.shared_draws import draw_at
 
@@ -31,16 +32,19 @@ def extend(
     branches: Sequence[Branch],
     until: Until | None,
     laws: Mapping[Branch, Laws] | None = None,
+    ahead: Mapping[Branch, Laws] | None = None,
 ) -> list[Segment]:
     """What `decoder.extend` gives, by the same random numbers; equal branches share a row.
 
     Args:
         laws: what is known of the branches' prompts; more is, afterwards.
+        ahead: of the others what passes have shown beyond where they paused, by guesses.
 
     Raises: see `Decoder.extend`.
     """
     growing = [branch for branch in branches if branch.finish_reason is None]
-    if not _can_share(decoder, growing, bool(laws)):
+    knows = bool(laws) or (bool(ahead) and until is not None)
+    if not _can_share(decoder, growing, knows):
         return decoder.extend(branches, until)
     starts = [len(branch.tokens) for branch in branches]
     families: dict[Hashable, list[Branch]] = defaultdict(list)
@@ -48,7 +52,7 @@ def extend(
         models = branch.pipeline.models.items()
         families[tuple((name, id(model)) for name, model in models)].append(branch)
     for family in families.values():
-        Twins(decoder, family, until, laws or {}).grow()
+        Twins(decoder, family, until, laws or {}, ahead or {}).grow()
     return [
         Segment(tuple(b.tokens[at:]), tuple(b.log_p[at:]), tuple(b.log_q[at:]))
         for b, at in zip(branches, starts, strict=True)
@@ -103,6 +107,7 @@ class Twins:
     Args:
         until: asked after every token of every branch.
         laws: what is known of their prompts.
+        ahead: of those of others, what was seen beyond where they paused; see `extend`.
     """
 
     def __init__(
@@ -111,12 +116,16 @@ class Twins:
         branches: Sequence[Branch],
         until: Until | None,
         laws: Mapping[Branch, Laws],
+        ahead: Mapping[Branch, Laws],
     ) -> None:
         self.decoder = decoder
         self.until = until
         self.laws = laws
+        self.ahead = ahead
         self.loop = decoder.loop(self._stops, branches[0].pipeline.models)
         self.loop.draw = self._draw
+        if ahead:
+            self.loop.beyond = self._beyond
         self._ready = list(branches)
         self._followers: dict[Branch, list[Branch]] = {}
         #: leaders that have drawn a token, of which their followers have not been asked yet.
@@ -185,13 +194,12 @@ class Twins:
         """Draws the tokens of ready branches as far as laws are known."""
         walking, self._ready = self._parted(self._ready)
         while walking:
-            # Equal states came from one place.
-            places: dict[int, int] = {}
-            rows = [places.setdefault(id(branch.states), len(places)) for branch in walking]
+            # States that have nothing to remember are the same at all places.
+            at = [(tuple(branch.tokens), id(branch.states)) for branch in walking]
+            places: dict[tuple[tuple[int, ...], int], int] = {}
+            rows = [places.setdefault(place, len(places)) for place in at]
             firsts = {row: branch for branch, row in zip(walking[::-1], rows[::-1], strict=True)}
-            known = [
-                self.laws[firsts[row]].after(firsts[row].tokens) or [] for row in range(len(places))
-            ]
+            known = [self._known(firsts[row]) or [] for row in range(len(places))]
             raw = torch.stack([logits[0] for logits in known])
             aux = self.loop.rig.named([logits[1:] for logits in known])
             drawn = draw_at(self.decoder.sampler, walking, rows, raw, aux)
@@ -209,15 +217,26 @@ class Twins:
         walking: list[Branch] = []
         rest: list[Branch] = []
         for branch in branches:
-            laws = self.laws.get(branch)
-            is_known = (
-                laws is not None
-                and not branch.unjudged
-                and branch not in self._pausing
-                and laws.after(branch.tokens) is not None
-            )
-            (walking if is_known else rest).append(branch)
+            can_walk = not branch.unjudged and branch not in self._pausing
+            (walking if can_walk and self._known(branch) is not None else rest).append(branch)
         return walking, rest
+
+    def _known(self, branch: Branch) -> list[Tensor] | None:
+        """The logits after a branch's tokens, where they have been seen."""
+        laws = self.laws.get(branch, self.ahead.get(branch))
+        return None if laws is None else laws.after(branch.tokens)
+
+    def _beyond(self, row: Row, raw: Tensor, aux: Mapping[str, Tensor]) -> None:
+        """Keeps what a pass has shown after the guesses behind the token that a row pauses at."""
+        laws, pending = self.ahead.get(row.branch), len(row.pending)
+        waiting = [(row.position - pending, tuple(row.branch.tokens))]
+        if laws is None or waiting[0][0] not in row.children:
+            return
+        while waiting:
+            node, tokens = waiting.pop()
+            laws.keep(tokens, [x[row.number, node + pending] for x in (raw, *aux.values())])
+            for child in row.children.get(node, ()):
+                waiting.append((child, (*tokens, row.draft.tokens[child])))
 
     # --- tokens
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ class Loop:
         rows: those that are growing.
         waiting: those that wait for room.
         draw: draws the tokens of branches at nodes of a pass, by default as `draws.draw` does.
+        beyond: shown rows that pause, with the pass's logits, before their guesses are dropped.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Loop:
         self.rows: list[Row] = []
         self.waiting: list[Branch] = []
         self.draw: HowToDraw = draw
+        self.beyond: Callable[[Row, Tensor, Mapping[str, Tensor]], None] | None = None
         self._picker = Picker(sampler)
         self._freed = False
         # One transfer for all nodes of a round, where each is dear; else only the nodes needed.
@@ -225,11 +227,14 @@ class Loop:
 
     def _child(self, row: Row, nodes: Sequence[int], token: int) -> int | None:
         """The guess of `token` among some, if there is one; the policy learns from it."""
-        tokens = row.draft.tokens
-        found = next((node for node in nodes if tokens[node] == token), None)
-        if self.speculation is not None:
-            for node in nodes:
-                self.speculation.policy.judged(row.branch, row.draft, node, node == found)
+        draft, found = row.draft, None
+        policy = None if self.speculation is None else self.speculation.policy
+        for node in nodes:
+            is_it = draft.tokens[node] == token
+            if is_it:
+                found = node
+            if policy is not None:
+                policy.judged(row.branch, draft, node, is_it)
         return found
 
     def _paused(self, row: Row, raw: Tensor, aux: dict[str, Tensor]) -> bool:
@@ -237,6 +242,8 @@ class Loop:
         if self.until is None or not self.until(row.branch):
             return False
         row.branch.logits = _all_at(raw, aux, row)
+        if self.beyond is not None:
+            self.beyond(row, raw, aux)
         row.pausing = True
         row.pending = []
         return True
