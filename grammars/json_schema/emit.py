@@ -23,7 +23,7 @@ from guided.grammars.json_schema.number_text import number_text
 from guided.grammars.json_schema.numbers import NumberShape
 from guided.grammars.json_schema.objects import ALL_OBJECTS, ObjectShape
 from guided.grammars.json_schema.prune import prune
-from guided.grammars.json_schema.quoting import quoted, quoted_word
+from guided.grammars.json_schema.quoting import quoted, quoted_words
 from guided.grammars.json_schema.readings import written
 from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term
@@ -162,7 +162,7 @@ class Emitter:
         parts: list[Expr] = []
         for shape in form.strings:
             if shape.words is not None:
-                texts += map(quoted_word, shape.words)
+                texts += quoted_words(shape.words)
             else:
                 parts.append(self._written(term, "pattern", string_expr, shape, _free_string))
         for number in form.numbers:

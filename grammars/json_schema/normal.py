@@ -300,10 +300,18 @@ class Algebra:
 
     def consts(self, values: Sequence[Any], pointer: str) -> Normal:
         """Exactly the given values."""
-        words = [value for value in values if isinstance(value, str)]
-        plain = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-        inner = [value for value in values if isinstance(value, (list, dict))]
-        single = [v for v in (None, True, False) if any(value is v for value in values)]
+        words: list[str] = []
+        plain: list[int | float] = []
+        inner: list[Any] = []
+        found: set[bool | None] = set()
+        for value in values:
+            if isinstance(value, str):
+                words.append(value)
+            elif value is None or isinstance(value, bool):
+                found.add(value)
+            else:
+                (plain if isinstance(value, (int, float)) else inner).append(value)
+        single = [value for value in (None, True, False) if value in found]
         if len(inner) > MAX_ALTERNATIVES:
             form = Normal(None in single, True in single, False in single, listed=tuple(inner))
         else:

@@ -29,6 +29,7 @@ from guided.grammars.regex import compile_regex
 
 INTEGER_DIGITS = 24
 FRACTION_DIGITS = 24
+_LARGEST = 10**INTEGER_DIGITS
 # Decimals of so many significant digits keep their order and identity as doubles (IEEE 754).
 _SAFE_DIGITS = 15
 _LARGEST_MODULUS = 4096
@@ -319,8 +320,8 @@ def _plain(shape: NumberShape) -> Dfa:
 
 def _texts(value: Fraction) -> list[bytes]:
     """The ways one number is written: plainly, and as Python writes the double."""
-    if value.denominator == 1 and abs(value) < 10**INTEGER_DIGITS:
-        return [str(int(value)).encode()]
+    if value.denominator == 1 and -_LARGEST < value.numerator < _LARGEST:
+        return [str(value.numerator).encode()]
     plain = format(_decimal(value), "f").encode()
     try:
         return [repr(float(value)).encode()] + [plain] * (len(plain) <= 2 * INTEGER_DIGITS)

@@ -66,6 +66,8 @@ def finite(numbers: Iterable[int | float]) -> NumberShape:
     """Exactly the given numbers, in their order."""
     given = list(numbers)
     pointed = frozenset(exact(n) for n in given if isinstance(n, float) and n.is_integer())
+    if not any(isinstance(n, float) for n in given):
+        return NumberShape(values=tuple(map(Fraction, dict.fromkeys(given))))
     return NumberShape(values=tuple(dict.fromkeys(map(exact, given))), pointed=pointed)
 
 

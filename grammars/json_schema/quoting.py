@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 
@@ -21,6 +22,15 @@ def quoted_word(word: str) -> bytes:
         return encode_basestring(word).encode()
     except UnicodeEncodeError:
         return encode_basestring_ascii(word).encode()
+
+
+def quoted_words(words: Sequence[str]) -> list[bytes]:
+    """`quoted_word` of each, which takes less time for many."""
+    try:
+        # Line ends inside of words are escaped.
+        return "\n".join(map(encode_basestring, words)).encode().split(b"\n") if words else []
+    except UnicodeEncodeError:
+        return list(map(quoted_word, words))
 
 
 @lru_cache(maxsize=1024)
