@@ -7,13 +7,21 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from guided.grammars.token_engine import Mask
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.trie import BYTE, SKIP, TOKEN
 
+Tokens = NDArray[np.int32]
 ROOT = -1
 _COMMA, _BLANK = ord(","), rb"[ \t\r\n]*"
 _NEXT_ITEM = re.compile(rb"," + _BLANK + rb"[^ \t\r\n]", re.S)
+
+
+def among(tokens: Tokens, mask: Mask) -> Tokens:
+    """Those of `tokens` that are in a packed mask."""
+    return tokens[mask[tokens >> 5] >> (tokens & 31) & 1 > 0]
 
 
 class Spans:
@@ -36,40 +44,44 @@ class Spans:
             at = int(self._node[at, SKIP])
         return ROOT
 
-    def below(self, at: int) -> Iterator[int]:
-        """The tokens that end at node `at` or below it."""
-        for token in self._node[at : self._node[at, SKIP], TOKEN].tolist():
+    def below(self, at: int, mask: Mask | None = None) -> Iterator[int]:
+        """The tokens that end at node `at` or below it; those in `mask`, where it is given."""
+        tokens = self._node[at : self._node[at, SKIP], TOKEN]
+        tokens = tokens[tokens >= 0]
+        if mask is not None:
+            tokens = among(tokens, mask)
+        for token in tokens.tolist():
             while token >= 0:
                 yield token
                 token = int(self._same[token])
 
     @cached_property
-    def with_comma(self) -> list[int]:
+    def with_comma(self) -> Tokens:
         """Tokens that have a comma."""
         nodes = self._node[self._first : self._last, BYTE] == _COMMA
         places = (self._first + np.flatnonzero(nodes)).tolist()
-        return list(dict.fromkeys(token for at in places for token in self.below(at)))
+        return np.unique([token for at in places for token in self.below(at)]).astype(np.int32)
 
     @cached_property
-    def over_next(self) -> list[int]:
+    def over_next(self) -> Tokens:
         """Tokens with a comma and what follows it, as they stand outside of strings."""
         return self._where(self.with_comma, _NEXT_ITEM, b"")
 
     @cached_property
-    def over_string(self) -> list[int]:
+    def over_string(self) -> Tokens:
         """Those of them that may end a string before."""
         return self._where(self.with_comma, _NEXT_ITEM, b'"')
 
     @cached_property
-    def opening(self) -> list[int]:
+    def opening(self) -> Tokens:
         """Those of them that may open an array before."""
         return self._where(self.with_comma, _NEXT_ITEM, b"[")
 
-    def _where(self, tokens: list[int], pattern: re.Pattern[bytes], before: bytes) -> list[int]:
+    def _where(self, tokens: Tokens, pattern: re.Pattern[bytes], before: bytes) -> Tokens:
         found = []
-        for token in tokens:
+        for token in tokens.tolist():
             data = self._vocabulary.grammar_bytes(token) or b""
             at = data.find(before)
             if at >= 0 and pattern.search(data, at):
                 found.append(token)
-        return found
+        return np.array(found, np.int32)

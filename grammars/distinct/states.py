@@ -10,7 +10,7 @@ import numpy as np
 from guided.errors import BudgetError
 from guided.grammars.distinct.endings import Endings, Place
 from guided.grammars.distinct.items import Items
-from guided.grammars.distinct.spans import ROOT, Spans
+from guided.grammars.distinct.spans import ROOT, Spans, Tokens, among
 from guided.grammars.distinct.values import value_of
 from guided.grammars.spacing import Spacing
 from guided.grammars.states import FINISHED, GrammarState
@@ -104,7 +104,7 @@ class DistinctState(GrammarState):
         """`mask` without the tokens that repeat an item, or leave nothing else to come."""
         if self._config == FINISHED:
             return mask
-        bad = [token for token in self._repeating(mask) if self._has(mask, token)]
+        bad = list(self._repeating(mask))
         if not bad:
             return mask
         kept = mask.copy()
@@ -113,30 +113,25 @@ class DistinctState(GrammarState):
         kept.flags.writeable = False
         return kept
 
-    @staticmethod
-    def _has(mask: Mask, token: int) -> bool:
-        return bool(mask[token >> 5] >> (token & 31) & 1)
-
     def _repeating(self, mask: Mask) -> Iterator[int]:
-        """The tokens in `mask` that must not come, and some that are not in it."""
+        """The tokens in `mask` that must not come."""
         shared, items = self._shared, self._items
         spans, scarce = shared.spans, shared.endings.scarce
         if not items.are_open:
             yield from self._refused(spans.opening, mask)
             return
         if scarce or shared.endings.matches(self._place):
-            yield from self._like_earlier()
+            yield from self._like_earlier(mask)
         over = spans.over_string if items.in_string else spans.over_next
         yield from self._refused(spans.with_comma if scarce else over, mask)
 
-    def _refused(self, tokens: list[int], mask: Mask) -> Iterator[int]:
-        for token in tokens:
-            if self._has(mask, token):
-                place = self._placed(token)
-                if place is None or not self._shared.endings.exists(place):
-                    yield token
+    def _refused(self, tokens: Tokens, mask: Mask) -> Iterator[int]:
+        for token in among(tokens, mask).tolist():
+            place = self._placed(token)
+            if place is None or not self._shared.endings.exists(place):
+                yield token
 
-    def _like_earlier(self) -> Iterator[int]:
+    def _like_earlier(self, mask: Mask) -> Iterator[int]:
         """The tokens on the ways to other items after which nothing can come."""
         spans, endings = self._shared.spans, self._shared.endings
         waiting = [(ROOT, self._place)]
@@ -144,7 +139,7 @@ class DistinctState(GrammarState):
             at, place = waiting.pop()
             if at != ROOT and not endings.exists(place):
                 # Whatever goes on from here cannot end.
-                yield from spans.below(at)
+                yield from spans.below(at, mask)
                 continue
             for byte in self._expected(place):
                 node = spans.child(at, byte)
@@ -154,7 +149,7 @@ class DistinctState(GrammarState):
                 config = self._engine.parser.walk(place.config, data)[0]
                 found = endings.reached(place, data, config) if config else None
                 if found is None:
-                    yield from spans.below(node)
+                    yield from spans.below(node, mask)
                 elif found.items.between or endings.matches(found):
                     waiting.append((node, found))
 
