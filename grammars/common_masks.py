@@ -41,4 +41,4 @@ def keep_common(
         engine.masks.clear()
         engine.mask(inside)
         # What large automata need, too.
-        parser.call(are_alike, vocabulary.handle, vocabulary.deepest, 1, 0, 0, 0, -1)
+        parser.call(are_alike, vocabulary.handle, vocabulary.subtrees.deepest, 1, 0, 0, 0, -1)

@@ -179,7 +179,7 @@ class TokenEngine:
             return content
         vocabulary, known = self.vocabulary, self._alike.setdefault((content, root), [])
         for other in known[-_MOST_ALIKE:]:
-            where = vocabulary.deepest, vocabulary.longest, lex, state, other, root
+            where = vocabulary.subtrees.deepest, vocabulary.longest, lex, state, other, root
             if self.parser.call(are_alike, vocabulary.handle, *where):
                 return content, other
         known.append(state)
@@ -194,7 +194,8 @@ class TokenEngine:
     def _wide_block(self, lex: int, state: int, root: int) -> Block:
         handle, n_words = self.vocabulary.handle, self.vocabulary.n_words
         room = self.vocabulary.kept_masks.room(HEADER + n_words + OFTEN + ROOM)
-        length = self.parser.call(fill_wide, handle, lex, state, root, n_words, room)
+        below = self.vocabulary.subtrees[1:]
+        length = self.parser.call(fill_wide, handle, *below, lex, state, root, n_words, room)
         return room[:length].copy()
 
     def successors(self, config: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

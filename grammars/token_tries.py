@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.kernels.liveness import LEFT_OUT
-from guided.kernels.trie import SKIP, SLICE_LENGTHS, build_trie, index_edges, index_roots
+from guided.kernels.subtrees import fill_subtrees
+from guided.kernels.trie import (
+    SKIP,
+    SLICE_LENGTHS,
+    TOKEN,
+    build_trie,
+    index_edges,
+    index_roots,
+)
 
 #: Which form of `TokenTries` this code makes and reads.
 FORMAT = 2
@@ -52,6 +60,29 @@ class TokenTries(NamedTuple):
     slice_masks: NDArray[np.int32]
     stop_ids: NDArray[np.int32]
     edge: NDArray[np.int32]
+
+
+class Subtrees(NamedTuple):
+    """Of each node of the trie of all tokens (see kernels.subtrees).
+
+    The tokens below node i are those of `ordered` from `rank[i + 1]` up to the rank of the first
+    node behind the subtree.
+    """
+
+    deepest: NDArray[np.int32]
+    kinds: NDArray[np.int64]
+    rank: NDArray[np.int32]
+    ordered: NDArray[np.int32]
+
+
+def subtrees_of(tries: TokenTries) -> Subtrees:
+    """What lies below each node of the last trie."""
+    begin, end = tries.first[-2:].tolist()
+    deepest, kinds = np.empty(end - begin, np.int32), np.empty(end - begin, np.int64)
+    fill_subtrees(tries.node, begin, deepest, kinds)
+    tokens = tries.node[begin:, TOKEN]
+    rank = np.cumsum(np.append(0, tokens >= 0), dtype=np.int32)
+    return Subtrees(deepest, kinds, rank, tokens[tokens >= 0])
 
 
 def kept_tries(arrays: Mapping[str, NDArray[Any]] | None, size: int) -> TokenTries | None:

@@ -12,11 +12,19 @@ from numpy.typing import NDArray
 
 from guided.errors import VocabularyError
 from guided.grammars import disk_cache
+from guided.grammars.block_store import BlockStore
 from guided.grammars.ir import special_bytes
 from guided.grammars.kept_masks import KeptMasks
 from guided.grammars.token_bytes import tokenizer_bytes
-from guided.grammars.token_tries import FORMAT, TokenTries, build_tries, kept_tries, sliced_tries
-from guided.kernels.alike_states import fill_deepest
+from guided.grammars.token_tries import (
+    FORMAT,
+    Subtrees,
+    TokenTries,
+    build_tries,
+    kept_tries,
+    sliced_tries,
+    subtrees_of,
+)
 from guided.kernels.handles import Handle, handle_of
 from guided.kernels.trie import SKIP, longest_token
 
@@ -223,7 +231,11 @@ class Vocabulary:
     @cached_property
     def handle(self) -> Handle:
         """`tries` as kernels take them."""
-        return handle_of(self.tries)
+        tries = self.tries
+        if (tries.next_same < 0).all():
+            # Looking for equal tokens would be most of the work.
+            tries = tries._replace(next_same=tries.next_same[:0])
+        return handle_of(tries)
 
     @cached_property
     def widest_node(self) -> int:
@@ -233,17 +245,15 @@ class Vocabulary:
         return int(roots[np.argmax(self.tries.node[roots, SKIP] - roots)])
 
     @cached_property
-    def deepest(self) -> NDArray[np.int32]:
-        """The greatest depth at or below each node of the trie of all tokens in `tries`."""
-        begin, end = self.tries.first[-2:].tolist()
-        depths = np.empty(end - begin, np.int32)
-        fill_deepest(self.tries.node, begin, depths)
-        return depths
+    def subtrees(self) -> Subtrees:
+        """What lies below each node of the trie of all tokens in `tries`."""
+        return subtrees_of(self.tries)
 
     @cached_property
     def kept_masks(self) -> KeptMasks:
         """What masks of different grammars have in common."""
-        return KeptMasks(self.n_words)
+        store = BlockStore(self.key) if self.size >= _LARGE else None
+        return KeptMasks(self.n_words, store=store)
 
     def _make_tries(self) -> TokenTries:
         spelled = {t: data for t, data in enumerate(self._grammar_bytes) if data is not None}

@@ -61,26 +61,13 @@ def _agreement(rules, memo, dfa, one, other, longest):  # type: ignore[no-untype
 
 
 @lean_entry
-def fill_deepest(node, begin, deepest):  # type: ignore[no-untyped-def]
-    """Fills `deepest` int32[N] with the greatest depth at or below each node from `begin` on."""
-    for i in range(len(deepest) - 1, -1, -1):
-        at = begin + i
-        found = np.int64(node[at, DEPTH])
-        child = at + 1
-        while child < node[at, SKIP]:
-            found = max(found, np.int64(deepest[child - begin]))
-            child = np.int64(node[child, SKIP])
-        deepest[i] = found
-
-
-@lean_entry
 def are_alike(  # type: ignore[no-untyped-def]
     handle, trie, deepest, longest, lex, one, other, root
 ):
     """Whether the same tokens, ending alike, may follow both states of an uncounted terminal.
 
     Args:
-        deepest: what `fill_deepest` made of the trie of all tokens.
+        deepest: what `fill_subtrees` made of the trie of all tokens.
         longest: bytes of the longest token.
         root: the node that the states stand at, -1 before the first byte.
     """

@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import folded, lean
+from guided.kernels.compiling import lean
 from guided.kernels.configs import after_group, make_step
 from guided.kernels.lexemes import count_bits, n_live
 from guided.kernels.memo_arrays import BEGIN, END, LEAST, MAX_DEPTH, OK, PLAIN, REST, UNKNOWN
 from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN
+from guided.kernels.wide_masks import add_token
 
 #: States from which more bytes than this lead on have their tokens kept.
 _MANY = 16
 #: Rows of the memo's `path` in a walk; the last holds the number of threads put off, and these.
 STATE, CURSOR, LIMIT, CONFIG, FROM, TO, PUT_OFF = range(7)
-
-
-@folded
-def add_token(tokens, token, out):  # type: ignore[no-untyped-def]
-    """Sets the bits of a token and of all with the same bytes."""
-    while token >= 0:
-        out[token >> 5] |= np.int32(1) << (token & 31)
-        token = tokens.next_same[token]
 
 
 @lean

@@ -30,7 +30,6 @@ from guided.kernels.mask_ends import (
     add_after,
     add_behind,
     add_range,
-    add_token,
     is_wide,
     put_off_thread,
 )
@@ -64,6 +63,7 @@ from guided.kernels.wide_masks import (
     N_PLACES,
     OFTEN,
     TOO_MANY,
+    add_token,
     take_slices,
 )
 
@@ -394,6 +394,6 @@ def list_tokens(handle, trie, config, tokens, targets):  # type: ignore[no-untyp
             tokens[count] = token
             targets[count] = target
             count += 1
-            token = all_tokens.next_same[token]
+            token = all_tokens.next_same[token] if len(all_tokens.next_same) > 0 else -1
         at += 1
     return np.int64(OK), count

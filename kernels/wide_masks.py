@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import lean, lean_entry
+from guided.kernels.compiling import folded, lean, lean_entry
 from guided.kernels.handles import opened, opened_tokens
 from guided.kernels.memo_arrays import (
     ACCEPT,
@@ -32,6 +32,7 @@ from guided.kernels.memo_arrays import (
     SURVIVE,
     WIDTH,
 )
+from guided.kernels.subtrees import FREE_BIT, KINDS
 from guided.kernels.trie import BYTE, DEPTH, SKIP, SLICE_LENGTHS, TOKEN
 
 #: Numbers at the beginning of a block.
@@ -50,6 +51,17 @@ LEVELS = 32
 _FEW = 1024
 #: Numbers of a block behind its set of bytes while it is filled.
 ROOM = MOST_PLACES + 256 * _FEW
+
+
+@folded
+def add_token(tokens, token, out):  # type: ignore[no-untyped-def]
+    """Sets the bits of a token and of all with the same bytes."""
+    out[token >> 5] |= np.int32(1) << (token & 31)
+    if len(tokens.next_same) > 0:
+        token = np.int64(tokens.next_same[token])
+        while token >= 0:
+            out[token >> 5] |= np.int32(1) << (token & 31)
+            token = np.int64(tokens.next_same[token])
 
 
 @lean
@@ -128,8 +140,12 @@ def write_residual(handle, lex, state, out):  # type: ignore[no-untyped-def]
 
 
 @lean_entry
-def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[no-untyped-def]
+def fill_wide(  # type: ignore[no-untyped-def]
+    handle, trie, kinds, rank, ordered, lex, state, root, n_words, block
+):
     """Fills the block of `state` of the uncounted terminal `lex`; its length.
+
+    `kinds`, `rank` and `ordered` are those of the vocabulary's Subtrees.
 
     `root`: the node that `state` stands at, -1 before the first byte of tokens. `block` has ROOM
     behind the set of bytes.
@@ -147,12 +163,19 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
     for charset in range(3):
         survive[charset] = 0 if root >= 0 else rules.fact[first + state, SURVIVE + charset]
     taken[0] = 0
-    take_slices(tokens, survive, taken, block[HEADER : HEADER + n_words])
+    out = block[HEADER : HEADER + n_words]
+    take_slices(tokens, survive, taken, out)
     # By depth: the state, and whether the terminal may end there. By byte: how often it follows
     # there, and whether it ever leads on inside of the terminal.
     states, ending, follows, stays = memo.path[0], memo.path[3], memo.path[4], memo.path[5]
     for byte in range(256):
         follows[byte], stays[byte] = 0, 0
+    # By state: the kinds of bytes that do not change it, 0 where they have not been looked up.
+    loops = memo.path[6]
+    n_states = rules.dfa[dfa + 1, FIRST] - first
+    for i in range(min(n_states, len(loops))):
+        loops[i] = 0
+    everywhere = np.int64(0)
     node = tokens.node
     count = np.int64(0)
     listed = places + MOST_PLACES
@@ -166,8 +189,8 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
     for k in range(last + 1):
         if taken[k] or (k < last and not some_taken):
             continue
-        at = np.int64(tokens.first[k])
-        end = np.int64(tokens.first[k + 1])
+        begin = np.int64(tokens.first[k])
+        at, end = begin, np.int64(tokens.first[k + 1])
         if root >= 0:
             at, end = root + 1, np.int64(node[root, SKIP])
         states[node[at, DEPTH] - 1] = state
@@ -188,12 +211,22 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
                 at = after
                 continue
             states[depth] = target
-            token = node[at, TOKEN]
-            while token >= 0:
-                block[HEADER + (token >> 5)] |= np.int32(1) << (token & 31)
-                token = tokens.next_same[token]
+            token = np.int64(node[at, TOKEN])
+            if token >= 0:
+                add_token(tokens, token, out)
             ending[depth] = rules.fact[first + target, ACCEPT]
             at += 1
+            if at < after and k == last and target < len(loops):
+                below = kinds[at - 1 - begin]
+                if loops[target] == 0:
+                    loops[target] = _loops(rules, dfa, target)
+                if below & loops[target] == below:
+                    for i in range(rank[at - begin], rank[after - begin]):
+                        add_token(tokens, np.int64(ordered[i]), out)
+                    if ending[depth]:
+                        everywhere |= below
+                    at = after
+                    continue
             if at < after and not rules.fact[first + target, ONWARD]:
                 if count >= MOST_PLACES:
                     block[N_PLACES] = TOO_MANY
@@ -201,6 +234,10 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
                 block[places + count] = at - 1
                 count += 1
                 at = after
+    for byte in range(256):
+        if (everywhere >> KINDS[byte]) & 1:
+            follows[byte] = _FEW + 1
+            block[places - OFTEN + (byte >> 5)] |= np.int32(1) << (byte & 31)
     # What comes behind a terminal most often begins with what leads out of it.
     few_out = _most(follows, stays, 0, (MOST_PLACES - count) // 2)
     few_in = _most(follows, stays, 1, (MOST_PLACES - count) // 2)
@@ -213,6 +250,17 @@ def fill_wide(handle, trie, lex, state, root, n_words, block):  # type: ignore[n
             block[places - OFTEN + (byte >> 5)] |= np.int32(1) << (byte & 31)
     block[N_PLACES] = count
     return places + count
+
+
+@lean
+def _loops(rules, dfa, state):  # type: ignore[no-untyped-def]
+    """The kinds of bytes that do not change a state, and FREE_BIT."""
+    row = rules.dfa[dfa, OFFSET] + state * rules.dfa[dfa, WIDTH]
+    found = (np.int64(1) << (FREE_BIT + 1)) - 1
+    for byte in range(256):
+        if rules.trans[row + rules.columns[dfa, byte]] != state:
+            found &= ~(np.int64(1) << KINDS[byte])
+    return found
 
 
 @lean
@@ -277,9 +325,7 @@ def fill_counted(handle, trie, lex, n_words, block):  # type: ignore[no-untyped-
             block[len(block) - 2 * n_long + 1] = length
         elif token >= 0:
             begin = HEADER + length * n_words
-            while token >= 0:
-                block[begin + (token >> 5)] |= np.int32(1) << (token & 31)
-                token = np.int64(tokens.next_same[token])
+            add_token(tokens, token, block[begin : begin + n_words])
         at += 1
     for i in range(HEADER + n_words, words):
         block[i] |= block[i - n_words]

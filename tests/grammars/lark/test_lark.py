@@ -6,15 +6,21 @@ import time
 
 import pytest
 
-from guided.grammars.ir import GrammarSpec, Lex, special_bytes
+from guided.grammars.ir import GrammarSpec, Lex, Seq, special_bytes
 from guided.grammars.lark import lark, lark_spec
 from guided.grammars.vocabulary import Vocabulary
 
 
 def test_a_regular_grammar_becomes_one_terminal() -> None:
-    spec = lark_spec('start: word (sep word)*\nword: /[a-z]+/\nsep: "," | ";"')
+    spec = lark_spec('start: digits (sep digits)*\ndigits: /[0-9]+/\nsep: "," | ";"')
     assert list(spec.rules) == ["start"]
     assert isinstance(spec.rules["start"], Lex)
+
+
+def test_a_name_is_not_joined_to_what_comes_behind_it() -> None:
+    spec = lark_spec('start: "let " name "=" name ";"\nname: /[a-z]+/')
+    assert isinstance(spec.rules["start"], Seq)
+    assert [part.dfa.shortest() for part in spec.rules["start"].parts] == [b"let a", b"=a", b";"]
 
 
 def test_recursive_rules_stay_rules() -> None:
