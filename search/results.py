@@ -42,7 +42,8 @@ class SearchResult:
         error: what went wrong, where `stopped` is "reward".
         number: of the prompt in the call.
         log_z: the estimate of the logarithm of the target's normalising constant, of samplers.
-        certificate: what aligned samplers can say for certain about their draws.
+        certificate: what aligned samplers can say for certain about their draws; of others that of
+            the best result, like the ledger of anchored decoding.
     """
 
     best: Result[Any]

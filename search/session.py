@@ -174,7 +174,7 @@ class Session:
             stopped=task.stopped or problem.gave_up,
             error=task.error,
             log_z=problem.log_z,
-            certificate=problem.certificate,
+            certificate=problem.certificate or chosen.result.certificate,
             number=problem.number,
         )
         problem.end(result, best)

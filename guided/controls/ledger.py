@@ -115,6 +115,14 @@ class Ledger:
         """What of the whole budget has neither been spent nor is owed."""
         return max(0.0, self.budget - self.debt - self.spent)
 
+    def __str__(self) -> str:
+        most = max(0.0, self.budget - self.debt)
+        what = "KL(q || safe)" if self.terms.form == "kl" else "ln q / safe of every text"
+        return (
+            f"anchored: {self.spent:.3g} nats spent of {self.allowed:.3g} allowed so far, debt "
+            f"{self.debt:.3g}, {len(self.charges)} charges; {what} <= {most:.3g} (proven)"
+        )
+
     def event_bound(self, log_safe: float) -> float:
         """A bound on the probability of any event, from its log-probability under the safe model.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from guided.errors import ControlError
 from guided.search import ARGS, BestOfN
 from guided.search import Greedy as GreedySearch
 from guided.testing import table_model, tiny_model
+from guided.trace import Trace
+from guided.trace_page import trace_page
 from tests.decoding.drafting import Guesser, OwnLaw, grown, texts
 
 RISKY, SAFE = table_model(4, seed=1, horizon=15), table_model(4, seed=2, horizon=15)
@@ -120,9 +123,29 @@ def test_a_reward_may_choose_among_draws() -> None:
         temperature=1, seed=3,
     )  # fmt: skip
     assert len(found.candidates) == 4
+    assert found.certificate == found.best.certificate
     for candidate in found.candidates:
         assert candidate.result.certificate.spent <= 0.6
         assert len(candidate.result.certificate.charges) == len(candidate.result.tokens)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_ledger_of_the_best_stands_in_the_trace_and_on_its_page(form: Any, tmp_path) -> None:
+    path = tmp_path / "trace.jsonl"
+    trace = Trace(path)
+    control = Anchored(SAFE, 0.1, debt=None, form=form)
+    found = BestOfN(2).run(
+        RISKY, "a", lambda prompt, text: len(text), controls=[control], max_new_tokens=6,
+        temperature=1, seed=3, trace=trace,
+    )  # fmt: skip
+    trace.close()
+    told = json.loads(path.read_text().splitlines()[-1])["certificate"]
+    ledger, what = found.best.certificate, "KL" if form == "kl" else "ln q"
+    assert told == str(ledger)
+    assert told.startswith(f"anchored: {ledger.spent:.3g} nats spent of {ledger.allowed:.3g}")
+    assert what in told
+    assert f"<= {0.6:.3g} (proven)" in told
+    assert told.split(";")[0] in trace_page(path).read_text()
 
 
 def test_searches_that_choose_tokens_themselves_are_refused() -> None:
