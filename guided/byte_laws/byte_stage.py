@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from guided.byte_laws.byte_places import BytePlace, Standing
 from guided.byte_laws.byte_prompts import Parts, parts_of
 from guided.byte_laws.reading import ByteReading, Weigher
 from guided.byte_laws.spelling import N_SYMBOLS
+from guided.byte_laws.weighing import Weighing
 from guided.decoding.masks import Feed
 from guided.decoding.reading import Reading
 from guided.decoding.stage import Stage
@@ -194,11 +196,21 @@ class ByteStage:
         self._check_length(below)
         logits = self.inner.forward(below) if any(each.tokens for each in below) else None
         found = np.zeros((len(feeds), max(len(feed.tokens) for feed in feeds), N_SYMBOLS))
+        weighed = self._weighed(logits)
         for row, one in enumerate(self._read):
-            laws = one.take(None if logits is None else logits[row])
+            laws = one.take(islice(weighed, len(one.new)))
             if laws:
                 found[row, : len(laws)] = np.stack(laws)
         return torch.from_numpy(found)
+
+    def _weighed(self, logits: Tensor | None) -> Iterator[Weighing]:
+        """The new heads of all rows, row by row, from the logits `[n, q, V]` of their tokens."""
+        if logits is None:
+            return iter(())
+        heads = [head for one in self._read for head in one.new]
+        rows = [row for row, one in enumerate(self._read) for _ in one.new]
+        places = [place for one in self._read for place in one.new_places()]
+        return self.weigher.weighings(heads, logits[rows, places])
 
     def _check_length(self, below: Sequence[Feed]) -> None:
         most = self.law.model.context_length

@@ -77,6 +77,8 @@ class Canon:
         self.index = {int(token): at for at, token in enumerate(self.spelling.ids)}
         self.follow = lru_cache(_KEPT_STEPS)(self._follow)
         self.after = lru_cache(_KEPT)(self._after)
+        self.refused = lru_cache(_KEPT)(self._refused)
+        self.is_complete = lru_cache(_KEPT_STEPS)(self._is_complete)
         self._run = lru_cache(_KEPT)(self._run_uncached)
 
     @classmethod
@@ -153,12 +155,18 @@ class Canon:
         found.flags.writeable = False
         return found
 
+    def _refused(self, state: int, last: int) -> NDArray[np.bool_]:
+        """Where `after` is DEAD, `[n]`; read-only, kept."""
+        found = self.after(state, last) < 0
+        found.flags.writeable = False
+        return found
+
     def _run_uncached(self, state: int, wanted: int) -> NDArray[np.int32]:
         found = self.boundaries.run(state, self.spelling, wanted)
         found.flags.writeable = False
         return found
 
-    def is_complete(self, state: int) -> bool:
+    def _is_complete(self, state: int) -> bool:
         """Whether the sequence is canonical as it stands, so that the text may end."""
         return self.boundaries.may_end(state)
 

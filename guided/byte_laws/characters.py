@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 LAST = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
+#: Expressions whose characters are remembered, of a megabyte each; patterns share most of them.
+_KEPT = 32
 #: Where a text stands between two characters.
 BETWEEN = 0
 Members: TypeAlias = NDArray[np.bool_]
@@ -23,17 +25,24 @@ def _all_characters() -> tuple[str, NDArray[np.int64]]:
     return "".join(map(chr, points)), np.array(points)
 
 
-@cache
 def members(expression: str) -> Members:
     """Bool `[0x110000]`: the characters that a one-character expression matches."""
-    found = np.zeros(LAST + 1, np.bool_)
     char = expression.removeprefix("\\")
     if len(char) == 1 and (char == expression or not char.isalnum()):
+        found = np.zeros(LAST + 1, np.bool_)
         found[ord(char)] = True
         return found
+    return _matched(expression)
+
+
+@lru_cache(_KEPT)
+def _matched(expression: str) -> Members:
+    """The same of an expression that has to be tried on all characters; read-only, kept."""
+    found = np.zeros(LAST + 1, np.bool_)
     text, points = _all_characters()
     for run in regex.finditer(f"(?:{expression})+", text, flags=regex.V1):
         found[points[run.start() : run.end()]] = True
+    found.flags.writeable = False
     return found
 
 

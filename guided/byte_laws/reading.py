@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from guided.byte_laws.byte_places import Fate, Law, Standing
 from guided.byte_laws.canon import Canon
 from guided.byte_laws.fronts import Front, Head, advanced, begun, certain, path
 from guided.byte_laws.spelling import END, N_SYMBOLS
-from guided.byte_laws.weighing import Normalize, Weighing, log_sum, mixed
+from guided.byte_laws.weighing import Normalize, Weighing, next_law, weighings
 from guided.decoding.masks import Feed
 
 #: The logit of the end where a model cannot say the bytes so far at all.
@@ -25,22 +25,21 @@ class Weigher:
     def __init__(self, canon: Canon, stop_ids: list[int], normalize: Normalize) -> None:
         self.canon, self.stop_ids, self.normalize = canon, stop_ids, normalize
 
-    def weighing(self, head: Head, logits: Tensor, log_weight: float) -> Weighing:
-        """The law of the next token after a head, from logits `[V]`."""
-        return Weighing(self.canon, head, logits, log_weight, self.stop_ids, self.normalize)
+    def weighings(self, heads: Sequence[Head], logits: Tensor) -> Iterator[Weighing]:
+        """The laws of the next token after some heads, from logits `[n, V]`."""
+        return weighings(self.canon, heads, logits, self.stop_ids, self.normalize)
 
     def law(self, front: Front, weighed: Mapping[Head, Weighing]) -> Law | None:
         """The log law `[257]` of the next symbol; None where nothing can follow."""
-        heads = ((some, weighed[head]) for head, some in front if head in weighed)
-        mass = mixed(self.canon, heads)
-        total = log_sum(mass)
-        return None if total == -np.inf else mass - total
+        heads = [(some, weighed[head]) for head, some in front if head in weighed]
+        return next_law(self.canon, heads)
 
     def first(self, state: int, token: int, logits: Tensor, length: int) -> Standing:
         """Where a text begins, after a beginning of the canon with these logits `[V]`."""
         front = begun(self.canon, state, token)
         ((head, _),) = front
-        weighed = {head: self.weighing(head, logits, 0.0)}
+        (one,) = self.weighings([head], logits[None])
+        weighed = {head: one}
         law, fate = self.law(front, weighed), Fate.OPEN
         if law is None:
             law, fate = closed(Fate.DEAD_END), Fate.DEAD_END
@@ -52,12 +51,15 @@ class ByteReading:
 
     Args:
         feed: bytes after what stands.
+
+    Attributes:
+        new: the heads that end with one of the bytes, which are to be weighed.
     """
 
     def __init__(self, weigher: Weigher, standing: Standing, feed: Feed) -> None:
         self._weigher, self._before, self._bytes = weigher, standing, feed
         self._fronts: list[Front] = []
-        self._new: list[Head] = []
+        self.new: list[Head] = []
         for byte, parent in zip(feed.tokens, feed.parents, strict=True):
             front = standing.front if parent < 0 else self._fronts[parent]
             new: list[Head] = []
@@ -66,10 +68,10 @@ class ByteReading:
             else:
                 front, new = advanced(weigher.canon, front, byte)
             self._fronts.append(front)
-            self._new += new
+            self.new += new
         #: The tokens that the pass reads, by their place in it: new ones and those before them.
         self._places: dict[Head, int] = {}
-        for head in self._new:
+        for head in self.new:
             for each in path(standing.base, head):
                 self._places.setdefault(each, len(self._places))
         self._laws: list[Law | None] = []
@@ -84,17 +86,20 @@ class ByteReading:
         ]
         return Feed([head.token for head in self._places], parents)
 
-    def take(self, logits: Tensor | None) -> Sequence[Law]:
-        """The log laws `[257]` after each of the bytes, from logits `[tokens, V]` of the pass."""
+    def new_places(self) -> list[int]:
+        """Where the new heads stand among the tokens of the pass."""
+        return [self._places[head] for head in self.new]
+
+    def take(self, weighed: Iterable[Weighing]) -> Sequence[Law]:
+        """The log laws `[257]` after each of the bytes, from weighings of the new heads."""
         canon = self._weigher.canon
-        for head in self._new:
+        for head, one in zip(self.new, weighed, strict=True):
             above = None if head.parent is None else self._weighed.get(head.parent)
-            if above is None or logits is None:
+            if above is None:
                 continue
-            weight = above.log_weight + above.log_p_of(canon, head.token)
-            if weight > -np.inf:
-                row = logits[self._places[head]]
-                self._weighed[head] = self._weigher.weighing(head, row, weight)
+            one.log_weight = above.log_weight + above.log_p_of(canon, head.token)
+            if one.log_weight > -np.inf:
+                self._weighed[head] = one
         found: list[Law] = []
         for node, (byte, parent) in enumerate(
             zip(self._bytes.tokens, self._bytes.parents, strict=True)
@@ -131,7 +136,7 @@ class ByteReading:
             for head, some in self._fronts[last]
             if head in self._weighed and self._weighed[head].goes_on(spelling, some)
         )
-        weighed = {head: self._weighed[head] for head, _ in front}
+        weighed = {head: self._weighed[head].by_itself() for head, _ in front}
         steps = certain(before.base, front)
         read = [self._places[head] for head in steps if head in self._places]
         # A token that was read in an earlier pass stands in no slot now: it is read once more.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from guided.byte_laws.canon import Canon
 from guided.byte_laws.fronts import Front, Head, advanced, certain, path
-from guided.byte_laws.weighing import Normalize, Weighing, log_sum, mixed
+from guided.byte_laws.weighing import Normalize, Weighing, next_law, weighings
 from guided.decoding.masks import Feed
 from guided.decoding.stage import Stage
 from guided.errors import InputError
@@ -51,7 +51,9 @@ class Scorer:
         reading = stage.read([tuple(tokens)])
         # A row whose place nobody holds would be given up.
         self.places = reading.places
-        self.weighed = {self.base: self._weighing(self.base, reading.logits[0], 0.0)}
+        self.weighed = dict(
+            zip([self.base], self._weighings([self.base], reading.logits), strict=True)
+        )
 
     def score(self, data: bytes) -> Iterator[float]:
         """The log-probability of every byte, given those before."""
@@ -88,20 +90,20 @@ class Scorer:
             for head in self._order
         ]
         logits = self.stage.forward([Feed([head.token for head in self._order], parents)])[0]
-        for head in new:
+        rows = logits[[self._order[head] for head in new]]
+        for head, one in zip(new, self._weighings(new, rows), strict=True):
             if head.parent is None:
                 raise ValueError("only the base has no parent")
             parent = self.weighed[head.parent]
-            weight = parent.log_weight + parent.log_p_of(self.canon, head.token)
-            self.weighed[head] = self._weighing(head, logits[self._order[head]], weight)
+            one.log_weight = parent.log_weight + parent.log_p_of(self.canon, head.token)
+            self.weighed[head] = one
 
-    def _weighing(self, head: Head, logits: Tensor, weight: float) -> Weighing:
-        return Weighing(self.canon, head, logits, weight, self.stop_ids, self.normalize)
+    def _weighings(self, heads: Sequence[Head], logits: Tensor) -> Iterator[Weighing]:
+        return weighings(self.canon, heads, logits, self.stop_ids, self.normalize)
 
     def _log_p(self, moment: _Moment) -> float:
-        law = mixed(self.canon, ((some, self.weighed[head]) for head, some in moment.front))
-        total = log_sum(law)
-        return float(law[moment.byte] - total) if total > -np.inf else -np.inf
+        law = next_law(self.canon, [(some, self.weighed[head]) for head, some in moment.front])
+        return -np.inf if law is None else float(law[moment.byte])
 
     def _settle(self) -> None:
         """Keeps what is certain on the stage, and forgets all heads that have gone."""

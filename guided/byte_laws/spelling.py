@@ -96,6 +96,21 @@ class Spelling:
             found[symbols] = np.log(sums) + most
         return found
 
+    def add_next_bytes(
+        self, some: Range, p: NDArray[np.float64], weight: float, mass: NDArray[np.float64]
+    ) -> None:
+        """Adds `weight` times the mass of a range by its tokens' next byte to `mass [257]`.
+
+        Args:
+            p: `[n]`, probabilities of all tokens in their order.
+        """
+        low = self.longer(some)
+        if some.high - low == 1:
+            mass[self.matrix[low, some.depth]] += weight * p[low]
+        elif low < some.high:
+            starts, symbols = self._groups(some)
+            mass[symbols] += weight * np.add.reduceat(p[low : some.high], starts)
+
     def _groups_uncached(self, some: Range) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
         """Where, among the longer tokens of a range, those with one next byte begin; that byte."""
         column = self.matrix[self.longer(some) : some.high, some.depth]

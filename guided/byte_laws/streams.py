@@ -13,7 +13,7 @@ from torch import Tensor
 from guided.byte_laws.canon import Canon
 from guided.byte_laws.fronts import Front, Head, advanced
 from guided.byte_laws.spelling import END, N_SYMBOLS
-from guided.byte_laws.weighing import Weighing, log_sum, mixed
+from guided.byte_laws.weighing import Weighing, next_law, weighings
 from guided.decoding.branch import Branch
 from guided.errors import DeadEndError, InputError, OutOfMemoryError
 
@@ -54,12 +54,11 @@ class Stream:
             self._law = np.full(N_SYMBOLS, -np.inf)
             self._law[END] = 0.0
             if not self.is_over:
-                heads = ((some, self.weighed[head]) for head, some in self.front)
-                mass = mixed(self.canon, heads)
-                total = log_sum(mass)
-                if total == -np.inf:
+                heads = [(some, self.weighed[head]) for head, some in self.front]
+                found = next_law(self.canon, heads)
+                if found is None:
                     raise DeadEndError("no byte can follow under this model", len(self.log_p))
-                self._law = mass - total
+                self._law = found
         return self._law
 
     def push(self, symbol: int) -> list[tuple[Head, Weighing]]:
@@ -193,13 +192,7 @@ class ByteStreams:
             if branch.finish_reason == "interrupt":
                 raise KeyboardInterrupt
             raise OutOfMemoryError("no room for the keys and values of one more token")
-        owner = self._owner
-        stream.weighed[head] = Weighing(
-            owner.canon,
-            head,
-            branch.logits[0],
-            log_weight,
-            owner.stop_ids,
-            owner.normalize,
-            branch,
-        )
+        owner, logits = self._owner, branch.logits[0][None]
+        (one,) = weighings(owner.canon, [head], logits, owner.stop_ids, owner.normalize)
+        one.log_weight, one.branch = log_weight, branch
+        stream.weighed[head] = one

@@ -66,7 +66,7 @@ def _endings(standing: Standing, branch: Branch, weights: dict[bytes, float]) ->
         if one is None:
             continue
         low = spelling.longer(some)
-        mass = one.log_p[low : some.high] + one.log_weight
+        mass = one.logits[low : some.high] + (one.log_weight - one.log_total)
         total = float(np.logaddexp(total, log_sum(mass)))
         parts.append((low, mass, some.depth))
     if total == -np.inf:
