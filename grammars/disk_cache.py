@@ -70,17 +70,17 @@ def save(name: str, arrays: Mapping[str, Any]) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(made)
             raise
-        _trim(where)
+        trim(where)
 
 
-def _trim(where: Path) -> None:
+def trim(where: Path) -> None:
     """Removes the files that were not used for longest until the rest is within the limit."""
     for path in where.glob("*.part"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _ABANDONED:
                 path.unlink()
     found = []
-    for path in where.glob("*.npz"):
+    for path in (*where.glob("*.npz"), *where.glob("*.blocks")):
         with contextlib.suppress(OSError):
             facts = path.stat()
             found.append((facts.st_mtime, facts.st_size, path))

@@ -9,6 +9,7 @@ from collections.abc import Hashable
 import numpy as np
 from numpy.typing import NDArray
 
+from guided.grammars.block_store import BlockStore
 from guided.grammars.fork_safe import PARSER, fork_safe
 from guided.kernels.masking import same_words
 
@@ -22,10 +23,14 @@ class KeptMasks:
     """Masks and blocks of one vocabulary by what they depend on. Thread-safe.
 
     A block holds the tokens inside of one terminal (see kernels.wide_masks). Who uses one keeps it.
+
+    Args:
+        store: where blocks outlive the process.
     """
 
-    def __init__(self, n_words: int, limit: int = LIMIT) -> None:
+    def __init__(self, n_words: int, limit: int = LIMIT, store: BlockStore | None = None) -> None:
         self.n_words = n_words
+        self._store = store
         #: Whether common_masks has been here.
         self.has_common = False
         self._limit = limit
@@ -58,10 +63,20 @@ class KeptMasks:
             found = self._blocks.get(key)
             if found is not None:
                 self._blocks.move_to_end(key)
-            return found
+                return found
+        if self._store is not None:
+            found = self._store.load(key)
+            if found is not None:
+                self._remember(key, found)
+        return found
 
     def keep_block(self, key: Hashable, block: Block) -> None:
         """Keeps a block; those that were not used for longest go."""
+        self._remember(key, block)
+        if self._store is not None:
+            self._store.save(key, block)
+
+    def _remember(self, key: Hashable, block: Block) -> None:
         with self._lock:
             before = self._blocks.pop(key, None)
             self._block_bytes += block.nbytes - (0 if before is None else before.nbytes)
