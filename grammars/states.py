@@ -50,6 +50,16 @@ class GrammarState:
         return self._engine.vocabulary
 
     @property
+    def engine(self) -> TokenEngine:
+        """What the state's configuration belongs to."""
+        return self._engine
+
+    @property
+    def config(self) -> int:
+        """The number of the state's configuration in its parser; negative once it is finished."""
+        return self._config
+
+    @property
     def is_finished(self) -> bool:
         """Whether a stop token has been taken; only stop tokens may follow."""
         return self._config == FINISHED

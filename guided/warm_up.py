@@ -78,7 +78,7 @@ def compile_sampling_kernels() -> None:
     )
     block = sampling_cpu.BLOCK
     room = np.empty(block), np.empty(block, np.float32), np.empty(1)
-    sampling_cpu.draw_one(logits, 0, 64, masks[0], np.float32(1), 0.0, False, *room)
+    sampling_cpu.draw_one(logits.ctypes.data, 64, masks[0], np.float32(1), 0.0, False, *room)
 
 
 def compile_drafting_kernels() -> None:
@@ -87,28 +87,28 @@ def compile_drafting_kernels() -> None:
     tree_mask_cpu.fill(np.array([[-1, 0]], np.int32), np.zeros(1, np.int32), seen[:, 0])
     said, pool = np.zeros(4, np.int32), suffix_pool.ring(8)
     suffix_pool.append(pool, 0, -1, said, True)
-    tokens, parents, chances = np.empty(2, np.int32), np.empty(2, np.int64), np.empty(2)
-    count = suffix_pool.guess(pool, 4, said, 2.0, 1, 0.1, False, tokens, parents, chances)
-    copy_lookup.look_up(said, said, 2, 4, np.zeros(3, np.int64), 0, 8, tokens, parents, chances)
-    draft = np.stack([tokens[:count].astype(np.int64), parents[:count]])
+    nodes, chances = np.empty((2, 3), np.int64), np.empty(2)
+    copy_lookup.look_up(said, said, 2, 4, np.zeros(3, np.int64), 0, 8, 0, nodes, chances)
+    count = suffix_pool.guess(pool, 4, said, 2.0, 1, 0.1, False, 0, nodes, chances)
+    draft, chances = nodes[:count], chances[:count]
     steps, text = np.ones((2, 256), np.int32), np.frombuffer(b"a", np.uint8)
     offsets, configs = np.array([0, 1]), np.ones(count + 1, np.int64)
-    draft_closing.reach(draft[0], draft[1], configs, 0, steps, text, offsets)
     draft_closing.find_ends(
-        draft[0], draft[1], chances[:count], configs, 0, draft_closing.INSIDE, text, offsets,
+        draft, chances, configs, 0, steps, 0, draft_closing.INSIDE, text, offsets,
         np.zeros(1, np.uint8), np.empty(3, np.int64), np.empty(3),
     )  # fmt: skip
-    legal, into = np.ones(count, np.bool_), np.empty((3, count), np.int64)
-    draft_closing.join(draft[0], draft[1], legal, 2, into)
+    into, sure = np.empty((2, 3), np.int64), np.empty(2)
+    none, shares = np.empty(0, np.int64), np.empty(0)
+    draft_closing.join(draft, chances, draft, chances, configs, none, shares, 0, 2, into, sure)
     draft_merge.merge(
-        np.empty((draft_merge.N_ROWS, 2), np.int64), np.empty(2), 0, draft, chances[:count],
-        np.full(count + 1, -1), np.ones(count + 1), 0, 0, (draft_merge.FREE, 2, -1, False),
+        np.empty((2, draft_merge.N_COLUMNS), np.int64), np.empty(2), 0, draft, chances,
+        np.full(count + 1, -1), np.ones(count + 1), 0, (draft_merge.FREE, 2, -1, False),
         np.zeros((0, 256), np.int32), np.zeros((0, 4), np.int32), np.frombuffer(b"", np.uint8),
         np.zeros(1, np.int64), np.zeros(1, np.int64),
     )  # fmt: skip
     draft_choice.choose(
-        np.array([0, count]), draft[1], chances[:count], draft[0], np.ones(1),
-        np.zeros((2, 1, draft_choice.BINS)), np.ones(len(draft_choice.WIDTHS)), 0.0, 0.0, 1.0,
+        np.array([0, count]), draft, chances, np.ones(1), np.zeros((2, 1, draft_choice.BINS)),
+        np.ones(len(draft_choice.WIDTHS)), 0.0, 0.0, 1.0, into, sure,
     )  # fmt: skip
 
 

@@ -116,21 +116,22 @@ def _candidates(said, prompt, n_max, source, places, lengths):  # type: ignore[n
 
 
 @inner
-def _copy(text, place, matched, room, nodes, tokens, parents, chances):  # type: ignore[no-untyped-def]
+def _copy(text, place, matched, room, size, source, nodes, chances):  # type: ignore[no-untyped-def]
     """Adds a chain of what stands from `place` on; the number of nodes then."""
-    first = nodes
+    first = size
     for i in range(min(room, len(text) - place)):
-        tokens[nodes] = text[place + i]
-        parents[nodes] = -1 if nodes == first else nodes - 1
+        nodes[size, 0] = text[place + i]
+        nodes[size, 1] = -1 if size == first else size - 1
+        nodes[size, 2] = source
         # Given that all before it were right, the match is that much longer.
         length = matched + i + 0.5
-        chances[nodes] = length / (length + _DOUBT)
-        nodes += 1
-    return nodes
+        chances[size] = length / (length + _DOUBT)
+        size += 1
+    return size
 
 
 @entry
-def look_up(said, text, prompt, n_max, state, spare, longest, tokens, parents, chances):  # type: ignore[no-untyped-def]
+def look_up(said, text, prompt, n_max, state, spare, longest, source, nodes, chances):  # type: ignore[no-untyped-def]
     """Copies of what followed the last tokens before: one chain, or two; the number of nodes.
 
     Args:
@@ -140,13 +141,14 @@ def look_up(said, text, prompt, n_max, state, spare, longest, tokens, parents, c
         state: int64 `[3]`, what is kept of this text from one question to the next.
         spare: nodes of the second chain, which begins with another token.
         longest: most tokens of one copy.
-        tokens: is filled with the nodes' tokens, as far as there is room; `parents` (-1: the root)
-            and `chances` likewise.
+        source: the number of the drafter.
+        nodes: int64 `[room, 3]`, is filled with the nodes' tokens, their parents (-1: the root) and
+            `source`, as far as there is room; `chances` likewise.
     """
     for at in range(state[TAKEN], len(said)):
         _follow(said[: at + 1], at, state)
     state[TAKEN] = len(said)
-    room = len(tokens)
+    room = len(chances)
     if room == 0:
         return np.int64(0)
     places = np.empty(_KINDS * n_max + 1, np.int64)
@@ -160,9 +162,9 @@ def look_up(said, text, prompt, n_max, state, spare, longest, tokens, parents, c
     # Where the last tokens stood in one place only, they tell more.
     sure = matched + 1 if count == 1 else matched
     first = min(room - spare, longest)
-    nodes = _copy(text, place, sure, first, np.int64(0), tokens, parents, chances)
+    size = _copy(text, place, sure, first, np.int64(0), source, nodes, chances)
     for i in range(1, count):
-        if spare > 0 and text[places[i]] != tokens[0]:
+        if spare > 0 and text[places[i]] != nodes[0, 0]:
             second = min(spare, longest)
-            return _copy(text, places[i], lengths[i], second, nodes, tokens, parents, chances)
-    return nodes
+            return _copy(text, places[i], lengths[i], second, size, source, nodes, chances)
+    return size

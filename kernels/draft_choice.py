@@ -192,18 +192,39 @@ def believed(parents, chances, sources, table, luck):  # type: ignore[no-untyped
     return shared(parents, found, sources)
 
 
+@inner
+def _pick(order, nodes, chances, kept, sure):  # type: ignore[no-untyped-def]
+    """Fills `kept` and `sure` with the nodes in `order`, as they stand in the tree; how many."""
+    count = len(nodes)
+    place = np.full(count + 1, -2)
+    place[0] = -1
+    for i in range(len(order)):
+        place[order[i] + 1] = 0
+    size = np.int64(0)
+    for i in range(count):
+        if place[i + 1] == 0:
+            kept[size, 0], kept[size, 1] = nodes[i, 0], place[nodes[i, 1] + 1]
+            kept[size, 2], sure[size] = nodes[i, 2], chances[i]
+            place[i + 1] = size
+            size += 1
+    return size
+
+
 @entry
-def choose(bounds, parents, chances, sources, lucks, table, known, spent, level, least):  # type: ignore[no-untyped-def]
-    """(how many guesses each row gets, for every row its nodes, the likeliest first).
+def choose(bounds, nodes, chances, lucks, table, known, spent, level, least, kept, sure):  # type: ignore[no-untyped-def]
+    """How many guesses each row gets, the likeliest; 0: none.
 
     Args:
-        bounds: int64 `[rows + 1]`; the nodes of row r are those from `bounds[r]` on. Their
-            `parents` (-1: the root) count within the row.
-        chances: what their drafters think of them; `sources`: the drafters' numbers.
+        bounds: int64 `[rows + 1]`; the nodes of row r are those from `bounds[r]` on.
+        nodes: int64 `[n, 3]`: their tokens, their parents (-1: the root), which count within the
+            row, and the numbers of their drafters.
+        chances: what the drafters think of them.
         lucks: `[rows]`, a factor of the chances of each row's guesses.
         table: `Tallies.table`.
         known: see `relative`; `spent`, `level`: seconds of drafting and of drawing once more.
         least: how much more must come out in the same time for guesses to be tried.
+        kept: int64 `[n, 3]`, is filled with the nodes that each row gets, from `bounds[r]` on;
+            `sure`: float64 `[n]`, with their chances.
     """
     rows = len(bounds) - 1
     counts = bounds[1:] - bounds[:-1]
@@ -211,27 +232,32 @@ def choose(bounds, parents, chances, sources, lucks, table, known, spent, level,
     for row in range(rows):
         widest = max(widest, counts[row])
     gains = np.zeros((rows, widest))
-    order = np.empty(len(parents), np.int64)
-    sure = np.int64(0)
+    order = np.empty(len(chances), np.int64)
+    safest = np.int64(0)
     for row in range(rows):
         begin, end = bounds[row], bounds[row + 1]
-        some = parents[begin:end]
-        found = believed(some, chances[begin:end], sources[begin:end], table, lucks[row])
-        nodes, reached = ranked(some, found)
+        some = nodes[begin:end, 1]
+        found = believed(some, chances[begin:end], nodes[begin:end, 2], table, lucks[row])
+        ranks, reached = ranked(some, found)
         safe = np.int64(0)
         for i in range(end - begin):
-            order[begin + i] = nodes[i]
+            order[begin + i] = ranks[i]
             gains[row, i] = reached[i]
             safe += reached[i] >= _SURE
-        sure = max(sure, safe)
+        safest = max(safest, safe)
     base = known[0]
+    width = np.int64(0)
     if np.isnan(base):
         # Only what is all but sure, until a pass has shown what a single token costs.
-        return min(sure, _SURE_MOST), order
-    if widest == 0:
-        return widest, order
-    # The time of drafting is spent already, whatever is tried.
-    drafting = spent / base
-    costs = relative(known, 1 + widest)
-    rate = least * rows / (1 + drafting)
-    return best_width(gains, counts, costs, drafting, level / base, rate), order
+        width = min(safest, np.int64(_SURE_MOST))
+    elif widest > 0:
+        # The time of drafting is spent already, whatever is tried.
+        drafting = spent / base
+        costs = relative(known, 1 + widest)
+        rate = least * rows / (1 + drafting)
+        width = np.int64(best_width(gains, counts, costs, drafting, level / base, rate))
+    for row in range(rows):
+        begin, end = bounds[row], bounds[row + 1]
+        likeliest = order[begin : min(end, begin + width)]
+        _pick(likeliest, nodes[begin:end], chances[begin:end], kept[begin:end], sure[begin:end])
+    return width

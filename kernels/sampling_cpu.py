@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 from numba import njit
+from numba.np.numpy_support import carray
 
+from guided.kernels.addresses import pointer
 from guided.kernels.exponential import exp
 
 #: Tokens of a block: whole mask words, and weights that stay in the first cache.
@@ -259,16 +261,14 @@ def _has_one_bit(mask):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def draw_one(  # type: ignore[no-untyped-def]
-    flat, begin, width, mask, temperature, number, greedy, weights, scaled, sums
+    address, width, mask, temperature, number, greedy, weights, scaled, sums
 ):
-    """(token, log p, log q, status, whether `mask` allows nothing else) of one row.
-
-    It begins at `flat[begin]`.
+    """(token, log p, log q, status, whether `mask` allows nothing else) of the row at an address.
 
     `mask` is empty where nothing is forbidden. The last three are room to work in: `BLOCK` numbers
-    in float64 and in the type of `flat`, and a float64 for every block of the row.
+    in float64 and in the type of the row, and a float64 for every block of the row.
     """
-    x = flat[begin : begin + width]
+    x = carray(pointer(address), width, scaled.dtype)
     token, log_p, log_q, status = _draw_row(
         x, mask, temperature, number, greedy, weights, scaled, sums
     )

@@ -183,18 +183,19 @@ def _count_tokens(pool, places, tokens, counts):  # type: ignore[no-untyped-def]
 
 
 @entry
-def guess(pool, total, said, factor, offset, least, is_chain, tokens, parents, chances):  # type: ignore[no-untyped-def]
+def guess(pool, total, said, factor, offset, least, is_chain, source, into, chances):  # type: ignore[no-untyped-def]
     """The likeliest continuations of `said`, best first, as a tree; the number of its nodes.
 
     Args:
         factor: most tokens of a path for each that matches; `offset`: and on top of these.
         least: probability of a path below which it is left out.
         is_chain: whether only the most frequent token at each node counts.
-        tokens: is filled with the nodes' tokens, as far as there is room; `parents` (-1: the root)
-            and `chances` likewise.
+        source: the number of the drafter.
+        into: int64 `[room, 3]`, is filled with the nodes' tokens, their parents (-1: the root) and
+            `source`, as far as there is room; `chances` likewise.
     """
     capacity = len(pool.token)
-    room = len(tokens)
+    room = len(chances)
     # The nodes that wait to be expanded, the root first: each with the places after it.
     places = np.empty((room + 1, PLACES), np.int64)
     held = np.empty(room + 1, np.int64)
@@ -224,8 +225,7 @@ def guess(pool, total, said, factor, offset, least, is_chain, tokens, parents, c
             if reached < least or nodes >= room:
                 break
             length = matched + depth[best]
-            tokens[nodes] = some[k]
-            parents[nodes] = node[best]
+            into[nodes, 0], into[nodes, 1], into[nodes, 2] = some[k], node[best], source
             # The longer the match with what is drafted, the surer.
             chances[nodes] = share * (length + 0.5) / (length + 1.0)
             if depth[best] + 1 < deepest:

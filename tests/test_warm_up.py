@@ -49,7 +49,7 @@ result = guided.run(model, text, schema=schema, temperature=0.8, seed=1, max_new
 assert result.usage.drafted > 0, result.usage
 for kernel in (
     sampling_cpu.draw_one, suffix_pool.append, suffix_pool.guess, draft_merge.merge,
-    draft_choice.choose, copy_lookup.look_up, draft_closing.reach, draft_closing.find_ends,
+    draft_choice.choose, copy_lookup.look_up, draft_closing.find_ends,
     draft_closing.join,
 ):
     assert len(kernel.signatures) == 1, (kernel, kernel.signatures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +44,8 @@ class Branch:
         forced: tokens that were the only legal one.
         passes: forward passes that it took part in.
         positions: of its tokens, prompt included, that those passes computed.
+        notes: what others have written down about it, each under a key of its own (itself); copies
+            of the branch begin with none.
     """
 
     prompt: tuple[int, ...]
@@ -65,6 +68,7 @@ class Branch:
     unread: int = 0
     first: States = ()
     places: tuple[Place, ...] = ()
+    notes: dict[object, Any] = field(default_factory=dict)
 
     @property
     def stream(self) -> Stream:
@@ -145,6 +149,7 @@ class Branch:
             tokens=list(self.tokens),
             log_p=list(self.log_p),
             log_q=list(self.log_q),
+            notes={},
         )
 
     def snapshot(self) -> Branch:
@@ -155,6 +160,7 @@ class Branch:
             tokens=list(self.tokens),
             log_p=list(self.log_p),
             log_q=list(self.log_q),
+            notes={},
         )
 
     def cut(self, length: int, states: States, row: int, base: Branch | None = None) -> Branch:
@@ -182,4 +188,5 @@ class Branch:
             logits=logits,
             unjudged=False,
             unread=unread,
+            notes={},
         )

@@ -95,6 +95,12 @@ class CostModel:
         mean = self.drafting.get(_batch(rows))
         return mean.value if mean is not None and mean.value is not None and mean.is_warm else 0.0
 
+    @property
+    def level_seconds(self) -> float:
+        """Expected time of drawing once more; 0 until it is known."""
+        level = self.level
+        return level.value if level.value is not None and level.is_warm else 0.0
+
     def known(self, rows: int) -> NDArray[np.float64]:
         """Seconds of passes of the `WIDTHS`, NaN where never measured."""
         found: NDArray[np.float64] = self._known[_batch(rows)]

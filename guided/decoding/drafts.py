@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 #: The parent of a draft's first nodes: the branch's last token.
 ROOT = -1
+
+#: The names of all drafters that were seen, and the number of each.
+_NAMES: list[str] = []
+_NUMBERS: dict[str, int] = {}
+_NAMING = threading.Lock()
+
+
+def source_number(name: str) -> int:
+    """The number by which kernels know a drafter; a new name gets one."""
+    found = _NUMBERS.get(name)
+    if found is None:
+        with _NAMING:
+            found = _NUMBERS.get(name)
+            if found is None:
+                _NAMES.append(name)
+                found = _NUMBERS[name] = len(_NAMES) - 1
+    return found
+
+
+def source_count() -> int:
+    """How many numbers `source_number` has given out."""
+    return len(_NAMES)
+
+
+class Nodes(NamedTuple):
+    """A draft's nodes as kernels read them.
+
+    Attributes:
+        numbers: int64 `[n, 3]`: tokens, parents, and the numbers of the sources.
+        chances: float64 `[n]`.
+    """
+
+    numbers: NDArray[np.int64]
+    chances: NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -32,9 +70,29 @@ class Draft:
     chances: list[float] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     laws: Tensor | None = None
+    _nodes: Nodes | None = field(default=None, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.int64], chances: NDArray[np.float64]) -> Draft:
+        """The draft of such `Nodes`, which are not changed any more."""
+        tokens, parents, sources = numbers.T.tolist()
+        found = cls(tokens, parents, chances.tolist(), [_NAMES[number] for number in sources])
+        found._nodes = Nodes(numbers, chances)
+        return found
+
+    @property
+    def nodes(self) -> Nodes:
+        """The nodes in arrays; asked for when nothing but `add` changes the draft any more."""
+        found = self._nodes
+        if found is None or len(found.chances) != len(self.tokens):
+            sources = [source_number(source) for source in self.sources]
+            numbers = np.empty((len(sources), 3), np.int64)
+            numbers.T[:] = self.tokens, self.parents, sources
+            found = self._nodes = Nodes(numbers, np.array(self.chances, np.float64))
+        return found
 
     def add(self, token: int, parent: int, chance: float, source: str) -> int:
         """Adds a node and returns its index."""

@@ -180,13 +180,15 @@ class NodeDraws:
         self._mask_at = plain.mask
         self._is_random = sampler.is_random
         self._raw = torch.empty(0, dtype=dtype)
+        self._address = 0
         # Logits of half precision become single ones where they are drawn from, not all at once.
-        self._flat = (self._raw.float() if self._is_half else self._raw).numpy()
-        self._temperature = self._flat.dtype.type(plain.temperature)
+        kind = np.dtype(np.float64 if dtype == torch.float64 else np.float32)
+        self._row_bytes = width * kind.itemsize
+        self._temperature = kind.type(plain.temperature)
         self._mask = np.empty((width + 31) // 32 if plain.mask is not None else 0, np.int32)
         self._room = (
             np.empty(sampling_cpu.BLOCK),
-            np.empty(sampling_cpu.BLOCK, self._flat.dtype),
+            np.empty(sampling_cpu.BLOCK, kind),
             np.empty(-(-width // sampling_cpu.BLOCK)),
         )
 
@@ -206,23 +208,23 @@ class NodeDraws:
         found = before
         if found is None or found.kind != kind:
             found = cls(sampler, *kind)
-        found._raw, found._columns = raw, raw.shape[1]
-        if not found._is_half:
-            found._flat = raw.detach().numpy().reshape(-1)
+        found._raw, found._columns = raw.contiguous(), raw.shape[1]
+        found._address = found._raw.data_ptr()
         return found
 
     def draw(self, spot: Spot, row: int, position: int) -> Drawn:
         """The token after one node of the pass; raises as `draw` does."""
         if self._is_half:
-            flat, begin = self._raw[row, position].float().numpy(), 0
+            single = self._raw[row, position].float()
+            address = single.data_ptr()
         else:
-            flat, begin = self._flat, (row * self._columns + position) * self._width
+            address = self._address + (row * self._columns + position) * self._row_bytes
         if self._mask_at is not None:
             # The kernel is compiled for one kind of mask, and most of these are read-only.
             self._mask[:] = spot.states[self._mask_at].mask
         number = uniform(*spot.stream) if self._is_random else 0.0
         token, log_p, log_q, status, forced = sampling_cpu.draw_one(
-            flat, begin, self._width, self._mask, self._temperature, number,
+            address, self._width, self._mask, self._temperature, number,
             not self._is_random, *self._room,
         )  # fmt: skip
         if status != sampling_cpu.OK:

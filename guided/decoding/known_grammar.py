@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +72,6 @@ class Known(NamedTuple):
         return _NO_FACTS if self.engine is None else self.engine.parser.memo.config
 
 
-#: The engine that was last seen with a parser, by the parser's id: asking the grammar for it takes
-#: longer.
-_ENGINES: WeakValueDictionary[int, TokenEngine] = WeakValueDictionary()
 #: Configurations after which nothing but a stop token may come.
 _ENDS: WeakKeyDictionary[TokenEngine, set[int]] = WeakKeyDictionary()
 
@@ -115,9 +112,8 @@ def _known(state: object, at: int) -> Known | None:
     engine = engine_of(grammar)
     if engine is None or engine.careful or grammar.is_finished:
         return None
-    config = config_of(grammar)
     left = -1 if state.left is None else state.left
-    return Known(engine, config, left, at, token_bytes(engine.vocabulary))
+    return Known(engine, grammar.config, left, at, token_bytes(engine.vocabulary))
 
 
 def engine_of(state: object) -> TokenEngine | None:
@@ -126,23 +122,8 @@ def engine_of(state: object) -> TokenEngine | None:
     """
     if type(state) is not GrammarState:
         return None
-    key, vocabulary = state.key, state.vocabulary
-    parser = key[0] if isinstance(key, tuple) else 0
-    engine = _ENGINES.get(parser)
-    if engine is None or id(engine.parser) != parser or engine.vocabulary is not vocabulary:
-        engine = state.grammar.engine(vocabulary)
-        if id(engine.parser) != parser:
-            return None
-        _ENGINES[parser] = engine
+    engine = state.engine
     return None if engine.parser.full else engine
-
-
-def config_of(state: GrammarState) -> int:
-    """The number of a state's configuration."""
-    key = state.key
-    if not isinstance(key, tuple):
-        raise TypeError(f"a state's key is a {type(key).__name__}")
-    return int(key[1])
 
 
 def _forbids_nothing(kind: type[Control]) -> bool:

@@ -14,7 +14,7 @@ from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.known_grammar import Known, is_end, known_grammar
 from guided.decoding.merging import Merging, Tree
 from guided.kernels import draft_merge
-from guided.kernels.draft_merge import CONFIG, DEPTH, N_ROWS, NOWHERE, ORIGIN, PARENT, TOKEN
+from guided.kernels.draft_merge import CONFIG, DEPTH, N_COLUMNS, NOWHERE, PARENT, TOKEN
 
 #: Nodes that there is room for at first.
 _ROOM = 64
@@ -51,18 +51,17 @@ class KnownMerging:
         if branch.limit is not None:
             deepest = branch.limit - len(branch.tokens) - 1
         self._form = (known.config, deepest, known.left, form == "chain")
-        self._tree = np.empty((N_ROWS, _ROOM), np.int64)
+        self._tree = np.empty((_ROOM, N_COLUMNS), np.int64)
         self._sure = np.empty(_ROOM)
         self._size = 0
-        self._sources: list[str] = []
         self._states: dict[int, States] = {ROOT: branch.states}
 
     @property
     def draft(self) -> Draft:
         """The tree so far."""
-        size, sources = self._size, self._sources
-        tokens, parents, _, _, origins = self._tree[:, :size].tolist()
-        return Draft(tokens, parents, self._sure[:size].tolist(), [sources[i] for i in origins])
+        size = self._size
+        # Tokens, parents and sources stand first.
+        return Draft.of(self._tree[:size, :3].copy(), self._sure[:size].copy())
 
     def add(self, draft: Draft) -> None:
         """Adds a draft; where its nodes are known already the higher chance stands."""
@@ -70,39 +69,32 @@ class KnownMerging:
         if not count:
             return
         self._make_room(count)
-        nodes = np.array((draft.tokens, draft.parents), np.int64)
-        chances = np.array(draft.chances, np.float64)
+        nodes, chances = draft.nodes
         place, likely = np.empty(count + 1, np.int64), np.empty(count + 1)
         place[0], likely[0] = ROOT, 1.0
-        first = len(self._sources)
-        self._sources += draft.sources
         at = 0
         while True:
             at, self._size = draft_merge.merge(
-                self._tree, self._sure, self._size, nodes, chances, place, likely, at, first,
-                self._form, self._known.steps, self._known.facts, *self._known.bytes, self._stops,
+                self._tree, self._sure, self._size, nodes, chances, place, likely, at, self._form,
+                self._known.steps, self._known.facts, *self._known.bytes, self._stops,
             )  # fmt: skip
             if at == count:
                 return
             above = int(place[draft.parents[at] + 1])
             new = self._ask(draft.tokens[at], above)
+            place[at + 1] = NOWHERE
             if new is not None:
-                size = self._size
-                self._tree[[TOKEN, PARENT, CONFIG, ORIGIN], size] = (
-                    draft.tokens[at], above, new, first + at,
-                )  # fmt: skip
-                self._tree[DEPTH, size] = 1 if above == ROOT else self._tree[DEPTH, above] + 1
-                self._sure[size] = chances[at]
-                place[at + 1] = size
+                depth = 1 if above == ROOT else int(self._tree[above, DEPTH]) + 1
+                self._tree[self._size] = draft.tokens[at], above, nodes[at, 2], depth, new
+                self._sure[self._size] = chances[at]
+                place[at + 1] = self._size
                 self._size += 1
-            else:
-                place[at + 1] = NOWHERE
             at += 1
 
     def _make_room(self, count: int) -> None:
         wanted, room = self._size + count, len(self._sure)
         if wanted > room:
-            self._tree = np.pad(self._tree, ((0, 0), (0, wanted)))
+            self._tree = np.pad(self._tree, ((0, wanted), (0, 0)))
             self._sure = np.pad(self._sure, (0, wanted))
 
     def _ask(self, token: int, above: int) -> int | None:
@@ -113,7 +105,7 @@ class KnownMerging:
         engine, config = self._known.engine, self._known.config
         if engine is None:
             raise TypeError("a kernel that asks about a grammar where there is none")
-        config = engine.after(config if above == ROOT else int(self._tree[CONFIG, above]), token)
+        config = engine.after(config if above == ROOT else int(self._tree[above, CONFIG]), token)
         if config == 0 or is_end(engine, config):
             return None
         after = self._branch.pipeline.follow(self._states_at(above), token)
@@ -128,7 +120,7 @@ class KnownMerging:
     def _states_at(self, node: int) -> States:
         found = self._states.get(node)
         if found is None:
-            above = self._states_at(int(self._tree[PARENT, node]))
-            token = int(self._tree[TOKEN, node])
+            above = self._states_at(int(self._tree[node, PARENT]))
+            token = int(self._tree[node, TOKEN])
             found = self._states[node] = self._branch.pipeline.step(above, token)
         return found

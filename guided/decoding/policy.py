@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from guided.decoding.branch import Branch
 from guided.decoding.cost import CostModel
@@ -80,7 +78,8 @@ class Adaptive:
     most: int = 31
     cost: CostModel = field(default_factory=CostModel)
     tallies: Tallies = field(default_factory=Tallies)
-    _luck: WeakKeyDictionary[Branch, list[float]] = field(default_factory=WeakKeyDictionary)
+    #: Under which branches hold how lucky they have been.
+    _key: object = field(default_factory=object)
     _recent: list[float] = field(default_factory=lambda: [0.0, 0.0])
     _resting: int = 0
     #: Passes' worth of time that guesses have saved and drafting has not used up.
@@ -97,48 +96,51 @@ class Adaptive:
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
-        width, order, bounds = self._choice(branches, drafts)
-        if width == 0:
-            if self._credit <= 0:
-                base = self.cost.base(len(branches)) or 1.0
-                idle = self.cost.draft_seconds(len(branches)) / base
-                self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
-            return [Draft() for _ in drafts]
-        return [
-            draft
-            if width >= len(draft)
-            else draft.keep(sorted(order[begin : begin + width].tolist()))
-            for draft, begin in zip(drafts, bounds, strict=False)
-        ]
+        width, found = self._choice(branches, drafts)
+        if width == 0 and self._credit <= 0:
+            base = self.cost.base(len(branches)) or 1.0
+            idle = self.cost.draft_seconds(len(branches)) / base
+            self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
+        return found
 
     def _choice(
         self, branches: Sequence[Branch], drafts: Sequence[Draft]
-    ) -> tuple[int, NDArray[np.int64], list[int]]:
-        """Nodes for each row at which most tokens come out in the same time.
-
-        And all nodes of one row after the other, in each the likeliest first, with the numbers at
-        which the rows begin.
+    ) -> tuple[int, list[Draft]]:
+        """Nodes for each row at which most tokens come out in the same time, and the drafts with
+        the likeliest of theirs.
         """
         rows, bounds = len(branches), [0]
-        parents, chances, sources = list[int](), list[float](), list[str]()
         for draft in drafts:
-            parents += draft.parents
-            chances += draft.chances
-            sources += draft.sources
-            bounds.append(len(parents))
-        width, order = draft_choice.choose(
-            np.array(bounds),
-            np.array(parents, np.int64),
-            np.array(chances, np.float64),
-            np.array(self.tallies.numbers(sources), np.int64),
-            np.array([self._luck_factor(branch) for branch in branches]),
-            self.tallies.table,
-            self.cost.known(rows),
-            self.cost.draft_seconds(rows),
-            self.cost.level.value or 0.0,
-            _MARGIN,
+            bounds.append(bounds[-1] + len(draft))
+        if rows == 1:
+            nodes, chances = drafts[0].nodes
+        else:
+            nodes = np.concatenate([draft.nodes.numbers for draft in drafts])
+            chances = np.concatenate([draft.nodes.chances for draft in drafts])
+        kept, sure = np.empty_like(nodes), np.empty_like(chances)
+        width = int(
+            draft_choice.choose(
+                np.array(bounds),
+                nodes,
+                chances,
+                np.array([self._luck_factor(branch) for branch in branches]),
+                self.tallies.cover(),
+                self.cost.known(rows),
+                self.cost.draft_seconds(rows),
+                self.cost.level_seconds,
+                _MARGIN,
+                kept,
+                sure,
+            )
         )
-        return int(width), order, bounds
+        if width == 0:
+            return 0, [Draft() for _ in drafts]
+        return width, [
+            draft
+            if width >= len(draft)
+            else Draft.of(kept[begin : begin + width], sure[begin : begin + width])
+            for draft, begin in zip(drafts, bounds, strict=False)
+        ]
 
     def base(self, rows: int) -> float | None:
         """Seconds of a pass of a single token for each row, None if never measured."""
@@ -154,7 +156,7 @@ class Adaptive:
 
         A new row is taken to be as lucky as others have been.
         """
-        found = self._luck.get(branch)
+        found: list[float] | None = branch.notes.get(self._key)
         if found is None:
             hits, expected = self._recent
             found = [_SHARED_LUCK * (hits + 2) / (expected + 2), _SHARED_LUCK]
@@ -168,9 +170,9 @@ class Adaptive:
         if chance >= 1:
             return
         rate = self.tallies.add(draft.sources[node], chance, hit)
-        luck, recent = self._luck.get(branch), self._recent
+        luck, recent = branch.notes.get(self._key), self._recent
         if luck is None:
-            luck = self._luck[branch] = self._luck_of(branch)
+            luck = branch.notes[self._key] = self._luck_of(branch)
         luck[0], luck[1] = 0.9 * luck[0] + hit, 0.9 * luck[1] + rate
         recent[0], recent[1] = 0.97 * recent[0] + hit, 0.97 * recent[1] + rate
 

@@ -80,8 +80,10 @@ class SlotCache(Cache):
         if rows <= self.rows and columns <= self.room:
             return
         if columns > self.room:
-            # An eighth more, so that growing step by step copies each slot a few times only.
-            wider = columns if self.is_tight else max(columns, self.room * 9 // 8)
+            # An eighth more, so that growing step by step copies each slot a few times only, and
+            # at first some for what is said after a prompt.
+            ahead = self.room * 9 // 8 if self.room else columns + _SPARE // rows
+            wider = columns if self.is_tight else max(columns, ahead)
             columns = _whole_blocks(wider, _BLOCK if self.is_tight else _block_of(rows))
         self.rows, self.room = max(rows, self.rows), max(columns, self.room)
         for layer in self.slots.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from guided.decoding.drafts import source_count, source_number
 from guided.kernels.draft_choice import BINS, PRIOR
 
 _MEMORY = 100.0
@@ -15,38 +16,26 @@ class Tallies:
     """A count for every source and every tenth of its estimates.
 
     Attributes:
-        table: float64 `[2, sources, BINS]`: guesses that came true, and all of them; older ones
-            fade.
+        table: float64 `[2, sources, BINS]`, by `drafts.source_number`: guesses that came true, and
+            all of them; older ones fade.
     """
 
     def __init__(self) -> None:
         self.table: NDArray[np.float64] = np.zeros((2, _FIRST_ROOM, BINS))
-        self._numbers: dict[str, int] = {}
 
-    def numbers(self, sources: list[str]) -> list[int]:
-        """The number of each source in the table; new ones get one."""
-        known = self._numbers
-        try:
-            return [known[source] for source in sources]
-        except KeyError:
-            for source in sources:
-                self._number(source)
-            return [known[source] for source in sources]
-
-    def _number(self, source: str) -> int:
-        found = self._numbers.get(source)
-        if found is None:
-            found = self._numbers[source] = len(self._numbers)
-            if found >= self.table.shape[1]:
-                self.table = np.concatenate((self.table, np.zeros_like(self.table)), axis=1)
-        return found
+    def cover(self) -> NDArray[np.float64]:
+        """The table, with room for all sources that there are."""
+        while self.table.shape[1] < source_count():
+            self.table = np.concatenate((self.table, np.zeros_like(self.table)), axis=1)
+        return self.table
 
     def add(self, source: str, chance: float, hit: bool) -> float:
         """Takes in one guess; the share of such guesses that had come true before."""
-        at = self._number(source), min(int(chance * BINS), BINS - 1)
-        hits, count = float(self.table[0][at]), float(self.table[1][at])
+        number, at = source_number(source), min(int(chance * BINS), BINS - 1)
+        table = self.table if number < self.table.shape[1] else self.cover()
+        hits, count = table.item(0, number, at), table.item(1, number, at)
         rate = (hits + PRIOR * chance) / (count + PRIOR)
         if count >= _MEMORY:
             hits, count = hits * 0.5, count * 0.5
-        self.table[0][at], self.table[1][at] = hits + hit, count + 1
+        table[0, number, at], table[1, number, at] = hits + hit, count + 1
         return rate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from guided.decoding import Adaptive, Branch, Decoder, Fixed
@@ -31,11 +30,12 @@ def chain(length: int, chance: float, source: str = "test") -> Draft:
 
 
 def chances(policy: Adaptive, branch: Branch, draft: Draft) -> list[float]:
+    nodes = draft.nodes
     found: list[float] = draft_choice.believed(
-        np.array(draft.parents),
-        np.array(draft.chances),
-        np.array(policy.tallies.numbers(draft.sources)),
-        policy.tallies.table,
+        nodes.numbers[:, 1],
+        nodes.chances,
+        nodes.numbers[:, 2],
+        policy.tallies.cover(),
         policy._luck_factor(branch),
     ).tolist()
     return found
@@ -163,6 +163,16 @@ def test_a_slow_first_time_and_an_outlier_move_a_mean_little() -> None:
     for seconds in (50.0, 1.2, 1.0, 1.1, 1.0, 40.0):
         mean.add(seconds)
     assert mean.value == pytest.approx(1.1, abs=0.11)
+
+
+def test_one_slow_draw_does_not_end_drafting() -> None:
+    policy = timed(w1=1.0, w4=1.4, w8=1.5)
+    (branch,) = branches()
+    policy.levelled(50.0)
+    assert len(policy.chosen([branch], [chain(4, 0.9)])[0]) == 4
+    for _ in range(4):
+        policy.levelled(50.0)
+    assert len(policy.chosen([branch], [chain(4, 0.9)])[0]) == 0
 
 
 def test_first_times_that_were_all_slow_are_forgotten() -> None:

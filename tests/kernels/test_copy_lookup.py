@@ -109,15 +109,15 @@ def test_copies_are_those_of_a_plain_search(seed: int) -> None:
                 plain.add(token, bare[token])
             room = rng.choice([0, 1, 4, 8, 20])
             spare = rng.choice([0, room // 4])
-            tokens, parents = np.empty(room, np.int32), np.empty(room, np.int64)
-            chances = np.empty(room)
+            nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
             count = look_up(
                 np.array(plain.said, np.int32), np.array(plain.text, np.int32), len(prompt), n_max,
-                state, spare, longest, tokens, parents, chances,
+                state, spare, longest, 7, nodes, chances,
             )  # fmt: skip
             expected = plain.guess(room, spare, longest)
-            assert tokens[:count].tolist() == expected[0]
-            assert parents[:count].tolist() == expected[1]
+            tokens, parents, sources = nodes[:count].T.tolist()
+            assert (tokens, parents) == expected[:2]
+            assert sources == [7] * count
             assert chances[:count] == pytest.approx(expected[2])
             assert (state[SOURCE], state[COPIED]) == (plain.source, plain.copied)
             some += count > 0

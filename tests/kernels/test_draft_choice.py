@@ -110,29 +110,41 @@ def test_what_is_chosen_is_what_its_parts_say(rows: int) -> None:
         if rng.random() < 0.1:
             known[:] = np.nan
         spent, level, least = rng.random() * 0.1, rng.random() * 0.05, 1.03
-        nodes = [node for draft in drafts for node in range(len(draft))]
         bounds = np.cumsum([0, *map(len, drafts)])
-        width, order = draft_choice.choose(
-            bounds,
-            np.array([above for draft in drafts for above in draft.parents], np.int64),
-            np.array([chance for draft in drafts for chance in draft.chances], np.float64),
-            np.array(["abc".index(s) for draft in drafts for s in draft.sources], np.int64),
-            lucks, table, known, spent, level, least,
+        nodes = np.array(
+            [
+                (token, above, "abc".index(source))
+                for draft in drafts
+                for token, above, source in zip(
+                    draft.tokens, draft.parents, draft.sources, strict=True
+                )
+            ],
+            np.int64,
+        ).reshape(-1, 3)
+        kept, sure = np.empty_like(nodes), np.empty(len(nodes))
+        chances = np.array([chance for draft in drafts for chance in draft.chances])
+        width = draft_choice.choose(
+            bounds, nodes, chances, lucks, table, known, spent, level, least, kept, sure
         )  # fmt: skip
         gains = []
         for row, draft in enumerate(drafts):
-            believed = []
+            believed = list[float]()
             for chance, source in zip(draft.chances, draft.sources, strict=True):
                 hits, count = table[:, "abc".index(source), min(int(chance * 10), 9)]
                 rate = (hits + 4 * chance) / (count + 4)
                 believed.append(1.0 if chance >= 1 else min(1.0, lucks[row] * rate))
             twin = Draft(draft.tokens, draft.parents, believed, draft.sources)
             reached = draft.reached(plain_shared(twin)) if len(draft) else []
-            found = order[bounds[row] : bounds[row + 1]].tolist()
-            assert sorted(found) == list(range(len(draft)))
-            gains.append([reached[node] for node in found])
-            assert gains[-1] == sorted(gains[-1], reverse=True)
-        if not nodes:
+            gains.append(sorted(reached, reverse=True))
+            # The likeliest, none without its parent; of equals the first.
+            order = sorted(range(len(draft)), key=lambda node: -reached[node])
+            twin = draft.keep(sorted(order[:width]))
+            begin, end = bounds[row], bounds[row] + len(twin)
+            assert kept[begin:end, 0].tolist() == twin.tokens
+            assert kept[begin:end, 1].tolist() == twin.parents
+            assert kept[begin:end, 2].tolist() == ["abc".index(s) for s in twin.sources]
+            assert sure[begin:end].tolist() == twin.chances
+        if not len(nodes):
             expected = 0
         elif np.isnan(known[0]):
             expected = min(8, max(sum(gain >= 0.9 for gain in some) for some in gains))

@@ -15,6 +15,7 @@ from guided.kernels.memo_arrays import DEAD, UNKNOWN
 TOKENS = [b"a", b"bc", b" d", b'"', b'", "', b"\\", b"e f", b".", b"", b'x"y']
 DATA = np.frombuffer(b"".join(TOKENS), np.uint8)
 OFFSETS = np.cumsum([0, *map(len, TOKENS)])
+NO_STEPS = np.zeros((0, 256), np.int32)
 
 
 def is_word(data: bytes) -> bool:
@@ -32,10 +33,13 @@ EDGES = np.array(
 )
 
 
-def tree(rng: random.Random, nodes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    tokens = [rng.randrange(len(TOKENS)) for _ in range(nodes)]
-    parents = [rng.randrange(max(-1, node - 3), max(0, node)) for node in range(nodes)]
-    return np.array(tokens, np.int64), np.array(parents, np.int64)
+def tree(rng: random.Random, nodes: int, source: int = 0) -> NDArray[np.int64]:
+    """Tokens, parents, and the drafter's number."""
+    found = [
+        (rng.randrange(len(TOKENS)), rng.randrange(max(-1, node - 3), max(0, node)), source)
+        for node in range(nodes)
+    ]
+    return np.array(found, np.int64).reshape(-1, 3)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -49,10 +53,14 @@ def test_configurations_are_those_of_the_steps_byte_by_byte(seed: int) -> None:
                 step[config, byte] = rng.choice([DEAD, *range(1, 6), *range(1, 6)])
                 if rng.random() < 0.02:
                     step[config, byte] = UNKNOWN
-        tokens, parents = tree(rng, rng.randrange(12))
+        nodes = tree(rng, rng.randrange(12))
+        tokens, parents, _ = nodes.T
         configs = np.full(len(tokens) + 1, 77)
         configs[0] = 1
-        count = draft_closing.reach(tokens, parents, configs, 0, step, DATA, OFFSETS)
+        count, _, _ = draft_closing.find_ends(
+            nodes, np.ones(len(tokens)), configs, 0, step, 0, INSIDE, DATA, OFFSETS, EDGES,
+            np.empty(3, np.int64), np.empty(3),
+        )  # fmt: skip
         for node in range(count):
             at = int(configs[parents[node] + 1])
             text = TOKENS[tokens[node]]
@@ -102,16 +110,19 @@ def test_strings_end_where_words_do(string: int) -> None:
     rng = random.Random(string)
     seen = 0
     for _ in range(400):
-        tokens, parents = tree(rng, rng.randrange(10))
+        nodes = tree(rng, rng.randrange(10))
+        tokens, parents, _ = nodes.T
         chances = [rng.choice([1.0, 0.9, rng.random()]) for _ in tokens]
         configs = np.ones(len(tokens) + 1, np.int64)
         for node, parent in enumerate(parents):
             configs[node + 1] = configs[parent + 1] if rng.random() < 0.9 else 0
         ends, shares = np.empty(3, np.int64), np.empty(3)
-        count, strings = draft_closing.find_ends(
-            tokens, parents, np.array(chances, np.float64), configs, 0, string, DATA, OFFSETS,
-            EDGES, ends, shares,
+        # The configurations are known already.
+        at, count, strings = draft_closing.find_ends(
+            nodes, np.array(chances, np.float64), configs, len(nodes), NO_STEPS, 0, string, DATA,
+            OFFSETS, EDGES, ends, shares,
         )  # fmt: skip
+        assert at == len(nodes)
         expected = plain_ends(
             tokens.tolist(), parents.tolist(), chances, (configs[1:] != 0).tolist(), string
         )[:3]
@@ -130,22 +141,47 @@ def test_strings_end_where_words_do(string: int) -> None:
 def test_drafts_are_joined_without_what_is_illegal_or_said_twice() -> None:
     rng = random.Random(4)
     for _ in range(300):
-        tokens, parents = tree(rng, rng.randrange(1, 16))
-        legal = np.array([rng.random() < 0.9 for _ in tokens])
-        room = rng.randrange(1, 16)
-        into = np.empty((3, len(tokens)), np.int64)
-        size = draft_closing.join(tokens, parents, legal, room, into)
-        places, nodes = {-1: -1}, dict[tuple[int, int], int]()
-        origins = []
-        for node, (token, parent) in enumerate(zip(tokens.tolist(), parents.tolist(), strict=True)):
-            if not legal[node] or parent not in places:
-                continue
-            key = places[parent], token
-            if key not in nodes and len(nodes) < room:
-                nodes[key] = len(nodes)
-                origins.append(node)
-            if key in nodes:
-                places[node] = nodes[key]
-        assert into[1, :size].tolist() == [above for above, _ in nodes]
-        assert into[0, :size].tolist() == [token for _, token in nodes]
-        assert into[2, :size].tolist() == origins
+        forced, copied = tree(rng, rng.randrange(6), 1), tree(rng, rng.randrange(1, 10), 2)
+        given, chances = (np.array([rng.random() for _ in some]) for some in (forced, copied))
+        configs = np.array([1, *(rng.random() < 0.9 for _ in copied)], np.int64)
+        closings = [
+            (rng.randrange(-1, len(copied)), [rng.randrange(4) for _ in range(rng.randrange(4))])
+            for _ in range(rng.randrange(4))
+        ]
+        ways = [number for node, chain in closings for number in (node, len(chain), *chain)]
+        shares, room = np.array([rng.random() for _ in closings]), rng.randrange(1, 16)
+        into, sure = np.empty((room, 3), np.int64), np.empty(room)
+        size = draft_closing.join(
+            forced, given, copied, chances, configs, np.array(ways, np.int64), shares, 3, room,
+            into, sure,
+        )  # fmt: skip
+        nodes = dict[tuple[int | None, int], tuple[int, int, float]]()
+
+        def put(
+            above: int | None,
+            token: int,
+            source: int,
+            chance: float,
+            nodes: dict[tuple[int | None, int], tuple[int, int, float]] = nodes,
+            room: int = room,
+        ) -> int | None:
+            if above is None or ((above, token) not in nodes and len(nodes) == room):
+                return None
+            return nodes.setdefault((above, token), (len(nodes), source, chance))[0]
+
+        for some, likely, legal in (
+            (forced, given, [True] * len(forced)),
+            (copied, chances, (configs[1:] != 0).tolist()),
+        ):
+            places: dict[int, int | None] = {-1: -1}
+            for node, (token, parent, source) in enumerate(some.tolist()):
+                above = places[parent] if legal[node] else None
+                places[node] = put(above, token, source, float(likely[node]))
+        for (node, chain), share in zip(closings, shares.tolist(), strict=True):
+            at = places[node]
+            for index, token in enumerate(chain):
+                at = put(at, token, 3, share if index == 0 else 0.9)
+        assert into[:size].tolist() == [
+            [token, above, source] for (above, token), (_, source, _) in nodes.items()
+        ]
+        assert sure[:size].tolist() == [chance for _, _, chance in nodes.values()]

@@ -57,6 +57,8 @@ class CopyText:
         if self.count > len(self._text):
             self._text = np.pad(self._text, (0, self.count))
             self._said = self._text if self._bare is None else np.pad(self._said, (0, self.count))
-        self._text[begin : self.count] = tokens
-        if self._bare is not None:
-            self._said[begin : self.count] = self._bare[self._text[begin : self.count]]
+        # One by one: there are few, and arrays take longer to be made of them.
+        for at, token in enumerate(tokens, begin):
+            self._text[at] = token
+            if self._bare is not None:
+                self._said[at] = self._bare[token]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,6 @@ from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.mask_apply import only_token
 
-#: Tokens before the draft with which its first tokens might be merged.
-_CONTEXT = 3
 #: That the model spells forced text as the tokenizer does.
 _CANONICAL = 0.95
 #: How much likelier a literal is that stands in the text so far.
@@ -106,7 +103,6 @@ class GrammarText(Drafter):
         self.vocabulary = vocabulary
         self.literals = literals
         self._speller = Speller(vocabulary, spell)
-        self._texts: WeakKeyDictionary[Branch, _Text] = WeakKeyDictionary()
         self._ends = _Ends(vocabulary)
         self._silent = frozenset(vocabulary.specials.values()) | vocabulary.stop_ids
         self._style = Style.first()
@@ -127,9 +123,9 @@ class GrammarText(Drafter):
             self._ends.settle(seen.branch)
 
     def fork(self, branch: Branch, child: Branch) -> None:
-        text = self._texts.get(branch)
+        text = branch.notes.get(self)
         if text is not None:
-            self._texts[child] = text.copy()
+            child.notes[self] = text.copy()
 
     def style(self, branch: Branch, state: GrammarState) -> Style:
         """The layout that a branch has used so far."""
@@ -230,11 +226,11 @@ class GrammarText(Drafter):
         return b"".join([spelling[token] or b"" for token in tokens])
 
     def _text(self, branch: Branch, state: GrammarState) -> _Text:
-        text = self._texts.get(branch)
+        text: _Text | None = branch.notes.get(self)
         if text is None:
             start = state.grammar.start(self.vocabulary)
             data = self.vocabulary.decode(branch.prompt)
-            text = self._texts[branch] = _Text(data, start, self._style)
+            text = branch.notes[self] = _Text(data, start, self._style)
         if new := branch.tokens[text.count :]:
             text.read(new, state, self._decode)
         return text
@@ -245,12 +241,12 @@ class GrammarText(Drafter):
         return b"".join([spelling[token] or b"" for token in tokens if token not in silent])
 
 
-def context(branch: Branch, path: Sequence[int] = ()) -> tuple[int, ...]:
-    """The last tokens of a branch and some more, with which what follows might be merged."""
-    last = (*branch.tokens[-_CONTEXT:], *path)[-_CONTEXT:]
-    if len(last) < _CONTEXT:
-        last = (*branch.prompt[len(last) - _CONTEXT :], *last)
-    return last
+def context(branch: Branch) -> tuple[int, ...]:
+    """The last token of a branch, with which what follows might be merged.
+
+    It hardly ever merges with more, and the fewer tokens count, the more often an answer is known.
+    """
+    return (branch.tokens[-1] if branch.tokens else branch.prompt[-1],)
 
 
 class _Ends:
@@ -261,10 +257,6 @@ class _Ends:
         self._longer: dict[int, NDArray[np.int64]] = {}
         self._right: dict[int, int] = {}
         self._tried: dict[int, int] = {}
-        #: For each branch how many tokens it had, the tokens drafted, and the one in question.
-        self._open: WeakKeyDictionary[Branch, list[tuple[int, list[int], int]]] = (
-            WeakKeyDictionary()
-        )
 
     def may_go_on(self, state: GrammarState, token: int) -> bool:
         """Whether a longer token that begins like `token` is legal."""
@@ -278,15 +270,16 @@ class _Ends:
 
     def chance(self, branch: Branch, path: list[int], token: int) -> float:
         """The share of times that `token` was right, and a note to see whether it will be now."""
+        # How many tokens the branch had, the tokens drafted, and the one in question.
         note = (len(branch.tokens), path, token)
-        notes = self._open.setdefault(branch, [])
+        notes: list[tuple[int, list[int], int]] = branch.notes.setdefault(self, [])
         if note not in notes:
             notes.append(note)
         return (self._right.get(token, 0) + 1) / (self._tried.get(token, 0) + 2)
 
     def settle(self, branch: Branch) -> None:
         """Counts what has become of the notes on `branch`."""
-        for begin, path, token in self._open.pop(branch, []):
+        for begin, path, token in branch.notes.pop(self, ()):
             said = branch.tokens[begin : begin + len(path) + 1]
             if len(said) > len(path) and said[:-1] == path:
                 self._tried[token] = self._tried.get(token, 0) + 1

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.copying import CopyText
 from guided.decoding.drafters.protocol import Drafter, Request
-from guided.decoding.drafts import Draft
+from guided.decoding.drafts import Draft, source_number
 from guided.errors import InputError
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.copy_lookup import look_up
@@ -45,7 +44,7 @@ class Lookup(Drafter):
         self.n_max = n_max
         self.longest = longest
         self._bare = None if vocabulary is None else np.array(bare_ids(vocabulary), np.int32)
-        self._texts: WeakKeyDictionary[Branch, CopyText] = WeakKeyDictionary()
+        self._source = source_number(self.name)
 
     def propose(self, request: Request) -> list[Draft]:
         """A chain, or two where there is room; a tree has no laws."""
@@ -56,31 +55,25 @@ class Lookup(Drafter):
         ]
 
     def fork(self, branch: Branch, child: Branch) -> None:
-        text = self._texts.get(branch)
+        text = branch.notes.get(self)
         if text is not None:
-            self._texts[child] = text.copy()
+            child.notes[self] = text.copy()
 
     def _guess(self, branch: Branch, room: int, is_forked: bool) -> Draft:
         text = self._text(branch)
-        tokens, parents = np.empty(room, np.int32), np.empty(room, np.int64)
-        chances = np.empty(room)
+        nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
         spare = room // 4 if is_forked and room >= _FORKED else 0
         count = look_up(
-            *text.arrays, text.prompt, self.n_max, text.state, spare, self.longest, tokens, parents,
-            chances,
+            *text.arrays, text.prompt, self.n_max, text.state, spare, self.longest, self._source,
+            nodes, chances,
         )  # fmt: skip
-        return Draft(
-            tokens[:count].tolist(),
-            parents[:count].tolist(),
-            chances[:count].tolist(),
-            [self.name] * count,
-        )
+        return Draft.of(nodes[:count], chances[:count])
 
     def _text(self, branch: Branch) -> CopyText:
         """All that the branch has said so far."""
-        text = self._texts.get(branch)
+        text: CopyText | None = branch.notes.get(self)
         if text is None:
-            text = self._texts[branch] = CopyText(branch.prompt, self._bare)
+            text = branch.notes[self] = CopyText(branch.prompt, self._bare)
         new = branch.tokens[text.count - text.prompt :]
         if new:
             text.extend(new)

@@ -14,7 +14,7 @@ from guided.decoding.rng import Purpose
 from guided.decoding.sampling import Sampler
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What a drafter is asked for.
 
@@ -41,7 +41,7 @@ class Request:
     pass_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Observation:
     """What a round has shown of one branch, after its tokens were added.
 

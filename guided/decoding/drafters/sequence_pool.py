@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from guided.decoding.drafts import Draft
+from guided.decoding.drafts import Draft, source_number
 from guided.kernels import suffix_pool
 
 #: The last token of a sequence that has none.
@@ -62,15 +62,9 @@ class SequencePool:
         is_chain: bool = False,
     ) -> Draft:
         """How texts went on that ended like `said`; see `suffix_pool.guess`."""
-        tokens, parents = np.empty(room, np.int32), np.empty(room, np.int64)
-        chances = np.empty(room)
+        nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
         count = suffix_pool.guess(
             self._ring, self._total, np.array(said, np.int32), float(factor), offset, float(least),
-            is_chain, tokens, parents, chances,
+            is_chain, source_number(source), nodes, chances,
         )  # fmt: skip
-        return Draft(
-            tokens[:count].tolist(),
-            parents[:count].tolist(),
-            chances[:count].tolist(),
-            [source] * count,
-        )
+        return Draft.of(nodes[:count], chances[:count])

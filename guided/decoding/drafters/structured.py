@@ -13,8 +13,8 @@ from guided.decoding.drafters.grammar import GrammarText, context, grammar_state
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafters.remembered import Remembered
 from guided.decoding.drafters.style import Style
-from guided.decoding.drafts import ROOT, Draft
-from guided.decoding.known_grammar import config_of, engine_of, token_bytes
+from guided.decoding.drafts import ROOT, Draft, source_number
+from guided.decoding.known_grammar import engine_of, token_bytes
 from guided.errors import InputError
 from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
@@ -24,22 +24,16 @@ from guided.kernels.draft_closing import BEGINS_BLANK, BEGINS_WORD, ENDS_WORD
 #: Nodes of a copy at which it may be closed, the likeliest.
 _CLOSED = 3
 _QUOTE = b'"'
+#: The chance of a forced token from which on copies that begin with another one are left out.
+_SURE = 0.9
 
 
-class _Copy(NamedTuple):
-    """A copy's nodes, and the grammar's configuration at the root and after each (0: illegal)."""
+class _Closing(NamedTuple):
+    """Tokens that close a copy after one of its nodes, and how likely the first one is."""
 
-    draft: Draft
-    tokens: NDArray[np.int64]
-    parents: NDArray[np.int64]
-    configs: NDArray[np.int64]
-
-    def style(self, node: int, first: Style, spelling: Sequence[bytes | None]) -> Style:
-        """The style after a node, where it is `first` at the root."""
-        style = first
-        for at in self.draft.path(node):
-            style = style.after(spelling[self.draft.tokens[at]] or b"")
-        return style
+    node: int
+    tokens: tuple[int, ...]
+    share: float
 
 
 class Structured(Drafter):
@@ -69,7 +63,9 @@ class Structured(Drafter):
         self.grammar = grammar
         self.copies = copies
         self.vocabulary = grammar.vocabulary
+        self._source = source_number(self.name)
         self._quote = self.vocabulary.spellings.get(_QUOTE)
+        self._bytes = token_bytes(self.vocabulary)
         self._edges = _edges(self.vocabulary)
         self._closings: Remembered[list[tuple[int, ...]]] = Remembered()
 
@@ -95,54 +91,89 @@ class Structured(Drafter):
         self.copies.fork(branch, child)
 
     def _joined(self, branch: Branch, forced: Draft, copied: Draft, room: int) -> Draft:
-        if not copied.tokens:
+        if not copied.tokens or _contradicts(copied, forced):
             return forced
         state = grammar_state(branch)
         engine = engine_of(state)
         if state is None or engine is None or state.is_finished:
-            return _tree(forced, copied, [], None, room) if forced.tokens else copied
-        copy = _reached(copied, config_of(state), engine)
-        closings = self._closed(branch, self.grammar.style(branch, state), engine, copy)
-        return _tree(forced, copied, closings, copy.configs, room)
+            configs = np.ones(len(copied) + 1, np.int64)
+            return self._tree(forced, copied, configs, [], room) if forced.tokens else copied
+        configs = np.empty(len(copied) + 1, np.int64)
+        configs[0] = state.config
+        style = self.grammar.style(branch, state)
+        closings = self._closed(branch, style, engine, copied, configs)
+        return self._tree(forced, copied, configs, closings, room)
 
     def _closed(
-        self, branch: Branch, style: Style, engine: TokenEngine, copy: _Copy
-    ) -> list[tuple[int, Draft]]:
-        """What follows where the copy's string may end, with the nodes that it follows."""
-        ends, shares = np.empty(_CLOSED, np.int64), np.empty(_CLOSED)
+        self,
+        branch: Branch,
+        style: Style,
+        engine: TokenEngine,
+        copied: Draft,
+        configs: NDArray[np.int64],
+    ) -> list[_Closing]:
+        """What follows where a copy's string may end.
+
+        Args:
+            configs: is filled with the grammar's configurations after the copy's nodes, 0: illegal.
+        """
         string = draft_closing.OUTSIDE
         if style.in_string:
             string = draft_closing.ESCAPED if style.is_escaped else draft_closing.INSIDE
-        text = token_bytes(self.vocabulary)
-        last = branch.tokens[-1] if branch.tokens else branch.prompt[-1]
-        count, strings = draft_closing.find_ends(
-            copy.tokens, copy.parents, np.array(copy.draft.chances, np.float64), copy.configs, last,
-            string, text.data, text.offsets, self._edges, ends, shares,
-        )  # fmt: skip
         found = []
-        for node, share in zip(ends[:count].tolist(), shares[:count].tolist(), strict=True):
+        for node, share, stays in self._ends(branch, string, engine, copied, configs):
             here = style
-            if node != ROOT and strings[node + 1] <= 0:
-                here = copy.style(node, style, self.vocabulary.tokens)
-            chains = self._chains(branch, engine, copy, node, here)
-            for tokens in chains:
-                chances = [share / len(chains), *[0.9] * (len(tokens) - 1)]
-                found.append((node, Draft.chain(tokens, chances, self.name)))
+            if node != ROOT and not stays:
+                for at in copied.path(node):
+                    here = here.after(self.vocabulary.tokens[copied.tokens[at]] or b"")
+            config = int(configs[node + 1])
+            before = context(branch) if node == ROOT else (copied.tokens[node],)
+            chains = self._chains(engine, config, before, here)
+            found += [_Closing(node, tokens, share / len(chains)) for tokens in chains]
         return found
 
+    def _ends(
+        self,
+        branch: Branch,
+        string: int,
+        engine: TokenEngine,
+        copied: Draft,
+        configs: NDArray[np.int64],
+    ) -> list[tuple[int, float, bool]]:
+        """The nodes at which a copy's string may end, how likely each is, and whether the way there
+        stays in one string.
+        """
+        ends, shares = np.empty(_CLOSED, np.int64), np.empty(_CLOSED)
+        nodes, chances = copied.nodes
+        data, offsets = self._bytes
+        last = branch.tokens[-1] if branch.tokens else branch.prompt[-1]
+        at = 0
+        while engine.careful and at < len(copied):
+            at = _ask(engine, copied, configs, at)
+        while True:
+            at, count, strings = draft_closing.find_ends(
+                nodes, chances, configs, at, engine.parser.memo.step, last, string, data, offsets,
+                self._edges, ends, shares,
+            )  # fmt: skip
+            if at == len(copied):
+                break
+            at = _ask(engine, copied, configs, at)
+        return [
+            (node, share, strings[node + 1] > 0)
+            for node, share in zip(ends[:count].tolist(), shares[:count].tolist(), strict=True)
+        ]
+
     def _chains(
-        self, branch: Branch, engine: TokenEngine, copy: _Copy, node: int, style: Style
+        self, engine: TokenEngine, config: int, before: tuple[int, ...], style: Style
     ) -> list[tuple[int, ...]]:
-        """The tokens that may close the string after a node, and go on from there."""
-        config = int(copy.configs[node + 1])
+        """The tokens that may close a string after others, and go on from there.
+
+        A quote hardly ever merges with more than the token before it, and the fewer tokens count
+        in `before`, the more often an answer is known.
+        """
         closed = engine.after(config, self._quote) if self._quote is not None else 0
         if not closed:
             return []
-        # A quote hardly ever merges with more than the token before it, and the fewer tokens
-        # count, the more often an answer is known.
-        before: tuple[int, ...] = (copy.draft.tokens[node],)
-        if node == ROOT:
-            before = context(branch)
         after = style.after(_QUOTE)
         known, key = self._closings.of(engine), (closed, after, before)
         found = known.get(key)
@@ -151,54 +182,43 @@ class Structured(Drafter):
             found = known[key] = [self.grammar.spelled(before, _QUOTE + text) for text in texts]
         return found
 
+    def _tree(
+        self,
+        forced: Draft,
+        copied: Draft,
+        configs: NDArray[np.int64],
+        closings: Sequence[_Closing],
+        room: int,
+    ) -> Draft:
+        """One tree of what is forced, a copy as far as it is legal, and what closes it."""
+        ways: list[int] = []
+        for node, tokens, _ in closings:
+            ways += (node, len(tokens), *tokens)
+        nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
+        size = draft_closing.join(
+            *forced.nodes, *copied.nodes, configs, np.array(ways, np.int64),
+            np.array([share for _, _, share in closings], np.float64), self._source, room, nodes,
+            chances,
+        )  # fmt: skip
+        return Draft.of(nodes[:size], chances[:size])
 
-def _reached(copied: Draft, config: int, engine: TokenEngine) -> _Copy:
-    """A copy that begins in a configuration, as far as it is legal."""
-    count = len(copied.tokens)
-    tokens, parents = np.array(copied.tokens, np.int64), np.array(copied.parents, np.int64)
-    configs = np.empty(count + 1, np.int64)
-    configs[0] = config
-    text = token_bytes(engine.vocabulary)
-    at = 0
-    while True:
-        if not engine.careful:
-            at = draft_closing.reach(
-                tokens, parents, configs, at, engine.parser.memo.step, text.data, text.offsets
-            )
-        if at == count:
-            return _Copy(copied, tokens, parents, configs)
-        above = int(configs[parents[at] + 1])
-        configs[at + 1] = engine.after(above, copied.tokens[at]) if above else 0
-        at += 1
 
-
-def _tree(
-    forced: Draft,
-    copied: Draft,
-    closings: Sequence[tuple[int, Draft]],
-    configs: NDArray[np.int64] | None,
-    room: int,
-) -> Draft:
-    """One tree of what is forced, a copy as far as it is legal, and what closes it at its nodes."""
-    tokens, chances = [*forced.tokens, *copied.tokens], [*forced.chances, *copied.chances]
-    sources = [*forced.sources, *copied.sources]
-    first = len(forced.tokens)
-    parents = [*forced.parents, *[node + first if node >= 0 else ROOT for node in copied.parents]]
-    for node, closing in closings:
-        begin = len(tokens)
-        tokens += closing.tokens
-        chances += closing.chances
-        sources += closing.sources
-        parents += [node + first if node >= 0 else ROOT, *range(begin, len(tokens) - 1)]
-    legal = np.ones(len(tokens), np.bool_)
-    if configs is not None:
-        legal[first : first + len(copied.tokens)] = configs[1:] != 0
-    into = np.empty((3, len(tokens)), np.int64)
-    size = draft_closing.join(
-        np.array(tokens, np.int64), np.array(parents, np.int64), legal, room, into
+def _contradicts(copied: Draft, forced: Draft) -> bool:
+    """Whether a copy begins with other tokens than the one that is all but sure to come."""
+    if not forced.tokens or forced.chances[0] < _SURE:
+        return False
+    tokens, parents = copied.tokens, copied.parents
+    return all(
+        token != forced.tokens[0] or parent != ROOT
+        for token, parent in zip(tokens, parents, strict=True)
     )
-    placed, above, origins = into[:, :size].tolist()
-    return Draft(placed, above, [chances[at] for at in origins], [sources[at] for at in origins])
+
+
+def _ask(engine: TokenEngine, copied: Draft, configs: NDArray[np.int64], at: int) -> int:
+    """Fills in the configuration after a node, as the grammar says; the node after it."""
+    above = int(configs[copied.parents[at] + 1])
+    configs[at + 1] = engine.after(above, copied.tokens[at]) if above else 0
+    return at + 1
 
 
 def _edges(vocabulary: Vocabulary) -> NDArray[np.uint8]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
-from weakref import WeakKeyDictionary
 
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
@@ -62,7 +61,6 @@ class Suffix(Drafter):
         self.offset = offset
         self.pool = SequencePool(capacity)
         self._stop_ids = vocabulary.stop_ids
-        self._own: WeakKeyDictionary[Branch, _Own] = WeakKeyDictionary()
         self._prompts: OrderedDict[tuple[int, ...], int] = OrderedDict()
 
     def propose(self, request: Request) -> list[Draft]:
@@ -75,16 +73,18 @@ class Suffix(Drafter):
         ]
 
     def observe(self, observations: Sequence[Observation]) -> None:
-        """Adds the new tokens to the pool, the last ones of finished branches among them."""
+        """Adds new tokens to the pool where `propose` will not do so: the last ones of a branch."""
         for seen in observations:
-            self._take_in(seen.branch)
+            branch = seen.branch
+            if branch.finish_reason is not None or self not in branch.notes:
+                self._take_in(branch)
 
     def fork(self, branch: Branch, child: Branch) -> None:
         self._take_in(branch)
-        self._own[child] = _Own(self._opened(_end(child)), len(child.tokens))
+        child.notes[self] = _Own(self._opened(_end(child)), len(child.tokens))
 
     def _take_in(self, branch: Branch) -> None:
-        own = self._own.get(branch)
+        own: _Own | None = branch.notes.get(self)
         if own is not None and own.taken == len(branch.tokens):
             return
         if own is None:
@@ -95,7 +95,7 @@ class Suffix(Drafter):
         new = branch.tokens[own.taken :]
         if new and new[-1] in self._stop_ids:
             new = new[:-1]
-        self._own[branch] = _Own(self.pool.extend(own.last, new), len(branch.tokens))
+        branch.notes[self] = _Own(self.pool.extend(own.last, new), len(branch.tokens))
 
     def _opened(self, context: Sequence[int]) -> int:
         """A sequence that goes on from `context`, which is found elsewhere."""
