@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from guided.grammars.distinct.values import Match, Number, match, value_of
 
 _SPACES = frozenset(b" \t\r\n")
 _QUOTE, _ESCAPE, _COMMA, _OPEN, _CLOSE = b'"\\,[]'
+_MARK = re.compile(rb'["\\]')
 _NUMERIC = frozenset(bytes((byte,)) for byte in b"-0123456789")
 _OPENERS, _CLOSERS = frozenset(b"[{"), frozenset(b"]}")
 
@@ -21,8 +22,7 @@ class RepeatedItemError(Exception):
     """An item equals an earlier one of its array."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
+class _Level(NamedTuple):
     """An open array: its brackets with those around it, its items, and the last one so far."""
 
     depth: int
@@ -69,11 +69,6 @@ class Items:
         levels = tuple((level.depth, repr(level.seen), level.item) for level in self._levels)
         return levels, self._depth, self._quoted, self._escaped
 
-    @property
-    def seen(self) -> tuple[int, int]:
-        """The innermost list of items, in a form that is quickly compared."""
-        return (id(self._levels[-1].seen), len(self._levels)) if self._levels else (0, 0)
-
     def is_beyond(self, other: Items) -> bool:
         """Whether an array has opened or closed since `other`, or a next item begun."""
         ours, theirs = self._levels, other._levels
@@ -99,12 +94,20 @@ class Items:
 
     def after(self, data: bytes, opens: Opens) -> Items:
         """What is open after `data`; raises RepeatedItemError."""
-        items = self
-        for index, byte in enumerate(data):
+        items, index = self, 0
+        while index < len(data):
+            if items._quoted and not items._escaped:
+                end = _text_end(data, index)
+                if end > index:
+                    items = Items(items._written(data[index:end]), items._depth, True)
+                    index = end
+                    continue
+            byte, here = data[index], index
             if items._levels:
-                items = items._step(byte, lambda index=index: opens(index))  # type: ignore[misc]
-            elif byte == _OPEN and opens(index):
+                items = items._step(byte, lambda here=here: opens(here))  # type: ignore[misc]
+            elif byte == _OPEN and opens(here):
                 items = Items((_Level(1),), 1)
+            index += 1
         return items
 
     def _step(self, byte: int, opens: Callable[[], bool]) -> Items:
@@ -117,7 +120,7 @@ class Items:
             return self._closed(byte)
         if byte == _COMMA and self._depth == self._levels[-1].depth:
             return self._next_item()
-        levels, depth = self._written(byte), self._depth
+        levels, depth = self._written(bytes((byte,))), self._depth
         if byte in _OPENERS:
             depth += 1
             if byte == _OPEN and opens():
@@ -130,18 +133,17 @@ class Items:
     def _in_string(self, byte: int) -> Items:
         ends = byte == _QUOTE and not self._escaped
         escaped = byte == _ESCAPE and not self._escaped
-        found = Items(self._written(byte), self._depth, not ends, escaped)
+        found = Items(self._written(bytes((byte,))), self._depth, not ends, escaped)
         if ends and found._depth == found._levels[-1].depth:
             found._check()
         return found
 
-    def _written(self, byte: int) -> tuple[_Level, ...]:
-        more = bytes((byte,))
-        return tuple(replace(level, item=level.item + more) for level in self._levels)
+    def _written(self, more: bytes) -> tuple[_Level, ...]:
+        return tuple([_Level(depth, seen, item + more) for depth, seen, item in self._levels])
 
     def _next_item(self) -> Items:
         self._check_number()
-        *outer, last = self._written(_COMMA)
+        *outer, last = self._written(b",")
         item = self._levels[-1].item
         seen = (*last.seen, value_of(item))
         return Items((*outer, _Level(last.depth, seen)), self._depth)
@@ -154,9 +156,8 @@ class Items:
             levels = levels[:-1]
             if not levels:
                 return Items()
-        more = bytes((byte,))
-        levels = tuple(replace(level, item=level.item + more) for level in levels)
-        found = Items(levels, depth - 1)
+        found = Items(Items(levels)._written(bytes((byte,))), depth - 1)
+        levels = found._levels
         if found._depth == levels[-1].depth:
             found._check()
         return found
@@ -173,6 +174,12 @@ class Items:
         level = self._levels[-1]
         if level.seen and value_of(level.item) in level.seen:
             raise RepeatedItemError
+
+
+def _text_end(data: bytes, at: int) -> int:
+    """Where the next quote or escape stands at or after `at`; the end where there is none."""
+    found = _MARK.search(data, at)
+    return len(data) if found is None else found.start()
 
 
 def first_repetition(data: bytes, opens: Opens) -> int:

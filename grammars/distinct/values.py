@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
@@ -116,8 +117,13 @@ def _may_become(written: bytes, value: Number) -> bool:
     return kept == value.digits if len(mantissa) < len(written) else value.digits.startswith(kept)
 
 
+@lru_cache(maxsize=4096)
+def _usual(value: str) -> bytes:
+    return encode_basestring(value).encode("utf-8", "surrogatepass")
+
+
 def _string(text: bytes, at: int, value: str) -> Match | None:
-    usual = encode_basestring(value).encode("utf-8", "surrogatepass")
+    usual = _usual(value)
     given = text[at : at + len(usual)]
     if given == usual:
         return Match(at + len(usual))
