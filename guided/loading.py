@@ -61,6 +61,10 @@ def load(path_or_id: str, *, kind: Kind = "auto", **hf_kwargs: Any) -> Model:
     except ModelError:
         raise
     except (OSError, ValueError, KeyError) as error:
+        if _fills_masks(path_or_id, hf_kwargs):
+            raise ModelError(
+                f"{path_or_id!r} is a masked-diffusion model, no causal one: load it without kind="
+            ) from error
         raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
     if torch.cuda.is_available() and not placed:
         hf_model = hf_model.to(torch.device("cuda"))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from guided.kernels.compiling import lean
+from guided.kernels.compiling import folded, lean
 
 OK = 0
 #: Some array has no room.
@@ -57,6 +57,8 @@ class Net(NamedTuple):
     caller_target: Any
     #: int32[Q]: every state after the first states of the rules that it calls, cycles aside.
     order: Any
+    #: uint64[Q, 4]: the bytes with which a text from a state may begin.
+    begins: Any
 
 
 class Sets(NamedTuple):
@@ -178,6 +180,14 @@ def leading_bit(word):  # type: ignore[no-untyped-def]
             word >>= np.uint64(shift)
             count += shift
     return count
+
+
+@folded
+def may_go_on(net, q, byte):  # type: ignore[no-untyped-def]
+    """Whether state q may end its rule, or begin with `byte` (-1: any)."""
+    if byte < 0 or net.final[q] != 0:
+        return True
+    return (net.begins[q, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1) != 0
 
 
 @lean

@@ -9,12 +9,13 @@ from guided.kernels.canvas_arrays import (
     HIGH,
     N_ROWS,
     leading_bit,
+    may_go_on,
     new_row,
     trailing_zeros,
 )
 from guided.kernels.canvas_blocks import unite
 from guided.kernels.canvas_ends import END, LOW, begin_words
-from guided.kernels.canvas_left import begin_terminals, close
+from guided.kernels.canvas_left import close
 from guided.kernels.canvas_origins import (
     N_ENTRIES,
     N_SPARE,
@@ -23,6 +24,7 @@ from guided.kernels.canvas_origins import (
     add_entry,
     add_origins,
     begin_entries,
+    begin_terminals,
     merge_origins,
     use_words,
     wait,
@@ -43,10 +45,11 @@ MOST_PAIRS = 1024
 def _advance(rules, net, sets, alphabet, left, n_bits, data, begin, end):  # type: ignore[no-untyped-def]
     """(first entry, end of the entries) after the bytes, both FULL without room."""
     full = np.int64(FULL)
+    inside = np.bool_(False)
     for v in range(len(data)):
         first = begin_entries(left)
         for i in range(begin, end):
-            number = after_byte(rules, sets, np.int64(left.entry[i, 1]), data[v])
+            number = after_byte(rules, sets, np.int64(left.entry[i, 1]), np.int64(data[v]))
             if number == FULL:
                 return full, full
             if number >= 0:
@@ -60,17 +63,22 @@ def _advance(rules, net, sets, alphabet, left, n_bits, data, begin, end):  # typ
             break
         for place in range(left.local.shape[1]):
             left.local[v, place] = -1
+        byte = np.int64(data[v + 1])
         for i in range(begin, end):
             if sets.accepts[left.entry[i, 1]]:
                 q = np.int64(left.entry[i, 0])
+                if not may_go_on(net, q, byte):
+                    continue
                 if add_origins(left, left.local, v, q, np.int64(left.entry[i, 2])) == FULL:
                     return full, full
                 wait(left, q)
         position = n_bits + v
-        status = close(rules, net, sets, left, left.local, n_bits, position, alphabet, False, first)
+        status = close(
+            rules, net, sets, left, left.local, n_bits, position, alphabet, inside, byte, first
+        )
         if status == FULL:
             return full, full
-        if begin_terminals(net, sets, left, left.local, np.int64(v), first) == FULL:
+        if begin_terminals(net, sets, left, left.local, np.int64(v), byte, first) == FULL:
             return full, full
         end = left.size[N_ENTRIES]
     return np.int64(begin), np.int64(end)

@@ -8,16 +8,12 @@ from guided.kernels.canvas_arrays import (
     BYTE,
     FULL,
     HIGH,
-    LEFT_OUT,
     MASK,
-    MOST_INNER,
-    N_FREE,
-    N_INNER,
     N_ROWS,
     OK,
-    WANTS,
     bit_set,
     bit_test,
+    may_go_on,
     new_row,
     trailing_zeros,
 )
@@ -31,6 +27,8 @@ from guided.kernels.canvas_origins import (
     add_entry,
     add_origins,
     begin_entries,
+    begin_terminals,
+    mid_position,
     use_words,
     wait,
 )
@@ -39,12 +37,14 @@ from guided.kernels.compiling import lean, lean_entry
 
 
 @lean
-def _predict(net, table, index, position, bit, loop, q):  # type: ignore[no-untyped-def]
+def _predict(net, table, index, position, bit, loop, byte, q):  # type: ignore[no-untyped-def]
     """Begins the rules that q calls; FULL without room."""
     row = np.int64(index[position, q])
     for k in range(net.call_begin[q], net.call_begin[q + 1]):
         rule = net.call_rule[k]
         start = np.int64(net.start_of[rule])
+        if not may_go_on(net, start, byte):
+            continue
         first = np.int64(index[position, start])
         if first < 0:
             first = new_row(table)
@@ -67,13 +67,15 @@ def _predict(net, table, index, position, bit, loop, q):  # type: ignore[no-unty
 
 
 @lean
-def _go_on(net, table, local, n_bits, index, position, q, word, bits):  # type: ignore[no-untyped-def]
+def _go_on(net, table, local, n_bits, index, position, byte, q, word, bits):  # type: ignore[no-untyped-def]
     """Goes on after the rule of q that began at `bits` of a word; FULL without room."""
     rule = net.rule_of[q]
     real = word < table.size[N_USED]
     for k in range(net.caller_begin[rule], net.caller_begin[rule + 1]):
         caller = np.int64(net.caller_state[k])
         target = np.int64(net.caller_target[k])
+        if not may_go_on(net, target, byte):
+            continue
         into = np.int64(index[position, target])
         if real:
             # A row that stays empty is given back.
@@ -105,7 +107,7 @@ def _go_on(net, table, local, n_bits, index, position, q, word, bits):  # type: 
 
 
 @lean
-def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type: ignore[no-untyped-def]
+def _complete(net, table, local, n_bits, index, position, bit, loop, byte, q):  # type: ignore[no-untyped-def]
     """Goes on after the rule of q with whatever called it; FULL without room."""
     rule = net.rule_of[q]
     row = np.int64(index[position, q])
@@ -134,17 +136,18 @@ def _complete(net, table, local, n_bits, index, position, bit, loop, q):  # type
                             return status
                         if status:
                             wait(table, target)
-        if bits and _go_on(net, table, local, n_bits, index, position, q, word, bits) == FULL:
+        if bits and _go_on(net, table, local, n_bits, index, position, byte, q, word, bits) == FULL:
             return np.int64(FULL)
     return np.int64(OK)
 
 
 @lean
-def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, first):  # type: ignore[no-untyped-def]
+def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, byte, first):  # type: ignore[no-untyped-def]
     """Adds what follows at a position from the states that wait; OK or FULL.
 
     Positions from `n_bits` on are those of `local`. In a gap (`loop`) terminals begin and end at
-    the same position; they are added to the group of entries from `first` on.
+    the same position; they are added to the group of entries from `first` on. Elsewhere states
+    are left out that may not go on with `byte` (-1: any).
     """
     virtual = position >= n_bits
     index = local if virtual else table.index
@@ -155,11 +158,11 @@ def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, firs
         table.size[N_WAITING] -= 1
         q = table.queue[table.size[N_WAITING]]
         table.waits[q] = 0
-        status = _predict(net, table, index, place, position, loop, q)
+        status = _predict(net, table, index, place, position, loop, byte, q)
         if status == FULL:
             return status
         if net.final[q]:
-            status = _complete(net, table, local, n_bits, index, place, position, loop, q)
+            status = _complete(net, table, local, n_bits, index, place, position, loop, byte, q)
             if status == FULL:
                 return status
         if loop:
@@ -184,23 +187,12 @@ def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, firs
 
 
 @lean
-def begin_terminals(net, sets, table, index, place, first):  # type: ignore[no-untyped-def]
-    """Adds the terminals that begin at a position to a group of entries; OK or FULL."""
-    for q in range(len(net.final)):
-        row = np.int64(index[place, q])
-        if row >= 0:
-            for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
-                number = np.int64(sets.first[net.scan_lexeme[k]])
-                status = add_entry(table, first, np.int64(net.scan_target[k]), number, row, True)
-                if status == FULL:
-                    return status
-    return np.int64(OK)
-
-
-@lean
 def _enter(rules, net, sets, lat, alphabet, table, p, first):  # type: ignore[no-untyped-def]
     """Ends terminals at main position p and begins those that may follow; OK or FULL."""
     loop = lat.loop[p] != 0
+    byte = np.int64(-1)
+    if lat.kind[p] == BYTE and not loop:
+        byte = np.int64(lat.byte[p])
     place = np.int64(lat.id[p])
     carried = table.size[N_ENTRIES]
     if loop:
@@ -218,14 +210,16 @@ def _enter(rules, net, sets, lat, alphabet, table, p, first):  # type: ignore[no
     for i in range(first, carried):
         if sets.accepts[table.entry[i, 1]]:
             q = np.int64(table.entry[i, 0])
+            if not may_go_on(net, q, byte):
+                continue
             status = add_origins(table, table.index, place, q, np.int64(table.entry[i, 2]))
             if status == FULL:
                 return status
             wait(table, q)
     n_bits = np.int64(1) << 40
-    status = close(rules, net, sets, table, table.local, n_bits, place, alphabet, loop, first)
+    status = close(rules, net, sets, table, table.local, n_bits, place, alphabet, loop, byte, first)
     if status != FULL and not loop:
-        status = begin_terminals(net, sets, table, table.index, place, first)
+        status = begin_terminals(net, sets, table, table.index, place, byte, first)
     table.entry_end[p] = table.size[N_ENTRIES]
     return status
 
@@ -235,30 +229,6 @@ def _forget(table, position):  # type: ignore[no-untyped-def]
     """Empties the rows at a position."""
     for q in range(table.index.shape[1]):
         table.index[position, q] = -1
-
-
-@lean
-def mid_position(table, lat, unit, mid):  # type: ignore[no-untyped-def]
-    """Number of a mid, which is given one when it is first reached; -1: none is left, FULL."""
-    position = np.int64(lat.mid[unit, mid])
-    if position >= 0:
-        return position
-    if lat.used[N_INNER] >= lat.used[MOST_INNER]:
-        lat.used[LEFT_OUT] = 1
-        return np.int64(-1)
-    if lat.used[N_FREE] > 0:
-        lat.used[N_FREE] -= 1
-        position = np.int64(lat.free[lat.used[N_FREE]])
-    elif lat.used[HIGH] < len(table.index):
-        position = lat.used[HIGH]
-        lat.used[HIGH] += 1
-        use_words(table, lat.used[HIGH])
-    else:
-        lat.used[WANTS] = 1
-        return np.int64(FULL)
-    lat.mid[unit, mid] = position
-    lat.used[N_INNER] += 1
-    return position
 
 
 @lean
@@ -314,6 +284,8 @@ def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type:
     """Closes the mids of p and adds what leaves them to the group from `first` on; OK or FULL."""
     unit = np.int64(lat.unit[p])
     n_bits = np.int64(1) << 40
+    any_byte = np.int64(-1)
+    inside = np.bool_(False)
     for mid in range(len(mids.node_of)):
         place = np.int64(lat.mid[unit, mid])
         if place < 0:
@@ -323,7 +295,9 @@ def _pass_mids(rules, net, sets, mids, lat, alphabet, table, p, first):  # type:
                 wait(table, q)
         if table.size[N_WAITING] == 0:
             continue
-        status = close(rules, net, sets, table, table.local, n_bits, place, alphabet, False, first)
+        status = close(
+            rules, net, sets, table, table.local, n_bits, place, alphabet, inside, any_byte, first
+        )
         if status != FULL:
             status = _leave_mid(net, mids, lat, table, unit, np.int64(mid), place, first)
         if status == FULL:
@@ -342,7 +316,7 @@ def _advance(rules, net, sets, mids, lat, tok, most, alphabet, table, p):  # typ
     for i in range(table.entry_begin[p], table.entry_end[p]):
         number = np.int64(table.entry[i, 1])
         if lat.kind[p] == BYTE:
-            number = after_byte(rules, sets, number, lat.byte[p])
+            number = after_byte(rules, sets, number, np.int64(lat.byte[p]))
         else:
             number = after_token(rules, sets, number, tok, most)
         if number == FULL:
@@ -368,7 +342,9 @@ def _begin(rules, net, sets, lat, alphabet, table):  # type: ignore[no-untyped-d
     table.index[0, start] = row
     wait(table, start)
     table.entry_begin[0] = begin_entries(table)
-    return _enter(rules, net, sets, lat, alphabet, table, 0, np.int64(table.entry_begin[0]))
+    return _enter(
+        rules, net, sets, lat, alphabet, table, np.int64(0), np.int64(table.entry_begin[0])
+    )
 
 
 @lean_entry

@@ -6,7 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import FULL, merge, new_row
+from guided.kernels.canvas_arrays import (
+    DEAD,
+    FULL,
+    HIGH,
+    LEFT_OUT,
+    MOST_INNER,
+    N_FREE,
+    N_INNER,
+    OK,
+    WANTS,
+    merge,
+    new_row,
+)
 from guided.kernels.compiling import lean
 from guided.kernels.memo_arrays import mix
 
@@ -155,3 +167,46 @@ def wait(table, q):  # type: ignore[no-untyped-def]
         table.waits[q] = 1
         table.queue[table.size[N_WAITING]] = q
         table.size[N_WAITING] += 1
+
+
+@lean
+def begin_terminals(net, sets, table, index, place, byte, first):  # type: ignore[no-untyped-def]
+    """Adds the terminals that begin at a position to a group of entries; OK or FULL.
+
+    Those that are known not to begin with `byte` (-1: any) are left out.
+    """
+    for q in range(len(net.final)):
+        row = np.int64(index[place, q])
+        if row >= 0:
+            for k in range(net.scan_begin[q], net.scan_begin[q + 1]):
+                number = np.int64(sets.first[net.scan_lexeme[k]])
+                if byte >= 0 and sets.step[number, byte] == DEAD:
+                    continue
+                status = add_entry(table, first, np.int64(net.scan_target[k]), number, row, True)
+                if status == FULL:
+                    return status
+    return np.int64(OK)
+
+
+@lean
+def mid_position(table, lat, unit, mid):  # type: ignore[no-untyped-def]
+    """Number of a mid, which is given one when it is first reached; -1: none is left, FULL."""
+    position = np.int64(lat.mid[unit, mid])
+    if position >= 0:
+        return position
+    if lat.used[N_INNER] >= lat.used[MOST_INNER]:
+        lat.used[LEFT_OUT] = 1
+        return np.int64(-1)
+    if lat.used[N_FREE] > 0:
+        lat.used[N_FREE] -= 1
+        position = np.int64(lat.free[lat.used[N_FREE]])
+    elif lat.used[HIGH] < len(table.index):
+        position = lat.used[HIGH]
+        lat.used[HIGH] += 1
+        use_words(table, lat.used[HIGH])
+    else:
+        lat.used[WANTS] = 1
+        return np.int64(FULL)
+    lat.mid[unit, mid] = position
+    lat.used[N_INNER] += 1
+    return position

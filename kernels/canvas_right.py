@@ -58,7 +58,7 @@ def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number): 
         if lat.kind[at] == LAST:
             break
         if lat.kind[at] == BYTE:
-            number = after_byte(rules, sets, number, lat.byte[at])
+            number = after_byte(rules, sets, number, np.int64(lat.byte[at]))
         else:
             number = after_token(rules, sets, number, tok, most)
         if number == FULL:
@@ -143,7 +143,7 @@ def _scans(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q, into):
         if lat.kind[p] == LAST:
             continue
         if lat.kind[p] == BYTE:
-            number = after_byte(rules, sets, number, lat.byte[p])
+            number = after_byte(rules, sets, number, np.int64(lat.byte[p]))
         else:
             number = after_token(rules, sets, number, tok, most)
         if number == FULL:

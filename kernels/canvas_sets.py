@@ -71,7 +71,7 @@ def intern_set(rules, sets, lex, items, count):  # type: ignore[no-untyped-def]
 
 @inner
 def _find_after_byte(rules, sets, number, byte):  # type: ignore[no-untyped-def]
-    lex = sets.lexeme[number]
+    lex = np.int64(sets.lexeme[number])
     begin = sets.begin[number]
     items = np.empty(sets.begin[number + 1] - begin, np.int64)
     count = np.int64(0)
@@ -145,7 +145,7 @@ def _find_followers(rules, sets, lex, state, node, most):  # type: ignore[no-unt
 
 @inner
 def _find_after_token(rules, sets, number, node, most):  # type: ignore[no-untyped-def]
-    lex = sets.lexeme[number]
+    lex = np.int64(sets.lexeme[number])
     total = np.int64(0)
     for i in range(sets.begin[number], sets.begin[number + 1]):
         state = sets.member[i]
@@ -179,7 +179,7 @@ def after_token(rules, sets, number, node, most):  # type: ignore[no-untyped-def
 
 @inner
 def _find_after_text(rules, sets, number, alphabet):  # type: ignore[no-untyped-def]
-    lex = sets.lexeme[number]
+    lex = np.int64(sets.lexeme[number])
     seen = {np.int64(-1)}
     items = np.empty(64, np.int64)
     count = np.int64(0)
@@ -228,7 +228,7 @@ def _new_side(rules, sets, mids, number):  # type: ignore[no-untyped-def]
     at = np.int64(0)
     while at < len(mids.node):
         depth = mids.node[at, 1]
-        target = after_byte(rules, sets, path[depth - 1], mids.node[at, 0])
+        target = after_byte(rules, sets, path[depth - 1], np.int64(mids.node[at, 0]))
         if target == FULL:
             return False
         path[depth] = target
@@ -278,7 +278,7 @@ def run_from_mid(rules, sets, mids, mid, lex, ends):  # type: ignore[no-untyped-
     at = np.int64(root + 1)
     while at < mids.skip[root]:
         depth = mids.node[at, 1]
-        target = after_byte(rules, sets, path[depth - 1], mids.node[at, 0])
+        target = after_byte(rules, sets, path[depth - 1], np.int64(mids.node[at, 0]))
         if target == FULL:
             return np.int64(FULL), np.int64(DEAD)
         path[depth] = target

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from guided.errors import InputError
 from guided.grammars.canvas.chart import Chart, OutOfRoom
 from guided.grammars.canvas.limits import CanvasLimits
+from guided.grammars.canvas.obstacle import first_obstacle
 from guided.grammars.canvas.rescue import Completion, rescue, shortest_length
 from guided.grammars.canvas.slots import GAP, MASKED, Layout, Slot, check_token
 from guided.grammars.canvas.sources import CanvasSource
@@ -63,6 +64,12 @@ class Canvas:
     @cached_property
     def verdict(self) -> Verdict:
         """Whether the holes can be filled."""
+        layout = self._layout
+        if layout.is_open:
+            return self._source.open_verdict(len(layout.slots), self._found_verdict)
+        return self._found_verdict()
+
+    def _found_verdict(self) -> Verdict:
         if self._chart is None:
             return Verdict.NO
         return self._judged(lambda chart: chart.fillable, lambda: self._wider_verdict)
@@ -177,6 +184,14 @@ class Canvas:
         """How many slots a shortest completion takes, more than there are where the canvas is too
         short; None where no completion was found."""
         return shortest_length(self._source, self._layout)
+
+    @property
+    def obstacle(self) -> int | None:
+        """The first slot with which no text can begin, whatever fills the holes, however long.
+
+        The number of slots where only the end is impossible; None where nothing is known to be.
+        """
+        return first_obstacle(self._source, self._layout)
 
     @cached_property
     def _chart(self) -> Chart | None:

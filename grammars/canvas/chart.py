@@ -11,8 +11,11 @@ from guided.grammars.canvas.tables import OutOfRoom, Tables
 from guided.kernels.canvas_arrays import FULL
 from guided.kernels.canvas_check import TOO_LONG, check_bytes
 from guided.kernels.canvas_origins import LEFT_DONE
+from guided.kernels.direct_calls import Direct
 
 __all__ = ["Chart", "OutOfRoom"]
+
+_CHECK_BYTES = Direct(check_bytes)
 
 
 class Chart:
@@ -69,19 +72,21 @@ class Chart:
     def _first_end(self, last: int) -> int | None:
         """The first boundary up to `last` with which a text can end."""
         tables = self._tables
-        net = tables.engine.net
-        ends = [end for end in tables.places.units.ends if end <= last]
-        final = np.flatnonzero((net.rule_of == 0) & (net.final != 0))
-        done = 0
+        engine = tables.engine
+        ends = tables.places.units.ends
+        ends = ends[: bisect_right(ends, last)]
+        done, step = 0, 1
         while done < len(ends):
-            # Those that the table has come to, then one more.
-            left = tables.left_upto(ends[done])
+            # Those that the table has come to or is likely to need, then more and more.
+            likely = bisect_right(ends, engine.first_end) if not done else 0
+            left = tables.left_upto(ends[min(max(done + step, likely), len(ends)) - 1])
             known = bisect_right(ends, int(left.size[LEFT_DONE]))
-            rows = left.index[ends[done:known]][:, final]
+            rows = left.index[ends[done:known]][:, engine.final]
             found = (rows >= 0) & (left.rows[rows, 0] & np.uint64(1) != 0)
             if found.any():
-                return ends[done + int(np.flatnonzero(found.any(axis=1))[0])]
-            done = known
+                engine.first_end = ends[done + int(np.flatnonzero(found.any(axis=1))[0])]
+                return engine.first_end
+            done, step = known, 2 * step
         return None
 
     def _allows(self, before: int, behind: int, data: bytes) -> bool:
@@ -92,7 +97,7 @@ class Chart:
             tables.right_downto(behind)
             main = tables.places.lattice.main
             result = tables.call(
-                check_bytes,
+                _CHECK_BYTES,
                 tables.left,
                 tables.right,
                 tables.pairs,

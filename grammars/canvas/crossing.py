@@ -18,13 +18,23 @@ _WORD = frozenset(range(0x80, 0x100)) | frozenset(
 )
 
 
-def candidates(vocabulary: Vocabulary, longest: int | None = None) -> tuple[list[bytes], bool]:
-    """(texts of two bytes or more that are tried, whether no token is left out)."""
+def candidates(
+    vocabulary: Vocabulary, classes: bytes, longest: int | None = None
+) -> tuple[list[bytes], bool]:
+    """(texts of two bytes or more that are tried, whether no token is left out).
+
+    Of a large vocabulary those are the short ones of no word characters, and those with one word
+    character behind another one, for each of its `classes`: what ends with a space may be followed
+    by a word whose token begins with that space.
+    """
     texts = [t for t in vocabulary.spellings if len(t) > 1 and not t.startswith(b"\xff")]
     if len(texts) <= SMALL and longest is None:
         return sorted(texts), True
     most = _SHORT if longest is None else longest
-    return sorted(t for t in texts if len(t) <= most and _WORD.isdisjoint(t)), False
+    chosen = {t for t in texts if len(t) <= most and _WORD.isdisjoint(t)}
+    pairs = (t for t in sorted(texts) if len(t) == 2 and t[0] not in _WORD and t[1] in _WORD)
+    chosen |= set({(t[0], classes[t[1]]): t for t in pairs}.values())
+    return sorted(chosen), False
 
 
 def token_tree(texts: Sequence[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int32], list[bytes]]:

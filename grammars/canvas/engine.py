@@ -63,6 +63,9 @@ class CanvasEngine:
         self.complete = plain.complete
         self.left_rows = self.right_rows = 8
         self.inner_positions = 64
+        self.final = np.flatnonzero((self.net.rule_of == 0) & (self.net.final != 0))
+        #: The first boundary with which the text of the last canvas could end.
+        self.first_end = 0
         self.closed = vocabulary.is_closed and not _has_specials(plain.rules)
         self.mids, self._all_tokens = (self._mids_of([]), True) if loose else self._find_mids()
 
@@ -115,7 +118,7 @@ class CanvasEngine:
 
     def _find_mids(self) -> tuple[Mids, bool]:
         for longest in (None, 3, 2):
-            texts, complete = candidates(self.vocabulary, longest)
+            texts, complete = candidates(self.vocabulary, self.classes, longest)
             mids = self._mids_of(texts)
             if complete or len(mids.node_of) <= MOST_MIDS:
                 return mids, complete

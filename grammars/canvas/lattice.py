@@ -38,7 +38,13 @@ class Units:
     @classmethod
     def of(cls, layout: Layout, vocabulary: Vocabulary) -> Units:
         """The units of a layout all of whose tokens spell something."""
+        first = layout.text_end if vocabulary.stop_ids else layout.end
         texts: list[bytes | None] = []
+        if GAP not in layout.slots[: layout.end]:
+            for slot in layout.slots[: layout.end]:
+                texts.append(None if slot is MASKED else vocabulary.grammar_bytes(int(slot)))
+            count = len(texts)
+            return cls(texts, [False] * (count + 1), range(count + 1), range(first, count + 1))
         loops = [False]
         unit_of = [0]
         for slot in layout.slots[: layout.end]:
@@ -48,21 +54,22 @@ class Units:
                 texts.append(None if slot is MASKED else vocabulary.grammar_bytes(int(slot)))
                 loops.append(False)
             unit_of.append(len(texts))
-        first = layout.text_end if vocabulary.stop_ids else layout.end
         return cls(texts, loops, unit_of, sorted(set(unit_of[first:])))
 
     def after(self, before: Layout, layout: Layout, vocabulary: Vocabulary) -> Units:
         """The units of a layout, where these are those of another one."""
-        if layout.end != before.end or len(self.texts) != before.end:
+        end = layout.end
+        if end > before.end or len(self.texts) != before.end:
             return Units.of(layout, vocabulary)
-        texts = self.texts.copy()
-        for at, (old, new) in enumerate(zip(before.slots, layout.slots, strict=True)):
-            if old is not new:
-                if new is GAP:
-                    return Units.of(layout, vocabulary)
-                texts[at] = None if new is MASKED else vocabulary.grammar_bytes(int(new))
-        first = layout.text_end if vocabulary.stop_ids else layout.end
-        return Units(texts, self.loops, self.unit_of, range(first, layout.end + 1))
+        texts = self.texts[:end]
+        pairs = zip(before.slots[:end], layout.slots[:end], strict=True)
+        for at, new in [(at, new) for at, (old, new) in enumerate(pairs) if old is not new]:
+            if new is GAP:
+                return Units.of(layout, vocabulary)
+            texts[at] = None if new is MASKED else vocabulary.grammar_bytes(int(new))
+        first = layout.text_end if vocabulary.stop_ids else end
+        loops, unit_of = self.loops[: end + 1], self.unit_of[: end + 1]
+        return Units(texts, loops, unit_of, range(first, end + 1))
 
 
 class Places:
@@ -120,13 +127,16 @@ class Places:
         room = int(self.used[N_FREE]) + 64 * self.width - int(self.used[HIGH])
         return sum(len(text) - 1 for text in texts if text is not None) - room
 
-    def drop(self, unit: int) -> list[int]:
-        """Frees the numbers inside of a unit, and returns them."""
-        found: list[int] = self.mid[unit][self.mid[unit] >= 0].tolist()
+    def drop(self, units: Sequence[int]) -> list[int]:
+        """Frees the numbers inside of units, and returns them."""
+        mids = self.mid[units]
+        found: list[int] = mids[mids >= 0].tolist()
         self.used[N_INNER] -= len(found)
-        self.mid[unit] = -1
-        found += self.inner[unit]
-        self.inner[unit] = []
+        self.mid[units] = -1
+        for unit in units:
+            if self.inner[unit]:
+                found += self.inner[unit]
+                self.inner[unit] = []
         count = int(self.used[N_FREE])
         self.free[count : count + len(found)] = found
         self.used[N_FREE] += len(found)
@@ -164,7 +174,7 @@ class Places:
             lattice.main[unit + 1 :] += more
         self.lattice = lattice._replace(
             kind=_spliced(lattice.kind, begin, end, kind),
-            byte=_spliced(lattice.byte, begin, end, np.frombuffer(data, np.uint8)),
+            byte=_spliced(lattice.byte, begin, end, np.array(bytearray(data))),
             loop=_spliced(lattice.loop, begin, end, loop),
             id=_spliced(lattice.id, begin, end, number),
             unit=_spliced(lattice.unit, begin, end, np.full(count, unit, np.int32)),
@@ -208,7 +218,7 @@ class Places:
         unit[:-1] = np.repeat(np.arange(count), lengths)
         return Lattice(
             kind=kind,
-            byte=np.frombuffer(data, np.uint8),
+            byte=np.array(bytearray(data)),  # writable, as the spliced one: kernels are typed by it
             loop=loop,
             id=number,
             unit=unit,

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from guided.kernels.canvas_arrays import Net
 from guided.kernels.memo_arrays import (
     BEGIN,
+    DFA,
     END,
     EPSILON,
     FINAL,
+    FIRST,
     NULLABLE,
     START,
     SYMBOL,
@@ -44,13 +47,14 @@ def compact(rules: Rules) -> tuple[Net, bool]:
     first = [number[place[start]] for start in starts]
     order, cyclic = _order(compacted, first)
     states = range(len(compacted))
-    return _arrays(
+    net = _arrays(
         compacted,
         [final[chosen[n]] for n in states],
         [rule_of[chosen[n]] for n in states],
         first,
         order,
-    ), cyclic
+    )
+    return net._replace(begins=_beginnings(net, rules)), cyclic
 
 
 def _edges(rules: Rules) -> list[list[Edge]]:
@@ -168,7 +172,23 @@ def _arrays(
         caller_state=caller_table[:, 0].copy(),
         caller_target=caller_table[:, 1].copy(),
         order=np.array(order, np.int32),
+        begins=np.zeros((len(final), 4), np.uint64),
     )
+
+
+def _beginnings(net: Net, rules: Rules) -> NDArray[np.uint64]:
+    """uint64[Q, 4]: the bytes with which a text from a state may begin."""
+    lexemes = rules.live[rules.dfa[rules.lexeme[:, DFA], FIRST]]
+    states = np.arange(len(net.final))
+    begins = np.zeros((len(states), 4), np.uint64)
+    scanning = np.repeat(states, np.diff(net.scan_begin))
+    np.bitwise_or.at(begins, scanning, lexemes[net.scan_lexeme])
+    calling, called = np.repeat(states, np.diff(net.call_begin)), net.start_of[net.call_rule]
+    while True:
+        before = begins.copy()
+        np.bitwise_or.at(begins, calling, before[called])
+        if (begins == before).all():
+            return begins
 
 
 def _csr(lists: list[list[Edge]]) -> tuple[np.ndarray, np.ndarray]:

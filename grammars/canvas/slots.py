@@ -62,6 +62,11 @@ class Layout:
         fixed = [i for i in range(end) if not isinstance(given[i], Masked | Gap)]
         return cls(given, end, end < len(given), fixed[-1] + 1 if fixed else 0)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether all slots are masks."""
+        return not self.stopped and self.slots.count(MASKED) == len(self.slots)
+
     def fixed(self, items: Iterable[tuple[int, int]]) -> Layout | None:
         """The layout with tokens fixed (stop tokens are none of them), None where one is fixed."""
         slots = list(self.slots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,7 +13,11 @@ from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.plain import PlainRules
 from guided.grammars.canvas.slots import GAP, MASKED, Layout
 from guided.grammars.canvas.tables import Tables
+from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.vocabulary import Vocabulary
+
+#: Lengths of canvases of masks whose verdicts are kept.
+_OPEN_KEPT = 1024
 
 
 @dataclass
@@ -74,6 +79,15 @@ class CanvasSource:
             return None
         return Tables(self.engine, self.vocabulary, self.limits, 0)
 
+    def open_verdict(self, count: int, find: Callable[[], Verdict]) -> Verdict:
+        """The verdict of `count` masks and nothing else, by `find` the first time."""
+        known, key = self.engines.open, (self.limits, count)
+        if key not in known:
+            if len(known) >= _OPEN_KEPT:
+                known.clear()
+            known[key] = find()
+        return known[key]
+
     def chart(self, layout: Layout, tables: Tables) -> Chart | None:
         """The answers for a layout by these tables, None where a fixed token spells nothing."""
         return Chart(tables, layout) if self._spells(layout) else None
@@ -120,6 +134,7 @@ class _Engines:
     vocabulary: Vocabulary
     lock: threading.RLock = field(default_factory=threading.RLock)
     quick: Record = field(default_factory=Record)
+    open: dict[tuple[CanvasLimits, int], Verdict] = field(default_factory=dict)
 
     @cached_property
     def counting(self) -> CanvasEngine:

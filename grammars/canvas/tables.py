@@ -21,10 +21,12 @@ from guided.kernels.canvas_left import fill_left
 from guided.kernels.canvas_origins import LEFT_DONE, N_ENTRIES, Left
 from guided.kernels.canvas_right import fill_right
 from guided.kernels.canvas_rows import refill_tails
+from guided.kernels.direct_calls import Direct
 
 T = TypeVar("T", bound=np.generic)
 #: Bits for the places between the bytes of a token that is tried, more once a longer one is.
 _SPARE = 128
+_FILL_LEFT, _FILL_RIGHT = Direct(fill_left), Direct(fill_right)
 #: Members of sets beyond which more room is made only where it is nearly used up.
 _ENOUGH = 1 << 20
 
@@ -98,7 +100,7 @@ class Tables:
     def left_upto(self, boundary: int) -> Left:
         """The left table, done up to a boundary."""
         while self.left.size[LEFT_DONE] < boundary:
-            if self.call(fill_left, self.left, boundary) == FULL:
+            if self.call(_FILL_LEFT, self.left, boundary) == FULL:
                 self._visited[: self.left.size[LEFT_DONE] + 1] = True
                 self._grow_left()
                 self._cut_left(int(self.left.size[LEFT_DONE]))
@@ -116,7 +118,7 @@ class Tables:
                 self.left_upto(boundary + int(open_[-1]))
         while self.right_done > boundary:
             active, cyclic = self.left.index, self.engine.cyclic
-            if self.call(fill_right, self.right, active, cyclic, boundary) == FULL:
+            if self.call(_FILL_RIGHT, self.right, active, cyclic, boundary) == FULL:
                 self._grow_right()
                 self._cut_right(self.right_done)
             else:
@@ -214,10 +216,14 @@ class Tables:
         changed = [unit for unit, (new, old, other) in pairs if other or new is not old]
         cut_off = range(len(now), len(before))
         if changed:
-            self._cut_left(min(changed[0], int(self.left.size[LEFT_DONE])))
+            # Before a token, the left table has only what may go on with its first byte.
+            first = min(unit - (before[unit] is not None) for unit in changed)
+            self._cut_left(min(first, int(self.left.size[LEFT_DONE])))
         freed = next((unit for unit in changed if before[unit] is not None), None)
         if cut_off:
-            self._cut_left(min(len(now), int(self.left.size[LEFT_DONE])))
+            first = len(now) - (before[len(now)] is not None)
+            self._cut_left(min(first, int(self.left.size[LEFT_DONE])))
+            self._visited[len(now)] &= first == len(now)
         if cut_off or freed is not None:
             self._cut_right(None)
         elif changed:
@@ -226,8 +232,8 @@ class Tables:
             self._visited[unit + 1] = False
         if freed is not None:
             # More is possible now: what the tables hold further right leaves some of it out.
-            self._visited[freed + 1 :] = False
-        numbers = [number for unit in (*changed, *cut_off) for number in places.drop(unit)]
+            self._visited[freed:] = False
+        numbers = places.drop([*changed, *cut_off])
         self.left.index[numbers] = -1
         self.right.index[numbers] = -1
         wanted = places.wants([now[unit] for unit in changed])

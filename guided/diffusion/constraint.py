@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from guided.diffusion.protocols import Candidate, Filling
+from guided.diffusion.protocols import Candidate, Filling, is_judged
 from guided.errors import BudgetError, InputError
-from guided.grammars.canvas import GAP, MASKED, CanvasLimits, Gap, Masked, Slot, Verdict
+from guided.grammars.canvas import GAP, MASKED, Canvas, CanvasLimits, Gap, Masked, Slot, Verdict
 from guided.grammars.grammar import Grammar
 from guided.grammars.vocabulary import Vocabulary
+
+#: Characters of the text before a contradiction that a message shows.
+_SHOWN = 40
 
 
 @dataclass
@@ -106,11 +109,7 @@ class Checker:
 
     def _takes_all(self, candidates: Sequence[Candidate]) -> bool:
         """Whether all tokens can stand together for certain; if so, they are taken into `now`."""
-        *others, last = candidates
-        filling = self.now.filling.fix({each.slot: each.token for each in others})
-        if filling is None or filling.check(last.slot, last.token) is not Verdict.YES:
-            return False
-        filling = filling.fix({last.slot: last.token})
+        filling = self._with_all(candidates)
         if filling is None:
             return False
         self.tally.checks += len(candidates)
@@ -118,6 +117,19 @@ class Checker:
         stops = [each.slot for each in candidates if each.token in self.stop_ids]
         self.end = min(stops, default=self.end)
         return True
+
+    def _with_all(self, candidates: Sequence[Candidate]) -> Filling | None:
+        """The filling with all tokens, None where it is not certain that it can be completed."""
+        now = self.now.filling
+        if is_judged(now):
+            whole = now.fix({each.slot: each.token for each in candidates})
+            certain = whole is not None and is_judged(whole) and whole.verdict is Verdict.YES
+            return whole if certain else None
+        *others, last = candidates
+        before = now.fix({each.slot: each.token for each in others})
+        if before is None or before.check(last.slot, last.token) is not Verdict.YES:
+            return None
+        return before.fix({last.slot: last.token})
 
     def allows(self, candidate: Candidate) -> bool:
         """Whether the token is accepted; if so, it is taken into `now`."""
@@ -180,7 +192,7 @@ class GrammarConstraint:
         if found is None and any(slot is not None for slot in slots):
             return BudgetError(
                 "the template's fixed text contradicts the grammar: no text has it in this order,"
-                " whatever the holes hold"
+                f" whatever the holes hold{contradiction(free)}"
             )
         needed = len(found.tokens) if found is not None else 0
         advice = f"; a canvas of {needed} slots suffices" if needed else ""
@@ -188,6 +200,28 @@ class GrammarConstraint:
         return BudgetError(
             f"nothing valid fits into {holes} open slots of {len(slots)}{advice}", needed
         )
+
+
+def contradiction(canvas: Canvas) -> str:
+    """Which fixed text cannot be, to be added to a message; nothing where it is not known."""
+    at = canvas.obstacle
+    if at is None:
+        return ""
+    begin = at
+    while begin and isinstance(canvas.slots[begin - 1], int):
+        begin -= 1
+    before = _shown(canvas, begin, at)[-_SHOWN:]
+    if at == len(canvas.slots):
+        return f"; no text ends with {before!r}" if before else "; no text ends there"
+    what = repr(_shown(canvas, at, at + 1))
+    if before:
+        return f"; {what} cannot follow {before!r}"
+    return f"; no text has {what} there" if at else f"; no text begins with {what}"
+
+
+def _shown(canvas: Canvas, begin: int, end: int) -> str:
+    tokens = [slot for slot in canvas.slots[begin:end] if isinstance(slot, int)]
+    return canvas.vocabulary.decode(tokens).decode(errors="replace")
 
 
 def _as_slots(slots: Sequence[int | None], hole: Masked | Gap) -> list[Slot]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeGuard
 
 from torch import Tensor
 
@@ -170,6 +170,23 @@ class Filling(Protocol):
         Where it does not fit (`fits`), it holds the committed text but not slot for slot.
         """
         ...
+
+
+class Judged(Filling, Protocol):
+    """A filling that also knows whether it can be completed as it is, as a canvas does.
+
+    Where many tokens are accepted at once, this is one question instead of two.
+    """
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the canvas can still be completed."""
+        ...
+
+
+def is_judged(filling: Filling) -> TypeGuard[Judged]:
+    """Whether a filling has a `verdict`; it is not asked for it."""
+    return hasattr(type(filling), "verdict")
 
 
 class Constraint(Protocol):

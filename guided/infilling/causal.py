@@ -71,7 +71,7 @@ class CausalInfiller:
             if gaps.verdict(self._fillings) is Verdict.NO:
                 raise BudgetError(
                     "the fixed text contradicts the grammar: whatever is put into the holes, the"
-                    " whole is not in its language"
+                    f" whole is not in its language{gaps.contradiction(self._fillings)}"
                 )
         while len(self.done.regions) < self.marked.holes:
             region = RegionWriter(self, gaps, len(self.done.regions)).run()

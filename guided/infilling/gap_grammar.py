@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from guided.diffusion.constraint import contradiction
 from guided.errors import VocabularyError
 from guided.grammars.canvas import GAP, Canvas, Verdict
 from guided.grammars.canvas.slots import Slot
@@ -30,6 +31,13 @@ class GapGrammar:
         except VocabularyError:
             # Bytes that no token spells by itself stand in no text.
             return Verdict.NO
+
+    def contradiction(self, fillings: Sequence[bytes]) -> str:
+        """Which fixed text cannot be, to be added to a message; nothing where it is not known."""
+        try:
+            return contradiction(self._canvas(fillings, None))
+        except VocabularyError as error:
+            return f"; {error}"
 
     def witness(self, fillings: Sequence[bytes], begun: bytes) -> bytes | None:
         """Something that fills the next hole so that the text can be completed; None: not found.

@@ -107,6 +107,29 @@ def test_what_comes_out_is_valid(table, decoding):
             assert result.finish_reason in ("length", "early_commit")
 
 
+class JudgedWords(Words):
+    def begin(self, slots):
+        return JudgedWords(super().begin(slots).canvases)
+
+    def fix(self, tokens):
+        after = super().fix(tokens)
+        return None if after is None else JudgedWords(after.canvases)
+
+    @property
+    def verdict(self):
+        return Verdict.YES if self.canvases else Verdict.NO
+
+
+@pytest.mark.parametrize("decoding", DECODINGS, ids=lambda d: type(d).__name__)
+def test_a_filling_that_knows_its_verdict_changes_nothing(table, decoding):
+    canvases = frozenset(c for c in ANYTHING.canvases if sum(c) % 3 == 0 and c[0] != c[3])
+    for seed in range(2):
+        plain = decoded(table(seed=seed), decoding, Words(canvases))
+        judged = decoded(table(seed=seed), decoding, JudgedWords(canvases))
+        assert texts(plain) == texts(judged)
+        assert [r.checks for r in plain] == [r.checks for r in judged]
+
+
 def test_one_allowed_text_comes_out(table):
     only = (4, 2, 2, 1)
     for decoding in DECODINGS:

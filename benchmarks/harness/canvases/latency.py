@@ -88,8 +88,13 @@ class Filling:
     refused: int = 0
     checks: int = 0
 
+    @property
+    def all(self) -> list[float]:
+        """Every check."""
+        return [*self.first, *self.later]
+
     def milliseconds(self, which: str, percentile: float) -> float:
-        """A percentile of `first` or `later`."""
+        """A percentile of `first`, `later` or `all`."""
         return float(np.percentile(getattr(self, which), percentile)) * 1000
 
 
