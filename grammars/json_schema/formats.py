@@ -34,10 +34,27 @@ _ANY_DATE = _date("[0-9]{4}", rf"{_LEAP}|0000")
 _DATE = _date("[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000", _LEAP)
 _OFFSET = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _FRACTION = r"(\.[0-9]+)?"
-_TIME = (
-    rf"(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]{_FRACTION}{_OFFSET}"
-    rf"|23:59:60{_FRACTION}([Zz]|[+-]00:00))"
-)
+_DAY, _ZONE = 24 * 60, 15  # in minutes; clocks differ by quarters of an hour
+
+
+def _leap_seconds() -> str:
+    """The times of leap seconds, which end a day in UTC, by the clocks of all zones."""
+    zones: dict[int, list[str]] = {}
+    for offset in range(_ZONE - _DAY, _DAY, _ZONE):
+        hours, minutes = divmod(abs(offset), 60)
+        zone = rf"{'-' if offset < 0 else '[+]'}{hours:02}:{minutes:02}"
+        zones.setdefault((offset - 1) % _DAY, []).append(zone)
+    zones[_DAY - 1] += ["[Zz]", "-00:00"]
+    times = (
+        rf"{now // 60:02}:{now % 60:02}:60{_FRACTION}({'|'.join(found)})"
+        for now, found in zones.items()
+    )
+    return "|".join(times)
+
+
+_PLAIN_TIME = rf"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]{_FRACTION}{_OFFSET}"
+_SHORT_TIME = rf"({_PLAIN_TIME}|23:59:60{_FRACTION}([Zz]|[+-]00:00))"
+_TIME = rf"({_PLAIN_TIME}|{_leap_seconds()})"
 _CLOCK = r"T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S)"
 _DAYS = r"([0-9]+Y([0-9]+M([0-9]+D)?)?|[0-9]+M([0-9]+D)?|[0-9]+D)"
 _DURATION = rf"P({_DAYS}({_CLOCK})?|{_CLOCK}|[0-9]+W)"
@@ -196,8 +213,12 @@ def broader_language(name: str) -> Dfa:
 def short_language(name: str) -> Dfa | None:
     """What has a format provided that it is at most SHORT long, None where length plays no part.
 
-    Its automaton is small, so that it can be combined with a limit on the length.
+    Its automaton is small, so that it can be combined with a limit on the length. Of times it has
+    leap seconds in UTC only.
     """
+    if name in ("time", "date-time"):
+        day = "" if name == "time" else rf"{_DATE}[Tt]"
+        return compile_regex(rf"{day}{_SHORT_TIME}", "python")
     host = _without_reserved(rf"{_LABEL}(\.{_LABEL})*", r"([^.]*\.)*[^.]{2}--[^.]*(\.[^.]*)*")
     if name in ("hostname", "idn-hostname"):
         return host

@@ -194,7 +194,11 @@ def language(shape: StringShape) -> Dfa:
     for atom in atoms:
         short = formats.short_language(str(atom.value)) if atom.kind == "format" else None
         longest = dfas[atom].longest_length()
-        if short is not None and atom.holds and most is not None and most < (longest or 0):
+        if short is None or not atom.holds:
+            continue
+        if longest is None and (most is not None or shape.least):
+            dfas[atom] = short
+        elif longest is not None and most is not None and most < longest:
             dfas[atom], most = short, min(most, formats.SHORT)
     try:
         return _within_reach(_product(dfas), shape.least, most)

@@ -164,12 +164,12 @@ def test_quotes_backslashes_and_controls_are_escaped() -> None:
         ),
         (
             "time",
-            ["08:30:06Z", "23:59:60Z", "08:30:06.28+01:00"],
-            ["24:00:00Z", "08:30:06", "8:30:06Z"],
+            ["08:30:06Z", "23:59:60Z", "08:30:06.28+01:00", "15:59:60-08:00", "05:44:60.5+05:45"],
+            ["24:00:00Z", "08:30:06", "8:30:06Z", "15:59:60Z", "15:58:60-08:00", "23:59:60+01:00"],
         ),
         (
             "date-time",
-            ["2024-02-29T23:59:59Z", "1990-12-31t15:59:50.1-08:00"],
+            ["2024-02-29T23:59:59Z", "1990-12-31t15:59:50.1-08:00", "1998-12-31T15:59:60-08:00"],
             ["2024-02-29", "2024-02-29 10:00:00Z", "2023-02-29T00:00:00Z"],
         ),
         ("duration", ["P4DT12H30M5S", "P1W", "PT36H"], ["P", "PT", "4D", "P1D2H", "P2W1D"]),
@@ -278,3 +278,10 @@ def test_integers_are_written_with_a_point_where_asked_for() -> None:
 def test_formats_are_remarks_where_asked_for() -> None:
     check({"format": "date"}, ["2020-02-29"], ["x"])
     check({"format": "date"}, ["2020-02-29", "x"], [], formats="ignore")
+
+
+def test_times_may_be_limited_in_length() -> None:
+    grammar = json_schema({"type": "string", "format": "date-time", "maxLength": 24})
+    assert grammar.accepts(b'"1998-12-31T23:59:60.123Z"')
+    assert not grammar.accepts(b'"1998-12-31T23:59:60.1234Z"')
+    assert not grammar.accepts(b'"1998-12-31T22:59:60Z"')
