@@ -24,7 +24,7 @@ from guided.grammars.json_schema.numbers import NumberShape
 from guided.grammars.json_schema.objects import ALL_OBJECTS, ObjectShape
 from guided.grammars.json_schema.prune import prune
 from guided.grammars.json_schema.quoting import quoted, quoted_words
-from guided.grammars.json_schema.readings import written
+from guided.grammars.json_schema.readings import joined, written
 from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
 from guided.grammars.json_schema.terms import Term
 
@@ -160,7 +160,7 @@ class Emitter:
         if form.listed:
             texts += self.style.layout.texts(form.listed)
         parts: list[Expr] = []
-        for shape in form.strings:
+        for shape in joined(form.strings):
             if shape.words is not None:
                 texts += quoted_words(shape.words)
             else:
