@@ -21,6 +21,7 @@ from harness.figures import Table, figure_table
 HERE = Path(__file__).resolve().parent
 ORDER = (
     "maskbench",
+    "mask_threads",
     "beyond_json",
     "json_schema_suite",
     "fuzz",
