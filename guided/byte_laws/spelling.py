@@ -87,11 +87,14 @@ class Spelling:
             found[self.matrix[low, some.depth]] = log_p[low]
             return found
         inside = log_p[low : some.high]
-        most = inside.max(initial=-np.inf)
-        if most == -np.inf:
+        if not inside.size:
             return found
         starts, symbols = self._groups(some)
-        sums = np.add.reduceat(np.exp(inside - most), starts)
+        # Each group by its own likeliest token, so that none is too small for a number.
+        most = np.maximum.reduceat(inside, starts)
+        most[most == -np.inf] = 0.0
+        each = np.repeat(most, np.diff(starts, append=len(inside)))
+        sums = np.add.reduceat(np.exp(inside - each), starts)
         with np.errstate(divide="ignore"):
             found[symbols] = np.log(sums) + most
         return found

@@ -91,11 +91,13 @@ def _some(
     for row, head in enumerate(heads):
         np.copyto(spelled[row], -np.inf, where=canon.refused(head.state, head.token))
         if stop_ids and canon.is_complete(head.state):
-            ends[row] = log_sum(raw[row, stop_ids])
+            stops = raw[row, stop_ids]
+            ends[row] = np.nan if np.isposinf(stops).any() else log_sum(stops)
     top = np.maximum(spelled.max(axis=1, initial=-np.inf), ends)
     top[top == -np.inf] = 0.0
-    p = np.exp(spelled - top[:, None])
-    with np.errstate(divide="ignore"):
+    # Logits that are no numbers make laws that are none, which is told where one is drawn from.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.exp(spelled - top[:, None])
         if normalize == "tokens":
             total = top + np.log(p.sum(axis=1) + np.exp(ends - top))
             # Where nothing can follow, there is nothing to normalise.
@@ -103,7 +105,7 @@ def _some(
         else:
             most = raw.max(axis=1)
             total = most + np.log(np.exp(raw - most[:, None]).sum(axis=1))
-    ends -= total
+        ends -= total
     mild = (least - total > _MILD) & ((ends > _MILD) | (ends == -np.inf))
     columns = (total, np.exp(top - total), ends, mild)
     for row, (log_total, scale, end, is_mild) in enumerate(
@@ -123,11 +125,13 @@ def log_sum(values: Floats) -> float:
 def next_law(canon: Canon, heads: Sequence[tuple[Range, Weighing]]) -> Floats | None:
     """The log law `[257]` of the next symbol after heads that go on in these ranges.
 
-    None where nothing can follow.
+    None where nothing can follow; NaN where logits are no numbers.
     """
     if not heads:
         return None
     top = max(one.log_weight for _, one in heads)
+    if any(math.isnan(one.log_total) for _, one in heads):
+        return np.full(N_SYMBOLS, np.nan)
     if not all(one.is_mild and one.log_weight - top > _MILD for _, one in heads):
         return _next_law_by_logs(canon, heads)
     mass = np.zeros(N_SYMBOLS)
