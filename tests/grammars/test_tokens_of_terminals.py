@@ -24,6 +24,7 @@ GRAMMARS = {
     )
     + NAME,
     "names without a sign between them": "root ::= name name\n" + NAME,
+    "calls whose name may end early": 'root ::= [a-z]+ call\ncall ::= [a-z] "(" root? ")"\n',
     "names behind spaces": 'root ::= ("if " name | "go " name " " name)+\n' + NAME,
     "words": r'root ::= ("- " word (" " word)* "\n")+' + "\n" + r"word ::= [^ \n-] [^ \n]*" + "\n",
     "quotes": r'root ::= ("\"" ([^"\\\n] | "\\" [^\n])* "\"" | " ")+' + "\n",
@@ -44,6 +45,7 @@ def vocabulary() -> Vocabulary:
     signs = [b" ", b"(", b".", b" (", b", ", b"\n", b"- ", b'"', b" =", b"."]
     texts = {bytes([byte]) for byte in range(255)}
     texts |= {b" " * n for n in (2, 3, 8, 30)} | {b");\n", b"))", b'",', b" + ", b"1.5", b"a.b"}
+    texts |= {b"%c%c(" % pair for pair in itertools.product(b"abcdefgxyz", repeat=2)}
     for _ in range(700):
         word = bytes(rng.choices(b"abcdefgxyz019_", k=rng.randint(1, 7)))
         before, after = rng.choice([*signs[:1] * 9, b"", *signs]), b""
