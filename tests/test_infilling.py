@@ -140,8 +140,14 @@ def test_slots_that_nothing_valid_fits_into_are_refused() -> None:
 
 @pytest.mark.parametrize("model", [mask_model, lambda: fake_model("1")])
 def test_fixed_text_that_contradicts_the_grammar_is_refused(model) -> None:
-    with pytest.raises(BudgetError, match="contradicts the grammar"):
+    with pytest.raises(BudgetError, match=r"contradicts the grammar.*'\]' cannot follow '\]'"):
         guided.infill(model(), "[1<hole>]]", regex=LIST, prompt="0")
+
+
+@pytest.mark.parametrize("model", [mask_model, lambda: fake_model("1")])
+def test_text_that_lacks_only_its_end_is_refused_as_such(model) -> None:
+    with pytest.raises(BudgetError, match=r"contradicts the grammar.*no text ends with '1'"):
+        guided.infill(model(), "[<hole>1", regex=LIST, prompt="0")
 
 
 @pytest.mark.parametrize(

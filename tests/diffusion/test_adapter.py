@@ -1,12 +1,14 @@
 """One convention for all models: shifts, padding, masks, families, and what is refused."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+import guided
 from guided.diffusion import (
     FAMILIES,
     DiffusionAdapter,
@@ -167,6 +169,12 @@ def test_what_cannot_be_loaded_says_why(tmp_path):
         load(str(tmp_path / "nowhere"))
     with pytest.raises(ModelError, match="no family is named"):
         load(write_config(tmp_path, model_type="llama"), family="GPT")
+
+
+def test_a_masked_diffusion_model_is_not_loaded_as_a_causal_one():
+    folder = Path(__file__).parents[2] / "examples" / "models" / "tiny-diffusion"
+    with pytest.raises(ModelError, match="is a masked-diffusion model, no causal one"):
+        guided.load(str(folder), kind="causal")
 
 
 def test_a_native_model_is_loaded_from_its_folder(tmp_path):
