@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from guided.grammars.automata import Dfa, Others, Words
 from guided.grammars.terminal_tables import Automaton, restricted, terminal_tables
 from guided.kernels.automata_words import add_word_tables
-from guided.kernels.memo_arrays import DFA, FARTHEST, FIRST, LEAST, NEAREST, OFFSET, WIDTH
+from guided.kernels.memo_arrays import DFA, FARTHEST, FIRST, LEAST, MOST, NEAREST, OFFSET, WIDTH
 
 Lexeme = tuple[Dfa | None, int, int]
 #: Tables in the order of the kernel: dfa, columns, trans, fact, live.
@@ -32,10 +32,10 @@ def lexeme_tables(
     for dfa, _, _ in lexemes:
         pool.add(dfa, alphabet)
     numbers, (dfas, columns, trans, fact, live) = pool.arrays()
-    lexeme = np.array(
-        [(n, least, most, 0) for n, (_, least, most) in zip(numbers, lexemes, strict=True)],
-        np.int32,
-    ).reshape(-1, 4)
+    lexeme = np.zeros((len(numbers), 4), np.int32)
+    lexeme[:, DFA] = numbers
+    lexeme[:, LEAST] = [least for _, least, _ in lexemes]
+    lexeme[:, MOST] = [most for _, _, most in lexemes]
     first = dfas[:-1, FIRST]
     farthest = np.maximum.reduceat(fact[:, NEAREST], first) if len(first) else first
     lexeme[:, FARTHEST] = farthest[lexeme[:, DFA]] + np.maximum(lexeme[:, LEAST], 0)

@@ -108,7 +108,7 @@ def specification(
 def parse(text: str) -> Any:
     """The JSON value that `text` writes; raises SchemaError with line and column."""
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise SchemaError(
             f"the schema is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
@@ -124,3 +124,6 @@ def _finite(text: str) -> float:
 
 def _no_constant(name: str) -> Any:
     raise SchemaError(f"the schema holds {name}, which JSON has not")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)

@@ -29,7 +29,8 @@ def array_expr(shape: ArrayShape, rule: str, writer: Writer) -> Expr:
     Rules that are made for it are named after `rule`.
     """
     layout = writer.style.layout
-    shape = replace(shape, contains=tuple(c for c in shape.contains if not c.is_trivial))
+    if shape.contains:
+        shape = replace(shape, contains=tuple(c for c in shape.contains if not c.is_trivial))
     opening = layout.open_array
     body: Expr | None = None
     if shape.unique and not distinct_anyway(shape, writer):

@@ -167,7 +167,7 @@ def _counted(whole: Members, writer: Writer) -> Expr:
     """`whole`, such that its minimum holds even where a reader drops members of equal names."""
     required = sum(member.required for member in whole.members)
     if whole.least <= required:
-        return replace(whole, least=0)
+        return replace(whole, least=0) if whole.least else whole
     if whole.extra is None or whole.least == 1:
         return whole
     if whole.least - 1 > len(whole.members):
