@@ -26,6 +26,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class GuidedError(Exception):
     """Root of all errors raised by guided."""
@@ -115,6 +117,14 @@ class BudgetError(InputError):
 
 class ModelError(InputError):
     """The model cannot be used for this kind of decoding."""
+
+    @classmethod
+    def of_loading(cls, path_or_id: str, error: Exception) -> ModelError:
+        """That a model or its tokenizer cannot be loaded; a folder that is missing is called so."""
+        is_path = path_or_id.startswith(("/", ".", "~")) or path_or_id.count("/") > 1
+        if is_path and not os.path.exists(path_or_id):
+            return cls(f"cannot load {path_or_id!r}: there is no such folder")
+        return cls(f"cannot load {path_or_id!r}: {error}")
 
 
 class ControlError(InputError):

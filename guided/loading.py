@@ -65,7 +65,7 @@ def load(path_or_id: str, *, kind: Kind = "auto", **hf_kwargs: Any) -> Model:
             raise ModelError(
                 f"{path_or_id!r} is a masked-diffusion model, no causal one: load it without kind="
             ) from error
-        raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
+        raise ModelError.of_loading(path_or_id, error) from error
     if torch.cuda.is_available() and not placed:
         hf_model = hf_model.to(torch.device("cuda"))  # type: ignore[arg-type]
     return Model(hf_model, tokenizer)

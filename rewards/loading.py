@@ -32,7 +32,7 @@ def load_config(path_or_id: str, **hf_kwargs: Any) -> Any:
     try:
         return AutoConfig.from_pretrained(path_or_id, **_shared(hf_kwargs))
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
+        raise ModelError.of_loading(path_or_id, error) from error
 
 
 def load_model(path_or_id: str, loader: str, **hf_kwargs: Any) -> Any:
@@ -52,7 +52,7 @@ def load_model(path_or_id: str, loader: str, **hf_kwargs: Any) -> Any:
             path_or_id, output_loading_info=True, **hf_kwargs
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"cannot load {path_or_id!r}: {error}") from error
+        raise ModelError.of_loading(path_or_id, error) from error
     if missing := sorted(facts.get("missing_keys", ())):
         raise ModelError(
             f"{path_or_id!r} has no weights {', '.join(missing[:4])}: it is no model of this kind, "
