@@ -42,7 +42,7 @@ class Units:
         texts: list[bytes | None] = []
         if GAP not in layout.slots[: layout.end]:
             for slot in layout.slots[: layout.end]:
-                texts.append(None if slot is MASKED else vocabulary.grammar_bytes(int(slot)))
+                texts.append(vocabulary.grammar_bytes(slot) if isinstance(slot, int) else None)
             count = len(texts)
             return cls(texts, [False] * (count + 1), range(count + 1), range(first, count + 1))
         loops = [False]
