@@ -227,7 +227,8 @@ class Loop:
 
     def _child(self, row: Row, nodes: Sequence[int], token: int) -> int | None:
         """The guess of `token` among some, if there is one; the policy learns from it."""
-        draft, found = row.draft, None
+        draft = row.draft
+        found: int | None = None
         policy = None if self.speculation is None else self.speculation.policy
         for node in nodes:
             is_it = draft.tokens[node] == token
