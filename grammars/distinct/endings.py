@@ -16,6 +16,8 @@ from guided.kernels.ways import shortest_path
 
 #: Places looked at before a search gives up.
 _LIMIT = 400
+#: Items of a completion.
+_MOST_ITEMS = 1 << 14
 #: Bytes that are tried at a place where many are possible.
 _BRANCHES = 12
 _USUAL = b'"0123456789abcdefghijklmnopqrstuvwxyz}],:'
@@ -77,7 +79,9 @@ class Endings:
             return True
         if not self.scarce and not self.engine.careful and self._may_differ(place):
             return True
-        return self._search(place, to_the_end=self.scarce) is not None
+        if self.scarce:
+            return self.short(place) is not None
+        return self._search(place, to_the_end=False) is not None
 
     def _may_differ(self, place: Place) -> bool:
         """Whether a byte may come next after which no item can be an earlier one."""
@@ -88,14 +92,22 @@ class Endings:
 
     def short(self, place: Place) -> list[bytes] | None:
         """A short completion in pieces that tokens spell, None where none is found."""
+        found = self._item_by_item(place)
+        if found is None and self.scarce:
+            return self._search(place, to_the_end=True)
+        return found
+
+    def _item_by_item(self, place: Place) -> list[bytes] | None:
+        """A completion of the shortest items, as far as the one leaves the next ones a choice."""
         found: list[bytes] = []
         at: Place | None = place
-        while at is not None:
+        for _ in range(_MOST_ITEMS):
+            if at is None:
+                return None
             rest = self._finished(at, to_the_end=True)
             if rest is not None:
                 return found + rest
-            # Item by item: what the one is leaves the next ones enough to choose from.
-            pieces = self._search(at, to_the_end=True, item_by_item=not self.scarce)
+            pieces = self._search(at, to_the_end=True, item_by_item=True)
             if pieces is None:
                 return None
             found += pieces

@@ -45,11 +45,13 @@ class Plenty:
             self._open.discard(term)
 
     def _arrays(self, shape: ArrayShape, many: int) -> bool:
-        if shape.contains or shape.unique:
+        if shape.contains:
             return False
         places = range(shape.least + 1 if shape.most is None else shape.least)
         terms = [shape.item(i) for i in places[: len(shape.prefix) + 1]]
         if any(self._context.is_empty(term) for term in terms):
+            return False
+        if shape.unique and not all(self.has_enough(term, many) for term in terms):
             return False
         if shape.most is None:
             return shape.rest is self._context.terms.any or self.has_enough(shape.rest, many)

@@ -63,6 +63,8 @@ SCHEMAS = [
         "minItems": 3,
         "maxItems": 4,
     },
+    unique(unique({"type": "object"}, minItems=3), maxItems=2),
+    unique(unique({"enum": [1, "a"]}, minItems=1), maxItems=2),
     unique({"enum": ["a", "b"]}, contains={"const": "a"}),
 ]
 
