@@ -238,39 +238,6 @@ def test_answers_do_not_depend_on_what_was_asked_before(schema: Grammar, seed: i
     assert answers >= {Verdict.YES, Verdict.NO}
 
 
-def test_going_back_from_a_fixed_token_forgets_it() -> None:
-    # Before a token, tables have only what may go on with its first byte.
-    one, quote, open_list, open_object = (TOKENS.index(t) for t in (b"1", b'"', b"[", b"{"))
-    canvas = JSON.canvas(VOCABULARY, 8)
-    for token in (one, quote, open_list):
-        for slot in (0, 2):
-            after = canvas.fix({slot: token})
-            if after is not None and after.verdict is Verdict.YES:
-                after.check(4, quote)
-                after.check(1, one)
-            other = JSON.canvas(VOCABULARY, [MASKED] * 8)
-            for probe in (0, 1, 2, 5):
-                for candidate in (one, quote, open_list, open_object):
-                    found = canvas.check(probe, candidate)
-                    assert found is other.check(probe, candidate), (token, slot, probe, candidate)
-
-
-def test_going_back_from_an_early_end_forgets_what_was_cut_off() -> None:
-    one, comma, open_list, close_list = (TOKENS.index(t) for t in (b"1", b",", b"[", b"]"))
-    canvas = JSON.canvas(VOCABULARY, 8)
-    ended = canvas.fix({3: STOP})
-    longer = canvas.fix({3: comma})
-    assert ended is not None
-    assert longer is not None
-    for _ in range(2):
-        for slots in ([MASKED] * 3 + [STOP] + [MASKED] * 4, [MASKED] * 3 + [comma] + [MASKED] * 4):
-            mine = ended if STOP in slots else longer
-            fresh = JSON.canvas(VOCABULARY, slots)
-            for probe in (0, 1, 2, 4):
-                for candidate in (one, open_list, close_list, comma):
-                    assert mine.check(probe, candidate) is fresh.check(probe, candidate)
-
-
 def test_the_verdict_of_masks_alone_is_kept_for_each_length_and_limit(schema: Grammar) -> None:
     lengths = range(4, 24)
     before = [schema.canvas(VOCABULARY, n).verdict for n in lengths]
