@@ -61,7 +61,7 @@ class Drafter:
     """Guesses subtrees; changes the speed of decoding, never its law.
 
     Subclasses implement `propose`, and the other two where they keep something. What they keep
-    for a branch they keep in a `weakref.WeakKeyDictionary` over branches. Tokens need not be
+    for a branch they keep in its `notes`, under themselves. Tokens need not be
     legal: what the controls forbid is cut off before the model sees it, with all that follows.
     Stop tokens are never worth drafting.
     """
