@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from guided.grammars.distinct.values import Match, Number, match, value_of
@@ -104,7 +105,7 @@ class Items:
                     continue
             byte, here = data[index], index
             if items._levels:
-                items = items._step(byte, lambda here=here: opens(here))  # type: ignore[misc]
+                items = items._step(byte, partial(opens, here))
             elif byte == _OPEN and opens(here):
                 items = Items((_Level(1),), 1)
             index += 1
@@ -182,12 +183,16 @@ def _text_end(data: bytes, at: int) -> int:
     return len(data) if found is None else found.start()
 
 
+def _shifted(opens: Opens, by: int, index: int) -> bool:
+    return opens(by + index)
+
+
 def first_repetition(data: bytes, opens: Opens) -> int:
     """The index of the first byte that repeats an item, the length of `data` where none does."""
     items = Items()
     for index in range(len(data)):
         try:
-            items = items.after(data[index : index + 1], lambda _, index=index: opens(index))  # type: ignore[misc]
+            items = items.after(data[index : index + 1], partial(_shifted, opens, index))
         except RepeatedItemError:
             return index
     return len(data)
