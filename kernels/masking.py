@@ -332,8 +332,8 @@ def compute_mask(handle, trie, kept, wide, config, longest, out):  # type: ignor
     far = np.int64(0)
     begin, end = np.int64(memo.config[config, BEGIN]), np.int64(memo.config[config, END])
     # What is missing is told before the rest is done.
-    for i in range(begin, end):
-        status = _is_kept(rules, memo, kept, memo.thread[i], np.int64(-1))
+    for place in range(begin, end):
+        status = _is_kept(rules, memo, kept, memo.thread[place], np.int64(-1))
         if status < 0:
             return status, far, np.int64(0)
     put_off = memo.path[PUT_OFF]
@@ -349,8 +349,8 @@ def compute_mask(handle, trie, kept, wide, config, longest, out):  # type: ignor
         far = max(far, bound)
         i += 1
     if memo.config[config, ACCEPTING]:
-        for i in range(len(tokens.stop_ids)):
-            token = tokens.stop_ids[i]
+        for stop in range(len(tokens.stop_ids)):
+            token = tokens.stop_ids[stop]
             out[token >> 5] |= np.int32(1) << (token & 31)
     return np.int64(OK), far, _hash(out)
 
