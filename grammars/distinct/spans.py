@@ -21,7 +21,8 @@ _NEXT_ITEM = re.compile(rb"," + _BLANK + rb"[^ \t\r\n]", re.S)
 
 def among(tokens: Tokens, mask: Mask) -> Tokens:
     """Those of `tokens` that are in a packed mask."""
-    return tokens[mask[tokens >> 5] >> (tokens & 31) & 1 > 0]
+    chosen: Tokens = tokens[mask[tokens >> 5] >> (tokens & 31) & 1 > 0]
+    return chosen
 
 
 class Spans:
