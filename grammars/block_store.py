@@ -42,7 +42,16 @@ Block = NDArray[np.int32]
 
 
 #: The code that blocks and their keys depend on.
-_KERNELS = ("handles.py", "liveness.py", "memo_arrays.py", "trie.py", "wide_masks.py")
+_KERNELS = (
+    "alike_states.py",
+    "handles.py",
+    "liveness.py",
+    "mask_ends.py",
+    "memo_arrays.py",
+    "subtrees.py",
+    "trie.py",
+    "wide_masks.py",
+)
 _GRAMMARS = ("memo.py", "token_engine.py", "token_tries.py")
 
 
