@@ -65,12 +65,13 @@ $(VENV)/bin/python:
 		|| { echo "guided needs Python 3.11 or later: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# The kernels are compiled while torch is fetched: they need numba only.
+# Kernels are compiled while packages are fetched: they need numba only.
+WHILE = $(BIN)/python -m guided.warm_up $(1) & $(2); installed=$$?; wait; exit $$installed
+
 $(VENV)/.torch: constraints.txt | $(VENV)/bin/python
 	$(PIP) --constraint constraints.txt numba
 	$(PIP) --no-deps --editable .
-	$(BIN)/python -m guided.warm_up & \
-		$(PIP) $(INDEX) --no-warn-conflicts --constraint constraints.txt torch; installed=$$?; wait; exit $$installed
+	$(call WHILE,,$(PIP) $(INDEX) --no-warn-conflicts --constraint constraints.txt torch)
 	@touch $@
 
 $(VENV)/.base: pyproject.toml $(VENV)/.torch
@@ -78,11 +79,11 @@ $(VENV)/.base: pyproject.toml $(VENV)/.torch
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.torch
-	$(PIP) --constraint constraints.txt --editable '.[test]'
+	$(call WHILE,--canvases,$(PIP) --constraint constraints.txt --editable '.[test]')
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.torch
-	$(PIP) --constraint constraints.txt --editable '.[dev]'
+	$(call WHILE,--canvases,$(PIP) --constraint constraints.txt --editable '.[dev]')
 	@touch $@ $(VENV)/.base $(VENV)/.test
 
 $(VENV)/.bench: pyproject.toml $(VENV)/.torch
