@@ -15,8 +15,10 @@ import argparse
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness import data
 from harness.figures import Figure, Report, Table
@@ -26,14 +28,48 @@ from tqdm import tqdm
 
 OURS = "guided-any-order"
 FORMATS = "optional/format/"
+OPTIONAL = "/optional/"
+NOTHING_IS_VALID = "UnsatisfiableSchemaError"
+
+
+@dataclass
+class Verdicts:
+    """Tests by how they were judged. What refuses a schema as unsatisfiable judges its tests."""
+
+    tests: int = 0
+    judged: int = 0
+    right: int = 0
+    required_wrong: int = 0
+
+    def add(self, case: data.Case, result: Mapping[str, Any]) -> None:
+        """Counts the tests of one schema."""
+        self.tests += len(case.instances)
+        if result["status"] == "compiled":
+            verdicts = [(test["valid"], test["accepted"]) for test in result["tests"]]
+        elif result.get("kind") == NOTHING_IS_VALID:
+            verdicts = [(instance.valid, False) for instance in case.instances]
+        else:
+            return
+        right = sum(valid == accepted for valid, accepted in verdicts)
+        self.judged += len(verdicts)
+        self.right += right
+        self.required_wrong += len(verdicts) - right if OPTIONAL not in case.name else 0
+
+    def figures(self) -> list[Figure]:
+        """What the targets name."""
+        return [
+            Figure("suite_required_tests_judged_wrongly", self.required_wrong, "tests", "== 0"),
+            Figure("suite_right", 100 * self.right / max(1, self.tests), "% of tests", ">= 95"),
+            Figure("suite_right_of_judged", 100 * self.right / max(1, self.judged), "% of judged"),
+        ]
 
 
 def run_engine(
     name: str, cases: Sequence[data.Case], options: argparse.Namespace
-) -> tuple[dict[str, Tally], list[str]]:
+) -> tuple[dict[str, Tally], Verdicts, list[str]]:
     """A tally for each draft, and the instances that were judged wrongly. Raises NotRunError."""
     tallies = {case.group: Tally(name) for case in cases}
-    wrong = []
+    verdicts, wrong = Verdicts(), []
     if name == OURS:
         about_formats = [case for case in cases if FORMATS in case.name]
         others = [case for case in cases if FORMATS not in case.name]
@@ -45,6 +81,7 @@ def run_engine(
         results = run_cases(name, cases, options.time_limit)
     for case, result in tqdm(results, name, len(cases), disable=None, leave=False):
         tallies[case.group].add(case, result)
+        verdicts.add(case, result)
         for test, instance in zip(result.get("tests", []), case.instances, strict=False):
             if test["valid"] != test["accepted"]:
                 verdict = "accepts" if test["accepted"] else f"rejects at token {test['at']} of"
@@ -52,7 +89,7 @@ def run_engine(
                 wrong.append(f"{case.name}: {verdict} {text} under {schema}")
         if result["status"] in ("crashed", "timeout"):
             wrong.append(f"{case.name}: {result['kind']} {result['message']} {case.schema[:400]}")
-    return tallies, wrong
+    return tallies, verdicts, wrong
 
 
 def cells(tally: Tally) -> list[str]:
@@ -96,7 +133,7 @@ def run(path: Path, options: argparse.Namespace) -> Report:
     report.notes.append(f"data: {path.name}, {len(cases)} groups")
     for name in options.engines:
         try:
-            tallies, wrong = run_engine(name, cases, options)
+            tallies, verdicts, wrong = run_engine(name, cases, options)
         except NotRunError as error:
             report.notes.append(f"{name}: not run, {error}")
             continue
@@ -105,7 +142,7 @@ def run(path: Path, options: argparse.Namespace) -> Report:
         shown = ", ".join(f"{kind} {n}" for kind, n in refusals.most_common(15))
         report.notes.append(f"{name} refused: {shown or 'nothing'}")
         if name == OURS:
-            report.figures = figures(list(tallies.values()))
+            report.figures = figures(list(tallies.values())) + verdicts.figures()
         if options.wrong:
             print("\n".join(wrong))
     return report
