@@ -12,7 +12,7 @@ from guided.grammars.grammar import Grammar
 from guided.grammars.ir import GrammarSpec
 from guided.grammars.json_schema.budget import Budget
 from guided.grammars.json_schema.context import Style
-from guided.grammars.json_schema.document import Document, dialect_of
+from guided.grammars.json_schema.document import Document, dialect_of, foreign_dialect
 from guided.grammars.json_schema.emit import Emitter
 from guided.grammars.json_schema.layout import Whitespace, layout
 from guided.grammars.json_schema.report import Report
@@ -95,6 +95,7 @@ def specification(
     try:
         parsed = parse(schema) if isinstance(schema, str) else schema
         text = schema if isinstance(schema, str) else None
+        _refuse_foreign(parsed, report)
         document = Document(parsed, dialect_of(parsed), text)
         translator = Translator(document, report, Budget(), formats == "assert")
         try:
@@ -103,6 +104,18 @@ def specification(
             translator.close()
     except RecursionError:
         raise GrammarTooLargeError("the schema is nested too deeply") from None
+
+
+def _refuse_foreign(schema: Any, report: Report) -> None:
+    """Refuses a dialect that is no draft of JSON Schema."""
+    uri = foreign_dialect(schema)
+    if uri is not None:
+        report.refuse(
+            "#",
+            "$schema",
+            f"{uri!r} is no draft of JSON Schema: what its keywords mean is not known, as nothing "
+            "is fetched; leave it out to have them read as in draft 2020-12",
+        )
 
 
 def parse(text: str) -> Any:

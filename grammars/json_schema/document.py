@@ -44,6 +44,12 @@ def dialect_of(schema: object) -> Dialect:
     return Dialect.DRAFT2019 if "2019-09" in uri else Dialect.DRAFT2020
 
 
+def foreign_dialect(schema: object) -> str | None:
+    """The URI in `$schema` where it is none of json-schema.org."""
+    uri = schema.get("$schema") if isinstance(schema, dict) else None
+    return uri if isinstance(uri, str) and uri and "json-schema.org/" not in uri else None
+
+
 def escape_pointer(segment: str) -> str:
     """`segment` as it is written inside a JSON pointer."""
     return segment.replace("~", "~0").replace("/", "~1")

@@ -161,6 +161,14 @@ FORMATS = frozenset(_PATTERNS) | {"hostname", "idn-hostname", "email", "idn-emai
 SHORT = 63
 """Host names and mail addresses up to this length break no limit on the length of their parts."""
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+# Letters that IDNA2008 allows anywhere in a label, written from left to right, that no following
+# character composes with: small Latin, Greek and Cyrillic ones, kana, Han characters, Hangul.
+_LETTERS = (
+    r"\u00df-\u00f6\u00f8-\u00ff\u03ac-\u03ce\u0430-\u045f"
+    r"\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
+)
+# What IDNA takes for a dot.
+_DOT = r"[.\u3002\uff0e\uff61]"
 _BROADER = {
     "hostname": r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?",
     "idn-hostname": r"[^@ ]+",
@@ -193,13 +201,14 @@ def _definitions() -> str:
 
 
 def _made(name: str) -> Dfa:
+    host = _host_name if name in ("hostname", "email") else _international_host_name
     if name in ("hostname", "idn-hostname"):
-        return _host_name()
+        return host()
     if name in ("email", "idn-email"):
         literal = compile_regex(rf"\[({_IPV4}|IPv6:{_IPV6})\]", "python")
         at = automata.literal(b"@")
         local = _local_part(_mail_atom(name), "" if name == "email" else _WIDE)
-        return compile_regex(local, "python") + at + (_host_name() | literal)
+        return compile_regex(local, "python") + at + (host() | literal)
     return compile_regex(_PATTERNS[name], "python")
 
 
@@ -246,7 +255,25 @@ def _host_name() -> Dfa:
     return _labels(63, 3) | _labels(30, 8)
 
 
+@lru_cache(maxsize=1)
+def _international_host_name() -> Dfa:
+    """Host names in ASCII, and up to 4 labels some of which have other letters.
+
+    A label of up to 11 of these letters has at most 60 as Punycode: 4 for `xn--`, and 5 for each.
+    """
+    letter = rf"[a-z0-9{_LETTERS}]"
+    inner = rf"[a-z0-9{_LETTERS}-]"
+    plain = rf"{letter}({inner}{{0,9}}{letter})?"
+    label = _label(60) | _without_reserved(plain, rf"{inner}{{2}}--{inner}*")
+    dot = compile_regex(_DOT, "python")
+    return _host_name() | label + (dot + label).repeat(0, 3)
+
+
 def _labels(length: int, count: int) -> Dfa:
-    inner = rf"[A-Za-z0-9]([A-Za-z0-9-]{{0,{length - 2}}}[A-Za-z0-9])?"
-    label = _without_reserved(inner, r"[A-Za-z0-9-]{2}--[A-Za-z0-9-]*")
+    label = _label(length)
     return label + (automata.literal(b".") + label).repeat(0, count - 1)
+
+
+def _label(length: int) -> Dfa:
+    inner = rf"[A-Za-z0-9]([A-Za-z0-9-]{{0,{length - 2}}}[A-Za-z0-9])?"
+    return _without_reserved(inner, r"[A-Za-z0-9-]{2}--[A-Za-z0-9-]*")

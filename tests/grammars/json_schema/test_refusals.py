@@ -47,6 +47,7 @@ PAIRS: dict[str, Any] = {
         ({"not": {"uniqueItems": True}}, "not", "#"),
         ({"contains": {"type": "null"}, "minContains": 4000}, "contains", "#"),
         ({"type": "string", "pattern": "^[ab]+$", "minLength": 10**8}, "pattern", "#"),
+        ({"$schema": "https://example.com/our-own", "type": "null"}, "$schema", "#"),
     ],
 )
 def test_refusals_name_the_keyword_and_the_place(schema: Any, keyword: str, pointer: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from guided.errors import UnsupportedSchemaError
 from guided.grammars.json_schema import json_schema
+from guided.grammars.json_schema.formats import format_language
 from tests.grammars.json_schema.checking import check
 
 ONE_OF_EACH: dict[str, Any] = {
@@ -195,13 +196,38 @@ def test_quotes_backslashes_and_controls_are_escaped() -> None:
         ("json-pointer", ["", "/a~0b/~1", "/a/0"], ["a", "/~", "/~2"]),
         ("relative-json-pointer", ["1", "0/a", "2#"], ["01", "-1", "/a"]),
         ("uri-template", ["http://a/{b}{/c*}{?d,e:3}", "a'😀"], ["http://a/{b", "{}"]),
-        ("idn-email", ["δ𝕏@a.com", '"δ"@a.com'], ["δ@", "@a.com", "δ δ@a.com"]),
+        (
+            "idn-email",
+            ["δ𝕏@a.com", '"δ"@a.com', "실례@실례.테스트"],
+            ["δ@", "@a.com", "δ δ@a.com", "δ@-é.com"],
+        ),
+        (
+            "idn-hostname",
+            ["실례.테스트", "café-1.com", "a。b", "www.example.com"],
+            ["Café.com", "-é", "é-", "éa--b", "a..é", "実例。。a", "é\u0301", "〮a", "א"],
+        ),
         ("regex", ["^a+(b|[c-d]*)$", ""], ["^(abc]", "*"]),
         ("iri", ["http://ƒøø.ßår/?∂"], ["/abc"]),
     ],
 )
 def test_standard_formats_are_asserted(name: str, valid: list[str], invalid: list[str]) -> None:
     check({"type": "string", "format": name}, valid, invalid)
+
+
+def test_international_host_names_are_what_idna_encodes() -> None:
+    idna = pytest.importorskip("idna")
+    language, rng = format_language("idn-hostname"), random.Random(0)
+    every = (chr(code) for code in range(0x80, 0x30000) if not 0xD800 <= code < 0xE000)
+    letters = "".join(letter for letter in every if language.accepts(letter.encode()))
+    for letter in letters:
+        idna.encode(letter)
+    for _ in range(3000):
+        some = rng.choice([letters, letters[:60] + "abc-", "ß힣ぁ龥а"])
+        labels = ["".join(rng.choices(some, k=rng.randint(1, 12))) for _ in range(4)]
+        if language.accepts(".".join(labels).encode()):
+            assert len(idna.encode(".".join(labels))) <= 253
+    assert len(letters) > 10_000
+    assert language.accepts("힣ß龥ぁ.".encode() * 3 + b"a")
 
 
 def test_formats_apply_to_strings_only_and_unknown_formats_assert_nothing() -> None:
