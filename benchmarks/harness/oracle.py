@@ -133,6 +133,38 @@ def compile_patterns(schema: Any) -> None:
                 compile_patterns(value)
 
 
+_LEAP = re.compile(r"(\d\d):(\d\d):60((?:\.\d+)?)(z|([+-])(\d\d):(\d\d))", re.IGNORECASE)
+
+
+def _with_leap_seconds(check: Any) -> Any:
+    """A check of times that takes leap seconds, of which rfc3339-validator knows none."""
+
+    def checked(value: Any) -> Any:
+        found = _LEAP.search(value) if isinstance(value, str) else None
+        if found is None:
+            return check(value)
+        hour, minute, fraction, zone, sign, hours, minutes = found.groups()
+        offset = 0 if sign is None else int(f"{sign}1") * (60 * int(hours) + int(minutes))
+        if (60 * int(hour) + int(minute) - offset) % 1440 != 1439:
+            return False
+        return check(
+            f"{value[: found.start()]}{hour}:{minute}:59{fraction}{zone}{value[found.end() :]}"
+        )
+
+    return checked
+
+
+@functools.cache
+def _formats() -> jsonschema.FormatChecker:
+    """The format checks of 2020-12."""
+    found = jsonschema.FormatChecker(formats=())
+    found.checkers = dict(jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers)
+    for name in ("time", "date-time"):
+        check, errors = found.checkers[name]
+        found.checkers[name] = _with_leap_seconds(check), errors
+    return found
+
+
 def validator(schema: str) -> Validator:
     """The validator of a schema's draft (2020-12 where it names none), formats checked.
 
@@ -140,7 +172,7 @@ def validator(schema: str) -> Validator:
     """
     parsed = _with_python_patterns(json.loads(schema, parse_float=Decimal))
     kind = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
-    return _exact(kind)(parsed, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+    return _exact(kind)(parsed, format_checker=_formats())
 
 
 def schema_fault(judge: Validator, text: str) -> str | None:

@@ -21,6 +21,8 @@ DOCUMENTS, WALKS = 24, 2
 SECONDS = 10.0
 #: Members of unlisted names may replace one another, and are then left out (docs/json_schema.md).
 MANY = "valid, left out, several members"
+#: Where one alternative asks for items that differ, the others are kept to it (the same page).
+REPEATED = "valid, left out, items repeat"
 
 
 @dataclass
@@ -59,6 +61,8 @@ def judge(number: int, seed: int) -> Judged:
         elif text in valid and not is_accepted:
             if _has_several_members(text):
                 found.counts.append(MANY)
+            elif _may_be_kept_apart(made, text):
+                found.counts.append(REPEATED)
             else:
                 found.faults.append(("a valid document is rejected", text))
     subject = Subject(
@@ -88,3 +92,22 @@ def _has_several_members(text: str) -> bool:
         return isinstance(some, list) and any(several(each) for each in some)
 
     return several(json.loads(text))
+
+
+def _may_be_kept_apart(made: Any, text: str) -> bool:
+    """Whether the schema asks somewhere for items that differ, and the document repeats one."""
+
+    def asks(some: Any) -> bool:
+        if isinstance(some, dict):
+            return "uniqueItems" in some or any(map(asks, some.values()))
+        return isinstance(some, list) and any(map(asks, some))
+
+    def repeats(some: Any) -> bool:
+        if isinstance(some, dict):
+            return any(map(repeats, some.values()))
+        if not isinstance(some, list):
+            return False
+        texts = [json.dumps(each, sort_keys=True) for each in some]
+        return len(set(texts)) < len(texts) or any(map(repeats, some))
+
+    return asks(made) and repeats(json.loads(text))
