@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from guided.grammars import kept_masks, memo, token_engine
+from guided.grammars import kept_masks, memo, memo_room, token_engine
 from guided.grammars.grammar import Grammar
+from guided.grammars.json_schema import kept_scalars
 from guided.grammars.vocabulary import Vocabulary
 
 
@@ -32,6 +33,8 @@ def cache_report(vocabulary: Vocabulary | None = None, *grammars: Grammar) -> li
     A grammar's caches, and a vocabulary's, go with it.
     """
     found = sorted(_functions())
+    found.append(CacheFacts("scalars of earlier schemas", *kept_scalars.n_kept(), "entries"))
+    found.append(CacheFacts("memory of earlier parsers", *memo_room.n_free(), "entries"))
     if vocabulary is not None:
         held = vocabulary.kept_masks.n_bytes
         found.append(CacheFacts("masks of the vocabulary", held, 2 * kept_masks.LIMIT, "bytes"))

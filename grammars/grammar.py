@@ -155,8 +155,15 @@ class Grammar:
             return len(data)
         from guided.grammars.distinct.items import first_repetition
 
+        at, config = 0, parser.start
+
         def opens(index: int) -> bool:
-            return parser.opens_distinct(parser.walk(parser.start, data[:index])[0])
+            # Asked in order, at most twice from the begin: the way there is gone once.
+            nonlocal at, config
+            if index < at:
+                at, config = 0, parser.start
+            config, at = parser.walk(config, data[at:index])[0], index
+            return parser.opens_distinct(config)
 
         return first_repetition(data, opens)
 

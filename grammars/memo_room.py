@@ -115,3 +115,8 @@ def room() -> Room:
         return _free.pop()
     except IndexError:
         return Room()
+
+
+def n_free() -> tuple[int, int]:
+    """(rooms that are kept for other parsers, how many may be)."""
+    return len(_free), _MOST_FREE

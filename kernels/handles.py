@@ -5,16 +5,15 @@ Numba takes 0.3 µs for every array of a call, which is more than most calls tak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from ctypes import addressof, c_char
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
+from guided.kernels.addresses import pointer
 from guided.kernels.compiling import inner
 from guided.kernels.memo_arrays import Memo, Rules
 
@@ -52,50 +51,40 @@ def _address(array: Any) -> int:
         return int(array.ctypes.data)
 
 
-def _as_pointer(typing_context, address):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
-
-    return types.voidptr(types.int64), generate
-
-
-_pointer = cast(Callable[[Any], Any], intrinsic(_as_pointer))
-
-
 @inner
 def int_block(address, length):  # type: ignore[no-untyped-def]
     """The int32[length] at an address."""
-    return carray(_pointer(address), length, np.int32)
+    return carray(pointer(address), length, np.int32)
 
 
 @inner
 def _bytes(handle, i, width):  # type: ignore[no-untyped-def]
-    return carray(_pointer(handle[2 * i]), (handle[2 * i + 1], width), np.uint8)
+    return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.uint8)
 
 
 @inner
 def _ints(handle, i):  # type: ignore[no-untyped-def]
-    return carray(_pointer(handle[2 * i]), handle[2 * i + 1], np.int32)
+    return carray(pointer(handle[2 * i]), handle[2 * i + 1], np.int32)
 
 
 @inner
 def _int_rows(handle, i, width):  # type: ignore[no-untyped-def]
-    return carray(_pointer(handle[2 * i]), (handle[2 * i + 1], width), np.int32)
+    return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.int32)
 
 
 @inner
 def _longs(handle, i):  # type: ignore[no-untyped-def]
-    return carray(_pointer(handle[2 * i]), handle[2 * i + 1], np.int64)
+    return carray(pointer(handle[2 * i]), handle[2 * i + 1], np.int64)
 
 
 @inner
 def _long_rows(handle, i, width):  # type: ignore[no-untyped-def]
-    return carray(_pointer(handle[2 * i]), (handle[2 * i + 1], width), np.int64)
+    return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.int64)
 
 
 @inner
 def _word_rows(handle, i, width):  # type: ignore[no-untyped-def]
-    return carray(_pointer(handle[2 * i]), (handle[2 * i + 1], width), np.uint64)
+    return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.uint64)
 
 
 @inner

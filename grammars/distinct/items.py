@@ -189,6 +189,15 @@ def _shifted(opens: Opens, by: int, index: int) -> bool:
 
 def first_repetition(data: bytes, opens: Opens) -> int:
     """The index of the first byte that repeats an item, the length of `data` where none does."""
+    try:
+        Items().after(data, opens)
+    except RepeatedItemError:
+        return _first_repetition(data, opens)
+    return len(data)
+
+
+def _first_repetition(data: bytes, opens: Opens) -> int:
+    """The same byte by byte, which takes longer, where there is a repetition."""
     items = Items()
     for index in range(len(data)):
         try:

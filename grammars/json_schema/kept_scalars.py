@@ -18,6 +18,11 @@ _kept: dict[Hashable, dict[Flat, Expr]] = {}
 _REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 
 
+def n_kept() -> tuple[int, int]:
+    """(scalars that are kept, how many may be)."""
+    return sum(map(len, _kept.values())), MOST_KEPT * max(1, len(_kept))
+
+
 class KeptScalars:
     """What scalars became in earlier schemas that were written and read the same way."""
 
