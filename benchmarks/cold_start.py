@@ -52,7 +52,7 @@ MASK = (
 from harness import tekken
 from harness.worker import WARM_UP
 table = tekken.table()
-schema = json.dumps(WARM_UP)
+schema = json.dumps(WARM_UP[0][0])
 mark("")
 from guided.grammars.json_schema import json_schema
 from guided.grammars.vocabulary import Vocabulary
