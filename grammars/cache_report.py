@@ -10,6 +10,7 @@ from guided.grammars import kept_masks, memo, memo_room, token_engine
 from guided.grammars.grammar import Grammar
 from guided.grammars.json_schema import kept_scalars
 from guided.grammars.vocabulary import Vocabulary
+from guided.kernels import mask_table
 
 
 class CacheFacts(NamedTuple):
@@ -35,6 +36,8 @@ def cache_report(vocabulary: Vocabulary | None = None, *grammars: Grammar) -> li
     found = sorted(_functions())
     found.append(CacheFacts("scalars of earlier schemas", *kept_scalars.n_kept(), "entries"))
     found.append(CacheFacts("memory of earlier parsers", *memo_room.n_free(), "entries"))
+    on_devices = mask_table.n_bytes(), mask_table.LIMIT
+    found.append(CacheFacts("masks on devices", *on_devices, "bytes"))
     if vocabulary is not None:
         held = vocabulary.kept_masks.n_bytes
         found.append(CacheFacts("masks of the vocabulary", held, 2 * kept_masks.LIMIT, "bytes"))

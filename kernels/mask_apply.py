@@ -25,14 +25,16 @@ def unpack_masks(masks: Tensor, width: int) -> Tensor:
     return bits.flatten(1)[:, :width].bool()
 
 
-def masks_on(device: torch.device, masks: NDArray[np.int32]) -> Tensor:
+def masks_on(device: torch.device, masks: NDArray[np.int32] | Tensor) -> Tensor:
     """Packed masks as a tensor on `device`."""
+    if isinstance(masks, Tensor):
+        return masks.to(device)
     # torch warns of read-only arrays.
     whole = np.require(masks, np.int32, ["C", "W"])
     return torch.from_numpy(whole).to(device, non_blocking=True)
 
 
-def apply_masks_torch(logits: Tensor, masks: NDArray[np.int32]) -> Tensor:
+def apply_masks_torch(logits: Tensor, masks: NDArray[np.int32] | Tensor) -> Tensor:
     """`logits` with `-inf` written in place wherever a mask has no bit."""
     forbidden = ~unpack_masks(masks_on(logits.device, masks), logits.shape[-1])
     return logits.masked_fill_(forbidden, -torch.inf)

@@ -18,7 +18,8 @@ from guided.kernels import sampling_cpu
 from guided.kernels.dispatch import Implementation, implementation, triton_kernel
 from guided.kernels.mask_apply import apply_masks_torch
 
-Masks = NDArray[np.int32]
+#: Packed, `[n, ceil(V / 32)]`; on the logits' device where it is a tensor.
+Masks = NDArray[np.int32] | Tensor
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -174,10 +175,12 @@ def _flat(logits: Tensor) -> tuple[NDArray[Any], int]:
     return logits.detach().as_strided((length,), (1,)).numpy(), stride
 
 
-def _writable(masks: Masks | None, rows: int) -> Masks:
+def _writable(masks: Masks | None, rows: int) -> NDArray[np.int32]:
     """The masks in the one form that the kernel is compiled for."""
     if masks is None:
         return np.empty((rows, 0), np.int32)
+    if isinstance(masks, Tensor):
+        masks = masks.numpy()
     return np.require(masks, np.int32, ["C", "W"])
 
 

@@ -32,6 +32,10 @@ class MaskState:
         before: the state one token earlier; None at the start, or once nothing more is asked of it.
     """
 
+    __slots__ = (
+        "_is_tight", "_mask", "before", "grammar", "left", "position", "stop_mask", "thinking",
+    )  # fmt: skip
+
     def __init__(
         self,
         grammar: GrammarState,
@@ -96,9 +100,10 @@ class MaskState:
     @property
     def must_stop(self) -> bool:
         """Whether nothing but a stop token is allowed."""
-        if self.grammar.is_finished:
-            return True
-        return self.grammar.is_accepting and np.array_equal(self.mask, self.stop_mask)
+        # Asked after every token, and mostly the text is not complete.
+        if not self.grammar.is_accepting:
+            return False
+        return self.grammar.is_finished or np.array_equal(self.mask, self.stop_mask)
 
     def allows(self, token: int) -> bool:
         """Whether the mask has `token`; no mask is made where the grammar can tell."""

@@ -18,6 +18,7 @@ from guided.decoding.sampling import Plain as Inversion
 from guided.errors import DeadEndError, LogitsError
 from guided.kernels import masked_sampling, sampling_cpu
 from guided.kernels.dispatch import Implementation, implementation
+from guided.kernels.mask_table import mask_table
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -154,16 +155,19 @@ def _kernel(
     sampler: Sampler, branches: Sequence[Spot], raw: Tensor, plain: Plain
 ) -> tuple[list[Drawn], list[int]]:
     """What was drawn, and the status of every row."""
-    index = plain.mask
-    masks = None
-    if index is not None:
-        each = [branch.states[index].mask for branch in branches]
-        masks = each[0][None] if len(each) == 1 else np.stack(each)
+    masks: masked_sampling.Masks | None = None
+    forced: Sequence[bool | None] = [None] * len(branches)
+    if plain.mask is not None:
+        each = [branch.states[plain.mask].mask for branch in branches]
+        if implementation(raw.device) is Implementation.NUMBA:
+            masks = each[0][None] if len(each) == 1 else np.stack(each)
+        else:
+            masks, forced = mask_table(raw.device, len(each[0])).take(each)
     numbers = uniforms([branch.stream for branch in branches]) if sampler.is_random else None
     tokens, log_p, log_q, statuses = masked_sampling.draw_lists(
         raw, masks, plain.temperature, numbers
     )
-    return [Drawn(*each) for each in zip(tokens, log_p, log_q, strict=True)], statuses
+    return [Drawn(*one) for one in zip(tokens, log_p, log_q, forced, strict=True)], statuses
 
 
 class NodeDraws:

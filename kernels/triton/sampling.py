@@ -133,7 +133,7 @@ def _reciprocal(temperature: float, dtype: torch.dtype) -> float:
 
 def draw(
     logits: Tensor,
-    masks: NDArray[np.int32] | None,
+    masks: NDArray[np.int32] | Tensor | None,
     temperature: float,
     uniforms: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
