@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from guided.decoding import Decoder
-from guided.denoising import canvas_results, check_complete
-from guided.diffusion.decodings import Decoding
+from guided.diffusion.result import DiffusionResult
 from guided.diffusion_model import DiffusionModel
 from guided.drafting import speculation
 from guided.errors import InputError, OutOfMemoryError
@@ -17,6 +16,9 @@ from guided.result import Result
 from guided.row_decoder import RowDecoder
 from guided.rows import make_rows
 from guided.trace import Trace
+
+if TYPE_CHECKING:
+    from guided.diffusion.decodings import Decoding
 
 T = TypeVar("T")
 One = str | list[Message]
@@ -151,7 +153,10 @@ def generate(
             "memory ran out while decoding; `run` returns what there is. Lower batch_size or "
             "max_new_tokens, or set kv_limit"
         )
-    check_complete(results)
+    if any(isinstance(result.certificate, DiffusionResult) for result in results):
+        from guided.denoising import check_complete
+
+        check_complete(results)
     if _is_aligned(settings):
         from guided.alignment import check_whole
 
@@ -252,14 +257,16 @@ def _results(model: Model, prompt: One | Many, settings: Settings) -> list[Resul
     model = settings.over(of_kind(model, settings.kind))
     prompts: list[Prompt] = list(prompt) if is_many(prompt) else [prompt]  # type: ignore[arg-type,list-item]
     outputs = settings.outputs(len(prompts), is_many(prompt))
+    # Canvases and searches are loaded where they are needed.
     if isinstance(model, DiffusionModel):
+        from guided.denoising import canvas_results
+
         return canvas_results(model, prompts, outputs, settings)
     if settings.decoding is not None:
         raise InputError(
             f"decoding={settings.decoding!r} is for masked-diffusion models; {model!r} is causal"
         )
     if _is_aligned(settings):
-        # The searches are loaded where they are needed.
         from guided.alignment import aligned_results
 
         return aligned_results(model, prompts, outputs, settings)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypedDict
 
 from guided.controls.over import over
 from guided.controls.protocol import Control
-from guided.diffusion.decodings import Decoding
 from guided.drafting import Draft
 from guided.errors import InputError
 from guided.grammars.grammar import Grammar
@@ -18,6 +17,9 @@ from guided.outputs import FREE_TEXT, JsonForm, Output, output_of
 from guided.prompts import Describe
 from guided.sampling import SamplingOptions
 from guided.trace import Trace
+
+if TYPE_CHECKING:
+    from guided.diffusion.decodings import Decoding
 
 #: How an aligned sampler gives its draws; see `guided.search.Search.aligns`.
 Aligns = Literal["", "draws", "particles"]

@@ -15,10 +15,8 @@ from pydantic.errors import PydanticUserError
 
 from guided.errors import InputError, SchemaError, ValidationFailedError
 from guided.grammars.choices import choices as choices_grammar
-from guided.grammars.gbnf import gbnf, looks_like_gbnf
 from guided.grammars.grammar import Grammar
 from guided.grammars.json_schema import json_schema
-from guided.grammars.lark import lark
 from guided.grammars.regex import regex as regex_grammar
 from guided.partial_values import partial_value
 from guided.type_schemas import TypeJsonSchema
@@ -102,6 +100,10 @@ def _compiled_regex(pattern: str) -> Grammar:
 
 @lru_cache(maxsize=64)
 def _compiled_text(text: str) -> Grammar:
+    # Reading grammars takes a parser of its own, which most callers do without.
+    from guided.grammars.gbnf import gbnf, looks_like_gbnf
+    from guided.grammars.lark import lark
+
     return gbnf(text) if looks_like_gbnf(text) else lark(text)
 
 

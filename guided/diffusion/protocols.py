@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 from torch import Tensor
 
 from guided.diffusion.law import Law
 from guided.diffusion.state import Ints, Prediction, State
-from guided.grammars.canvas import Completion, Verdict
+
+if TYPE_CHECKING:
+    from guided.grammars.canvas import Completion, Verdict
 
 
 class Candidate(NamedTuple):
