@@ -108,9 +108,9 @@ class Vocabulary:
     def key(self) -> str:
         """A hash of the content: equal vocabularies have equal keys."""
         digest = hashlib.blake2b(digest_size=16)
-        for token in self.tokens:
-            data = b"" if token is None else token
-            digest.update(len(data).to_bytes(4, "little") + data)
+        lengths, text = self._laid_out
+        digest.update(lengths.astype("<u4").tobytes())
+        digest.update(text)
         digest.update(repr(sorted(self.stop_ids)).encode())
         digest.update(repr(sorted(self.specials.items())).encode())
         if self.drops_first_space:
@@ -164,9 +164,19 @@ class Vocabulary:
         return self._grammar_bytes[token]
 
     @cached_property
+    def _laid_out(self) -> tuple[NDArray[np.int64], bytes]:
+        """The length of every token (0 where it spells nothing), and all tokens in a row."""
+        texts = [data or b"" for data in self.tokens]
+        return np.fromiter(map(len, texts), np.int64, len(texts)), b"".join(texts)
+
+    @cached_property
     def _grammar_bytes(self) -> list[bytes | None]:
         # Byte 0xFF never occurs in text and opens the spelling of special tokens.
-        table = [None if data is None or b"\xff" in data else data for data in self.tokens]
+        table = list(self.tokens)
+        lengths, text = self._laid_out
+        places = np.flatnonzero(np.frombuffer(text, np.uint8) == 0xFF)
+        for token in np.searchsorted(np.cumsum(lengths), places, side="right").tolist():
+            table[token] = None
         for text, token in self.specials.items():
             table[token] = special_bytes(text)
         for token in self.stop_ids:
@@ -176,7 +186,9 @@ class Vocabulary:
     @cached_property
     def single_bytes(self) -> frozenset[int]:
         """The bytes that are tokens by themselves."""
-        return frozenset(data[0] for data in self.spellings if len(data) == 1)
+        short = np.flatnonzero(self._laid_out[0] == 1).tolist()
+        found = [self._grammar_bytes[token] for token in short]
+        return frozenset(data[0] for data in found if data is not None and len(data) == 1)
 
     @cached_property
     def is_closed(self) -> bool:
@@ -190,7 +202,7 @@ class Vocabulary:
     @cached_property
     def longest(self) -> int:
         """Length in bytes of the longest token."""
-        return max(len(data) for data in self._grammar_bytes if data is not None)
+        return max(map(len, filter(None, self._grammar_bytes)))
 
     def encode(self, data: bytes) -> list[int]:
         """Tokens that spell `data` exactly, as it stands after other text; longest match first.

@@ -161,6 +161,28 @@ def test_specials_are_found_and_spell_no_text() -> None:
     assert not allowed & {0, 2}
 
 
+def test_a_token_with_a_byte_that_no_text_has_stands_for_nothing() -> None:
+    tokens = [b"\xff", None, b"a\xff", b"b", b"", b"\xffc\xff", b"de", b"c", b"f\xff\xff", b"g"]
+    vocabulary = Vocabulary.from_tokens(tokens, stop_ids=[9], specials={"<c>": 7}, width=12)
+    spelled = [vocabulary.grammar_bytes(token) for token in range(12)]
+    expected: list[bytes | None] = [None] * 12
+    expected[3], expected[6], expected[7] = b"b", b"de", b"\xff<c>\xff"
+    assert spelled == expected
+    assert vocabulary.single_bytes == {ord("b")}
+    assert vocabulary.longest == 5
+
+
+def test_the_same_bytes_in_other_tokens_are_another_vocabulary() -> None:
+    tokens: list[list[bytes | None]] = [
+        [b"ab", b"c"],
+        [b"a", b"bc"],
+        [b"abc", None],
+        [None, b"abc"],
+    ]
+    keys = {Vocabulary.from_tokens(given, stop_ids=[]).key for given in tokens}
+    assert len(keys) == len(tokens)
+
+
 def test_the_width_comes_from_the_logits() -> None:
     tokenizer = small_tokenizer()
     narrow = Vocabulary.from_tokenizer(tokenizer)
