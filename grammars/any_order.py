@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.grammars.free_group import EXTRA, Costs, Missing
+from guided.grammars.free_group import EXTRA, Costs, Missing, Shortest
 from guided.grammars.rule_builder import RuleBuilder
 from guided.kernels.memo_arrays import DIST, EPSILON, FAR, Rules
 
@@ -35,6 +35,7 @@ class AnyOrder:
         self._places: dict[int, _Place] = {}
         self._states: dict[tuple[int, int, int], int] = {}
         self._growth: _Growth | None = None
+        self._shortest: Shortest | None = None
 
     def expand(self, rules: Rules, state: int) -> Rules:
         """`rules` with the edges of the unexpanded rule state `state`."""
@@ -56,7 +57,11 @@ class AnyOrder:
 
     def _first(self, rules: Rules, home: int) -> _Place:
         """The place before the first member."""
-        costs = self._costs[home] = Costs(self._groups[home], rules)
+        shortest = self._shortest
+        if shortest is None:
+            shortest = self._shortest = Shortest(rules)
+        group = self._groups[home]
+        costs = self._costs[home] = Costs(group, shortest, int(rules.state[group.end, DIST]))
         return _Place(home, 0, 0, costs.needed)
 
     def _onward(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from guided.grammars.ir import Members
 from guided.kernels.memo_arrays import (
     DFA,
@@ -22,8 +24,7 @@ from guided.kernels.memo_arrays import (
 EXTRA = -1
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """One way to write a member: two symbols in a row (see `RuleBuilder`)."""
 
     member: int
@@ -61,20 +62,37 @@ class Missing(NamedTuple):
     cost: int
 
 
+class Shortest:
+    """Fewest bytes of the symbols of a grammar."""
+
+    def __init__(self, rules: Rules) -> None:
+        first = rules.dfa[rules.lexeme[:, DFA], FIRST]
+        nearest = rules.fact[first, NEAREST] + np.maximum(rules.lexeme[:, LEAST], 0)
+        self._terminals: list[int] = nearest.tolist()
+        self._rules: list[int] = rules.state[rules.rule[:, START], DIST].tolist()
+
+    def of(self, symbol: int) -> int:
+        """Fewest bytes of one symbol."""
+        if symbol >= 0:
+            return self._terminals[symbol]
+        return 0 if symbol == EPSILON else self._rules[-1 - symbol]
+
+
 class Costs:
     """Fewest bytes of what a group is made of, and of what is left of it."""
 
-    def __init__(self, group: FreeGroup, rules: Rules) -> None:
+    def __init__(self, group: FreeGroup, shortest: Shortest, onward: int) -> None:
+        """`onward`: fewest bytes from the end of the group to the end of its rule."""
         self.group = group
-        self.separator = _least(rules, group.separator)
-        self.onward = int(rules.state[group.end, DIST])
+        self.separator = shortest.of(group.separator)
+        self.onward = onward
         #: Fewest bytes of each member, and of what may be repeated.
         self.cheapest = [FAR] * len(group.members.members)
         self.extra = FAR
         #: Ways that end, each with the fewest bytes of its first and second symbol.
         self.ways: list[tuple[Way, int, int]] = []
         for way in group.ways:
-            first, second = _least(rules, way.first), _least(rules, way.second)
+            first, second = shortest.of(way.first), shortest.of(way.second)
             if first >= FAR or second >= FAR:
                 continue
             self.ways.append((way, first, second))
@@ -111,14 +129,3 @@ class Costs:
         )
         chosen = [cost for cost in optional if cost <= self.extra][:count]
         return chosen + [self.extra] * (count - len(chosen))
-
-
-def _least(rules: Rules, symbol: int) -> int:
-    """Fewest bytes of a symbol."""
-    if symbol == EPSILON:
-        return 0
-    if symbol < 0:
-        return int(rules.state[rules.rule[-1 - symbol, START], DIST])
-    terminal = rules.lexeme[symbol]
-    nearest = int(rules.fact[rules.dfa[terminal[DFA], FIRST], NEAREST])
-    return nearest + max(0, int(terminal[LEAST]))

@@ -118,9 +118,10 @@ class Grammar:
     def _parser_over(self, vocabulary: Vocabulary) -> Parser:
         """The parser of the texts that the tokens can spell, where single bytes tell which."""
         parser = self._open_parser()
-        # The names of special tokens are no text: each is spelled by its own token.
-        names = "".join(self.specials).encode()
-        alphabet = vocabulary.single_bytes | {0xFF, *names}
+        alphabet = vocabulary.alphabet
+        if self.specials:
+            # The names of special tokens are no text: each is spelled by its own token.
+            alphabet = alphabet.union("".join(self.specials).encode())
         if parser.used_bytes <= alphabet or not vocabulary.is_closed:
             return parser
         try:

@@ -39,8 +39,10 @@ class RuleBuilder:
     `free_text` and `distinct` hold the terminals of that name, `scarce` what stands in theirs.
     """
 
-    def __init__(self, spec: GrammarSpec) -> None:
+    def __init__(self, spec: GrammarSpec, *, in_order: bool = False) -> None:
+        """`in_order` keeps only the texts whose members have the order of the grammar."""
         self.spec = spec
+        self._in_order = in_order
         self.rule_ids: dict[str, int] = {}
         self.rule_names: list[str] = []
         self.rule_start: list[int] = []
@@ -92,7 +94,7 @@ class RuleBuilder:
         """A new rule state."""
         number = self.n_states
         if number >= STATE_LIMIT:
-            raise GrammarTooLargeError(f"the grammar needs more than {STATE_LIMIT} rule states")
+            raise _too_many()
         self.n_states = number + 1
         return number
 
@@ -140,15 +142,17 @@ class RuleBuilder:
 
     def add_row(self, symbols: tuple[int, ...], start: int, end: int) -> None:
         """Adds a row of symbols between two states."""
-        source, symbol, target = self.source, self.symbol, self.target
-        at, left = start, len(symbols)
-        for one in symbols:
-            left -= 1
-            following = self.state() if left else end
-            source.append(at)
-            symbol.append(one)
-            target.append(following)
-            at = following
+        first = self.n_states
+        last = first + len(symbols) - 1
+        if last > STATE_LIMIT:
+            raise _too_many()
+        self.n_states = last
+        inner = range(first, last)
+        self.source.append(start)
+        self.source.extend(inner)
+        self.symbol.extend(symbols)
+        self.target.extend(inner)
+        self.target.append(end)
 
     def _known_symbols(self, expr: Lex) -> tuple[int, ...]:
         known = self._symbols.get(id(expr))
@@ -241,11 +245,10 @@ class RuleBuilder:
             self.expression(part, inner[source], inner[target])
 
     def _members(self, expr: Members, start: int, end: int) -> None:
-        if expr.in_order:
+        if expr.in_order or self._in_order:
             MemberChain(self, expr, end).build(start)
             return
-        # States of free order are sets of seen members, made when they are reached. For distances
-        # the ordered chain is as good: the order changes no length.
+        # States of free order are sets of seen members, made when they are reached.
         # The start may have other edges (it can be shared with an alternative), so it gets its own.
         home = self.state()
         self.edge(start, EPSILON, home)
@@ -254,6 +257,12 @@ class RuleBuilder:
         separator = self._symbol(expr.separator)
         every = (*itertools.chain(*ways), *extra)
         self.any_order[home] = FreeGroup(expr, every, separator, end)
+        # For distances a chain is as good: the order changes no length. Where what is required is
+        # enough, nothing else is in a shortest text.
+        needed = [way for way, member in zip(ways, expr.members, strict=True) if member.required]
+        if expr.least <= len(needed) and (expr.most is None or expr.most >= len(needed)):
+            self._row_of_members(needed, separator, home, end)
+            return
         chain = replace(
             expr,
             members=tuple(
@@ -266,6 +275,22 @@ class RuleBuilder:
         shadow = self.state()
         self.edge(home, EPSILON, shadow)
         MemberChain(self, chain, end).build(shadow)
+
+    def _row_of_members(
+        self, members: list[tuple[Way, ...]], separator: int, start: int, end: int
+    ) -> None:
+        """Adds the members, all of them, in a row between two states."""
+        at = start
+        for i, ways in enumerate(members):
+            if i:
+                following = self.state()
+                self.edge(at, separator, following)
+                at = following
+            following = self.state()
+            for way in ways:
+                self.add_row((way.first, way.second), at, following)
+            at = following
+        self.edge(at, EPSILON, end)
 
     def _ways(self, expr: Expr, member: int) -> tuple[Way, ...]:
         """The ways to write one member."""
@@ -281,11 +306,16 @@ class RuleBuilder:
         if isinstance(expr, Ref):
             return -1 - self.rule(expr.name)
         if isinstance(expr, Lex) and expr.name != FREE_TEXT and not _is_kept_apart(expr):
-            if not expr.dfa.is_empty() and not expr.dfa.accepts_empty():
-                return self.terminal(expr.dfa, PLAIN, -1)
+            symbols = self._known_symbols(expr)
+            if len(symbols) == 1 and symbols[0] != EPSILON:
+                return symbols[0]
         elif isinstance(expr, CountedString) and (expr.most is None or expr.most >= expr.least):
             return self._counted_terminal(expr)
         return -1 - self._add_rule("part of a member", expr)
+
+
+def _too_many() -> GrammarTooLargeError:
+    return GrammarTooLargeError(f"the grammar needs more than {STATE_LIMIT} rule states")
 
 
 def _is_kept_apart(expr: Lex) -> bool:

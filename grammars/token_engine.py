@@ -71,7 +71,7 @@ class TokenEngine:
         self._stop_mask = vocabulary.stop_mask
         keep_common(vocabulary, TokenEngine)
         self._lock = fork_safe(threading.RLock(), ENGINE)
-        self.careful = not parser.used_bytes <= vocabulary.single_bytes | {0xFF}
+        self.careful = not parser.used_bytes <= vocabulary.alphabet
         if self.careful and not self._completable(parser.start):
             raise VocabularyError(
                 "no sequence of tokens of this vocabulary was found to spell a text of the grammar"

@@ -191,6 +191,11 @@ class Vocabulary:
         return frozenset(data[0] for data in found if data is not None and len(data) == 1)
 
     @cached_property
+    def alphabet(self) -> frozenset[int]:
+        """`single_bytes` and the byte that opens special tokens."""
+        return self.single_bytes | {0xFF}
+
+    @cached_property
     def is_closed(self) -> bool:
         """Whether every byte of every token is a token by itself."""
         used: set[int] = set()

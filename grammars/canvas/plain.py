@@ -8,7 +8,8 @@ import numpy as np
 
 from guided.grammars.any_order import AnyOrder
 from guided.grammars.rule_builder import RuleBuilder
-from guided.kernels.memo_arrays import BEGIN, END, Rules
+from guided.grammars.tables import compile_tables
+from guided.kernels.memo_arrays import BEGIN, Rules
 
 #: Rule states that members in free order may be expanded to.
 EXPANDED_LIMIT = 20_000
@@ -42,13 +43,7 @@ def plain_rules(rules: Rules, builder: RuleBuilder, limit: int = EXPANDED_LIMIT)
         fresh = np.flatnonzero(expanded.state[known:, BEGIN] < 0) + known
         waiting += fresh.tolist()
     if waiting:
-        return PlainRules(_in_order(rules), False)
+        ordered = RuleBuilder(builder.spec, in_order=True)
+        ordered.build()
+        return PlainRules(compile_tables(ordered), False)
     return PlainRules(expanded, True)
-
-
-def _in_order(rules: Rules) -> Rules:
-    """The members in the order of the grammar, whose edges the tables hold beside."""
-    state = rules.state.copy()
-    homes = np.flatnonzero(state[:, BEGIN] < 0)
-    state[homes, BEGIN] = np.where(homes > 0, state[homes - 1, END], 0)
-    return rules._replace(state=state)

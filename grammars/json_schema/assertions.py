@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from guided.grammars.automata import Dfa, utf8
 from guided.grammars.json_schema import keywords
 from guided.grammars.json_schema.arrays import ArrayShape, Contains, trimmed
@@ -40,6 +42,7 @@ _OBJECTS = frozenset(
         "propertyNames",
     ]
 )
+Shape = TypeVar("Shape")
 ASSERTIONS = _NUMBERS | _STRINGS | _ARRAYS | _OBJECTS | {"type"}
 
 
@@ -51,30 +54,28 @@ def assertions(node: Node, context: Context) -> Normal:
         return top
     allowed = keywords.types(node)
     integral = "integer" in allowed and "number" not in allowed
-    shapes: dict[str, tuple[object, ...]] = {
-        "numbers": top.numbers,
-        "strings": top.strings,
-        "arrays": top.arrays,
-        "objects": top.objects,
-    }
+    numbers, strings, arrays, objects = top.numbers, top.strings, top.arrays, top.objects
     if integral or not given.isdisjoint(_NUMBERS):
-        shapes["numbers"] = _if_any(_number_shape(node, integral))
+        numbers = _if_any(_number_shape(node, integral))
     if not given.isdisjoint(_STRINGS):
-        shapes["strings"] = _if_any(_string_shape(node, context))
+        strings = _if_any(_string_shape(node, context))
     if not given.isdisjoint(_ARRAYS):
-        shapes["arrays"] = _if_any(_array_shape(node, context))
+        arrays = _if_any(_array_shape(node, context))
     if not given.isdisjoint(_OBJECTS):
-        shapes["objects"] = _if_any(_object_shape(node, context))
-    if not allowed & {"integer", "number"}:
-        shapes["numbers"] = ()
-    for name in ("string", "array", "object"):
-        if name not in allowed:
-            shapes[name + "s"] = ()
+        objects = _if_any(_object_shape(node, context))
     boolean = "boolean" in allowed
-    return Normal("null" in allowed, boolean, boolean, **shapes)  # type: ignore[arg-type]
+    return Normal(
+        "null" in allowed,
+        boolean,
+        boolean,
+        numbers if "number" in allowed or integral else (),
+        strings if "string" in allowed else (),
+        arrays if "array" in allowed else (),
+        objects if "object" in allowed else (),
+    )
 
 
-def _if_any(shape: object | None) -> tuple[object, ...]:
+def _if_any(shape: Shape | None) -> tuple[Shape, ...]:
     return () if shape is None else (shape,)
 
 
@@ -201,10 +202,7 @@ def _object_shape(node: Node, context: Context) -> ObjectShape | None:
 
 
 def _clause(node: Node, context: Context) -> Clause:
-    named = {
-        name: context.place(node, "properties", name)
-        for name in keywords.mapping(node, "properties")
-    }
+    named = context.places(node, "properties") if keywords.mapping(node, "properties") else {}
     patterns = []
     for pattern in keywords.mapping(node, "patternProperties"):
         atom = Atom("pattern", pattern)

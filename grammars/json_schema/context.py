@@ -27,6 +27,9 @@ class Context(Protocol):
     def place(self, node: Node, *segments: str) -> Term:
         """The expression for the schema below `node`."""
 
+    def places(self, node: Node, keyword: str) -> dict[str, Term]:
+        """The expressions for the schemas in the object at `keyword`, by their names."""
+
     def term(self, node: Node) -> Term:
         """The expression for the schema at `node`."""
 

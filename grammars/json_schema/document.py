@@ -62,7 +62,7 @@ class Node:
     references depend on them.
     """
 
-    __slots__ = ("base", "parent", "raw", "scope", "segment")
+    __slots__ = ("_pointer", "base", "parent", "raw", "scope", "segment")
 
     def __init__(
         self, raw: Any, base: str, parent: Node | None, segment: str, scope: tuple[str, ...] = ()
@@ -72,16 +72,18 @@ class Node:
         self.parent = parent
         self.segment = segment
         self.scope = scope
+        self._pointer: str | None = None
 
     @property
     def pointer(self) -> str:
         """The JSON pointer from the root of the document, such as `#/properties/a`."""
-        parts: list[str] = []
-        node: Node | None = self
-        while node is not None and node.parent is not None:
-            parts.append(escape_pointer(node.segment))
-            node = node.parent
-        return "/".join(["#", *reversed(parts)])
+        if self._pointer is None:
+            above = self.parent
+            if above is None:
+                self._pointer = "#"
+            else:
+                self._pointer = f"{above.pointer}/{escape_pointer(self.segment)}"
+        return self._pointer
 
     def at(self, *segments: str) -> str:
         """The pointer of something below this node."""
@@ -101,6 +103,7 @@ class Document:
         self.dialect = dialect
         self._id_keyword = dialect.id_keyword
         self._urls: dict[tuple[str, str], tuple[str, str]] = {}
+        self._targets: dict[tuple[str, str], Node] = {}
         self.root = self._root(schema)
         self._resources: dict[str, Node] = {"": self.root, self.root.base: self.root}
         self._anchors: dict[tuple[str, str], Node] = {}
@@ -135,12 +138,13 @@ class Document:
     def child(self, node: Node, *segments: str) -> Node:
         """The place reached from `node` by keys and indices."""
         for segment in segments:
-            raw = node.raw[int(segment)] if isinstance(node.raw, list) else node.raw[segment]
-            named = isinstance(raw, dict) and self._id_keyword in raw
-            base = self._base_of(raw, node.base) if named else node.base
-            scope = node.scope
-            if named and self._scoped and base not in scope:
-                scope = (*scope, base)
+            raw = node.raw
+            raw = raw[int(segment)] if isinstance(raw, list) else raw[segment]
+            base, scope = node.base, node.scope
+            if isinstance(raw, dict) and self._id_keyword in raw:
+                base = self._base_of(raw, base)
+                if self._scoped and base not in scope:
+                    scope = (*scope, base)
             node = Node(raw, base, node, segment, scope)
         return node
 
@@ -203,23 +207,31 @@ class Document:
 
     def resolve(self, node: Node, reference: str, keyword: str = "$ref") -> Node:
         """The place that `reference`, written at `node`, refers to; raises SchemaError."""
+        target = self._targets.get((node.base, reference))
+        if target is None:
+            target = self._found(node, reference, keyword)
+            self._targets[node.base, reference] = target
+        return self._entered(target, node)
+
+    def _found(self, node: Node, reference: str, keyword: str) -> Node:
+        """The place that is referred to, whatever the way to it."""
         url, fragment = self._url(node.base, reference)
         root = self._resources.get(url)
-        where = node.at(keyword)
         if root is None:
             raise SchemaError(
                 f"{reference!r} is outside this document, and nothing is fetched; "
                 "copy the schema it names under $defs",
-                where,
+                node.at(keyword),
             )
         if not fragment or fragment == "/":
-            return self._entered(root, node)
-        if not fragment.startswith("/"):
+            return root
+        if fragment.startswith("/"):
+            found = self._walked(root, unquote(fragment))
+        else:
             found = self._anchors.get((root.base, unquote(fragment)))
-            if found is None:
-                raise SchemaError(f"undefined reference {reference!r}", where)
-            return self._entered(found, node)
-        return self._entered(self._walk(root, unquote(fragment), reference, where), node)
+        if found is None:
+            raise SchemaError(f"undefined reference {reference!r}", node.at(keyword))
+        return found
 
     def _entered(self, target: Node, source: Node) -> Node:
         """`target` as it is reached from `source`."""
@@ -233,18 +245,24 @@ class Document:
     def _url(self, base: str, reference: str) -> tuple[str, str]:
         found = self._urls.get((base, reference))
         if found is None:
-            url, fragment = urldefrag(urljoin(base, reference))
-            found = self._urls[base, reference] = url, fragment
+            if not base and reference.startswith("#") and reference.isprintable():
+                found = "", reference[1:]
+            else:
+                url, fragment = urldefrag(urljoin(base, reference))
+                found = url, fragment
+            self._urls[base, reference] = found
         return found
 
-    def _walk(self, root: Node, path: str, reference: str, where: str) -> Node:
+    def _walked(self, root: Node, path: str) -> Node | None:
+        """The place that a pointer leads to from `root`, None where it leads nowhere."""
         target = root
-        for raw_segment in path[1:].split("/"):
-            segment = raw_segment.replace("~1", "/").replace("~0", "~")
+        for segment in path[1:].split("/"):
+            if "~" in segment:
+                segment = segment.replace("~1", "/").replace("~0", "~")
             try:
                 target = self.child(target, segment)
             except (KeyError, IndexError, ValueError, TypeError):
-                raise SchemaError(f"undefined reference {reference!r}", where) from None
+                return None
         return target
 
     def resolve_dynamic(self, node: Node, reference: str) -> Node:
@@ -272,9 +290,9 @@ class Document:
                     return self._entered(found, node)
         return target
 
-    def key(self, node: Node) -> tuple[object, ...]:
+    def number(self, node: Node) -> int:
         """Equal for two places whose schemas are written alike (annotations aside)."""
-        return node.base, self._structures.number(node.raw), node.scope
+        return self._structures.number(node.raw)
 
     def flat(self, node: Node) -> Flat | None:
         """What the schema at `node` holds where it has no parts, equal in all documents."""

@@ -18,7 +18,7 @@ from guided.grammars.json_schema.objects import Clause, ObjectShape
 from guided.grammars.json_schema.quoting import plain_strings, quoted, quoted_except, quoted_word
 from guided.grammars.json_schema.readings import written
 from guided.grammars.json_schema.strings import Atom, InexpressibleError, StringShape
-from guided.grammars.json_schema.terms import Term
+from guided.grammars.json_schema.terms import Term, Terms
 from guided.grammars.json_schema.witnesses import (
     Group,
     followed,
@@ -111,18 +111,19 @@ def _body(
     known = shape.known()
     if shape.names:
         known = [name for name in known if _name_allowed(name, shape, writer)]
-    if not set(shape.required) <= set(known):
+    required = frozenset(shape.required)
+    if not required.issubset(known):
         return NEVER
-    found = {name: shape.member(name, terms) for name in known}
-    found = {name: term for name, term in found.items() if term is not terms.never}
+    found = [(name, shape.member(name, terms)) for name in known]
     members = [
-        Member(_named_member(name, term, writer), name in shape.required)
-        for name, term in found.items()
+        Member(_named_member(name, term, writer), name in required)
+        for name, term in found
+        if term is not terms.never
     ]
     classes = _name_classes(shape, writer)
     extra = _any_member(classes, writer)
     one_kind = len(members) + (extra is not None) <= 1
-    in_order = one_kind or (writer.style.in_order and _has_order(shape, set(found)))
+    in_order = one_kind or (writer.style.in_order and _has_order(shape, found, terms))
     is_empty = writer.translator.is_empty
     for group in anywhere:
         witness = _any_member(meeting(classes, group, terms, is_empty), writer)
@@ -151,11 +152,12 @@ def _body(
     return followed(whole, last) if last else _counted(whole, writer)
 
 
-def _has_order(shape: ObjectShape, names: set[str]) -> bool:
-    """Whether one `properties` holds all of `names`, so that the schema gives their order.
+def _has_order(shape: ObjectShape, found: list[tuple[str, Term]], terms: Terms) -> bool:
+    """Whether one `properties` holds all members, so that the schema gives their order.
 
     Where several schemas each name some, or names are only required, no order is given.
     """
+    names = {name for name, term in found if term is not terms.never}
     listed = [clause.named.keys() for clause in shape.clauses if clause.evaluates and clause.named]
     if not listed:
         return len(names) < 2
@@ -283,11 +285,14 @@ def _any_key(layout: Layout) -> Dfa:
 def _name_classes(shape: ObjectShape, writer: Writer) -> list[tuple[StringShape, Term]]:
     """The names outside `known()`, split by what a member of that name must be."""
     terms = writer.translator.terms
+    is_closed = any(clause.rest is terms.never and not clause.patterns for clause in shape.clauses)
+    if is_closed and not shape.names:
+        return []
     classes = [objects.outside(shape.known())]
     for term in shape.names:
         pieces = [strings.meet(a, b) for a in classes for b in writer.form(term).strings]
         classes = [piece for piece in pieces if piece is not None and not strings.is_empty(piece)]
-    if any(clause.rest is terms.never and not clause.patterns for clause in shape.clauses):
+    if is_closed:
         return []
     atoms = list(dict.fromkeys(a for clause in shape.clauses for a, _ in clause.patterns))
     if atoms:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any, NoReturn
 
 from guided.errors import SchemaError
 from guided.grammars.json_schema.document import Node
 
 TYPES = ("null", "boolean", "number", "integer", "string", "array", "object")
+_ALL_TYPES = frozenset(TYPES)
 ANNOTATIONS = frozenset(
     [
         "title",
@@ -102,9 +104,11 @@ def schemas(node: Node, keyword: str) -> list[Any]:
     return value
 
 
-def types(node: Node) -> set[str]:
+def types(node: Node) -> Set[str]:
     """The types that `type` allows; all of them where it is missing."""
-    value = node.raw.get("type", list(TYPES))
+    value = node.raw.get("type")
+    if value is None and "type" not in node.raw:
+        return _ALL_TYPES
     found = value if isinstance(value, list) else [value]
     if not found or not all(isinstance(name, str) and name in TYPES for name in found):
         wrong(node, "type", f"one of {', '.join(TYPES)}, or a list of them")

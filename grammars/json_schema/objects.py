@@ -74,10 +74,11 @@ class ObjectShape:
 
     def known(self) -> list[str]:
         """Every name that is spoken of, in order."""
-        found: dict[str, None] = {}
+        found: dict[str, object] = {}
         for clause in self.clauses:
-            found.update(dict.fromkeys(clause.named))
-        found.update(dict.fromkeys(self.required))
+            found.update(clause.named)
+        for name in self.required:
+            found.setdefault(name)
         return list(found)
 
     def member(self, name: str, terms: Terms) -> Term:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 MAPS_OF_SCHEMAS = frozenset(
@@ -59,36 +60,48 @@ class Structures:
 
     def number(self, schema: Any) -> int:
         """A number that is equal for schemas written alike."""
+        known = self._known[_SCHEMA].get(id(schema))
+        if known is not None:
+            return known
         if isinstance(schema, (dict, list)):
             return self._number(schema, _SCHEMA, 0)
         return self._intern((type(schema), schema))
 
     def _number(self, value: Any, role: int, depth: int) -> int:
-        known = self._known[role].get(id(value))
-        if known is None:
-            if depth >= _DEEPEST:
-                self._settle(value, role)
-            # After a name, or in a list, stands a text, a number of a part, or a type and a value.
-            shape: list[object] = [_OPENING[isinstance(value, list), role == _MAP]]
-            is_flat = True
-            for name, part, part_role in _parts(value, role):
-                if name is not None:
-                    shape.append(name)
-                kind = type(part)
-                if kind is str:
-                    shape.append(part)
-                elif isinstance(part, (dict, list)):
-                    inner = self._known[part_role].get(id(part))
-                    if inner is None:
-                        inner = self._number(part, part_role, depth + 1)
-                    shape.append(inner)
-                    is_flat = False
-                else:
-                    shape += (kind, part)
-            found = tuple(shape)
-            known = self._known[role][id(value)] = self._intern(found)
-            if is_flat and role == _SCHEMA:
-                self.flat[known] = found
+        """The number of an object or array that has none yet."""
+        if depth >= _DEEPEST:
+            self._settle(value, role)
+        # After a name, or in a list, stands a text, a number of a part, or a type and a value.
+        shape: list[object] = [_OPENING[isinstance(value, list), role == _MAP]]
+        add = shape.append
+        is_list, is_schema, is_flat = isinstance(value, list), role == _SCHEMA, True
+        part_role = _PLAIN if role == _PLAIN else _SCHEMA
+        for entry in value if is_list else value.items():
+            if is_list:
+                part = entry
+            else:
+                name, part = entry
+                if is_schema:
+                    part_role = _ROLES.get(name, _PLAIN)
+                    if part_role > _PLAIN:
+                        if not _matters(part, part_role):
+                            continue
+                        part = json.dumps(part) if part_role == _TEXT else part
+                        part_role = _PLAIN
+                add(name)
+            kind = type(part)
+            if kind is str:
+                add(part)
+            elif isinstance(part, (dict, list)):
+                inner = self._known[part_role].get(id(part))
+                add(self._number(part, part_role, depth + 1) if inner is None else inner)
+                is_flat = False
+            else:
+                shape += (kind, part)
+        found = tuple(shape)
+        known = self._known[role][id(value)] = self._intern(found)
+        if is_flat and is_schema:
+            self.flat[known] = found
         return known
 
     def _settle(self, value: Any, role: int) -> None:
@@ -98,8 +111,8 @@ class Structures:
             value, role = stack[-1]
             inner = [
                 (part, part_role)
-                for _, part, part_role in _parts(value, role)
-                if isinstance(part, (dict, list)) and id(part) not in self._known[part_role]
+                for part, part_role in _inside(value, role)
+                if id(part) not in self._known[part_role]
             ]
             if inner:
                 stack += inner
@@ -112,20 +125,19 @@ class Structures:
         return self._interned.setdefault(shape, len(self._interned))
 
 
-def _parts(value: Any, role: int) -> list[tuple[str | None, Any, int]]:
-    """The entries of an object or array that matter to what a schema allows, and their roles."""
+def _matters(part: Any, role: int) -> bool:
+    """Whether an entry of a schema that is no schema itself tells what is allowed."""
+    return role == _TEXT or (role == _REMARK and not isinstance(part, str))
+
+
+def _inside(value: Any, role: int) -> Iterator[tuple[Any, int]]:
+    """The objects and arrays in one that are numbered with it, and their roles."""
     inner = _PLAIN if role == _PLAIN else _SCHEMA
-    if isinstance(value, list):
-        return [(None, part, inner) for part in value]
-    if role != _SCHEMA:
-        return [(name, part, inner) for name, part in value.items()]
-    found: list[tuple[str | None, Any, int]] = []
-    for name, part in value.items():
-        known = _ROLES.get(name, _PLAIN)
-        if known <= _PLAIN:
-            found.append((name, part, known))
-        elif known == _TEXT:
-            found.append((name, json.dumps(part), _PLAIN))
-        elif known == _REMARK and not isinstance(part, str):
-            found.append((name, part, _PLAIN))
-    return found
+    for name, part in enumerate(value) if isinstance(value, list) else value.items():
+        if isinstance(part, (dict, list)):
+            if role != _SCHEMA or isinstance(value, list):
+                yield part, inner
+            else:
+                known = _ROLES.get(name, _PLAIN)
+                if known <= _PLAIN or known == _REMARK:
+                    yield part, min(known, _PLAIN)

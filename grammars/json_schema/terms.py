@@ -59,12 +59,15 @@ class Terms:
 
     def at(self, node: Node) -> Term:
         """The schema at `node`."""
-        if node.raw is True or node.raw == {}:
+        raw = node.raw
+        if raw is True or raw == {}:
             return self.any
-        if node.raw is False:
+        if raw is False:
             return self.never
-        term = self._intern(("at", *self._document.key(node)), "at")
-        if term.node is None:
+        key = (node.base, self._document.number(node), node.scope)
+        term = self._table.get(key)
+        if term is None:
+            term = self._intern(key, "at")
             term.node = node
         return term
 

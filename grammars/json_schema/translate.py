@@ -44,8 +44,24 @@ class Translator:
         """The expression for the schema below `node`; a bare `$ref` is followed."""
         return self.term(self.document.child(node, *segments))
 
+    def places(self, node: Node, keyword: str) -> dict[str, Term]:
+        """The expressions for the schemas in the object at `keyword`, by their names."""
+        child, term = self.document.child, self.term
+        holder = child(node, keyword)
+        return {name: term(child(holder, name)) for name in holder.raw}
+
     def term(self, node: Node) -> Term:
         """The expression for the schema at `node`; a bare `$ref` is followed."""
+        raw = node.raw
+        if isinstance(raw, dict) and "$ref" in raw:
+            node = self._followed(node)
+            raw = node.raw
+        if not isinstance(raw, (dict, bool)):
+            raise SchemaError("a schema must be an object, true or false", node.pointer)
+        return self.terms.at(node)
+
+    def _followed(self, node: Node) -> Node:
+        """The place that a bare `$ref` at `node` leads to in the end."""
         seen: set[int] = set()
         while isinstance(node.raw, dict) and isinstance(node.raw.get("$ref"), str):
             if len(node.raw) > 1 and not self.document.dialect.ref_hides_siblings:
@@ -55,9 +71,7 @@ class Translator:
             seen.add(id(node.raw))
             self.report.follow(node)
             node = self.document.resolve(node, node.raw["$ref"])
-        if not isinstance(node.raw, (dict, bool)):
-            raise SchemaError("a schema must be an object, true or false", node.pointer)
-        return self.terms.at(node)
+        return node
 
     # -- normal forms ---------------------------------------------------------------------------
 
