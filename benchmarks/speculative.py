@@ -39,10 +39,10 @@ BRIEF_WAYS = (
 )
 
 
-def plan(options: Options, report: Report, *batches: int) -> Plan:
-    """How much is measured of something that is decoded in those batches."""
+def plan(options: Options, report: Report, *batches: int, rounds: int = 0) -> Plan:
+    """How much is measured of something that is decoded in those batches, `rounds` at least."""
     return Plan(
-        options.rounds,
+        max(options.rounds, rounds),
         [rows for rows in batches if rows in options.batch],
         options.sequential,
         # Machine code and plans of a first run are no part of any way.
@@ -88,7 +88,8 @@ def measure_acceptance(options: Options, report: Report) -> None:
 def measure_worst_case(options: Options, report: Report) -> None:
     free = [] if options.brief else [workloads.tiny_free(options.device)]
     for workload in (*free, options.copying().noise):
-        worst_case.measure(workload, plan(options, report, 1, 8), report)
+        # One round would tell of the machine, not of the drafts.
+        worst_case.measure(workload, plan(options, report, 1, 8, rounds=3), report)
 
 
 PARTS: Parts = {
@@ -129,7 +130,7 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument(
         "--brief",
         action="store_true",
-        help="one round after a first one of short texts and few ways, random model",
+        help="a round or three after a first one of short texts and few ways, random model",
     )
     parser.add_argument("--models", nargs="+", choices=["tiny", "random"], help="for JSON")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8, 16])
