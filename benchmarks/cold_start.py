@@ -3,9 +3,10 @@
     python benchmarks/cold_start.py [--quick] [--json OUT]
 
 Every measurement is a new Python process with warm on-disk caches (one process beforehand fills
-them): the bytecode of every module, as pip leaves it, compiled kernels, tables. `import guided` is counted beyond `import torch, transformers`, and includes everything that
-`guided.generate` needs. The first mask is that of a small object schema on the 131,072-token
-vocabulary: vocabulary tables, compiling the schema, computing the mask.
+them): the bytecode of every module, as pip leaves it, compiled kernels, tables. `import guided` is
+counted beyond `import torch, transformers`, and includes everything that `guided.generate` needs.
+The first mask is that of a small object schema on the 131,072-token vocabulary: vocabulary tables,
+compiling the schema, computing the mask.
 """
 
 from __future__ import annotations
@@ -131,8 +132,9 @@ def run(options: argparse.Namespace) -> Report:
         Figure("first_mask", first, "s", "<= 1"),
     ]
     report.notes.append(
-        f"median of {options.times} processes, one thread, warm on-disk caches (bytecode too); the "
-        "figures are wall times; first_mask is vocabulary + compile + first mask, kernels loaded from disk"
+        f"median of {options.times} processes, one thread, warm on-disk caches, bytecode included; "
+        "the figures are wall times; first_mask is vocabulary + compile + first mask, kernels "
+        "loaded from disk"
     )
     return report
 
