@@ -48,7 +48,7 @@ def plan(options: Options, report: Report, *batches: int, rounds: int = 0) -> Pl
         # Machine code and plans of a first run are no part of any way.
         not options.quick,
         time.process_time if options.clock == "cpu" else time.perf_counter,
-        BRIEF_WAYS if options.brief else None,
+        options.ways or (BRIEF_WAYS if options.brief else None),
         lambda: report.save(options.json),
     )
 
@@ -134,6 +134,7 @@ def main(given: Sequence[str]) -> None:
     )
     parser.add_argument("--models", nargs="+", choices=["tiny", "random"], help="for JSON")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8, 16])
+    parser.add_argument("--ways", nargs="+", choices=extraction.WAYS, help="compared in extraction")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sequential", type=int, default=8, help="largest batch one by one")
     parser.add_argument("--threads", type=int, default=1, help="of torch")

@@ -14,6 +14,7 @@ from .workloads import Workload
 AUTO, PLAIN = "guided", "guided, draft=None"
 #: guided with the draft model that Hugging Face's assisted generation has, and the latter.
 HELPED, ASSISTED = "guided + assistant", "assisted + guided"
+WAYS = (AUTO, PLAIN, HELPED, *PEERS)
 #: Least speed-up over plain `generate` under xgrammar's mask, by batch size.
 TARGETS = {1: ">= 2", 4: ">= 1.5", 8: ">= 1.25"}
 #: Least share of equal texts at which two times are of the same work.
