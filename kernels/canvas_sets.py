@@ -13,7 +13,7 @@ from guided.kernels.canvas_arrays import (
     N_SIDES,
     UNKNOWN,
 )
-from guided.kernels.compiling import entry, inner, lean
+from guided.kernels.compiling import entry, inner, lean, shared_entry
 from guided.kernels.lexemes import lexeme_fact, lexeme_step
 from guided.kernels.memo_arrays import ACCEPT, mix, sort_unique
 from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN
@@ -262,7 +262,7 @@ def first_set(rules, sets, lex):  # type: ignore[no-untyped-def]
     return intern_set(rules, sets, lex, items, np.int64(1))
 
 
-@entry
+@shared_entry
 def run_from_mid(rules, sets, mids, mid, lex, ends):  # type: ignore[no-untyped-def]
     """(number of mids written to `ends`, set in which the token is left); the count FULL: no room.
 

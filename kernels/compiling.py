@@ -5,6 +5,7 @@ Compilation is what a first use waits for, so kernels keep it short:
 * A number that changes in a loop and is passed to another kernel starts as `np.int64(0)`: numba
   first takes a plain 0 for a type of its own and compiles what it is passed to twice.
 * A kernel is compiled with a copy of every kernel that it calls: large ones have few callers.
+* What is never run or never copied is not made or kept, see `guided.kernels.code_libraries`.
 * Numba's sorts, and assignments of one slice to another (which can fail with a long message),
   bring more code than a loop.
 """
@@ -16,16 +17,29 @@ from typing import Any, cast
 
 from numba import njit
 
-entry = cast(Callable[[Any], Any], njit(cache=True, nogil=True, error_model="numpy"))
-"""Compiles a function that Python calls; it releases the interpreter lock while it runs."""
+from guided.kernels.code_libraries import PartCompiler, WholeCompiler
 
-# Numba's stubs do not know the last three.
+# Numba's stubs do not know all of these.
+_SHARED_ENTRY: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}
+shared_entry = cast(Callable[[Any], Any], njit(**_SHARED_ENTRY))
+"""Compiles a function that Python and other kernels call; loading it takes longer."""
+
+_ENTRY: dict[str, Any] = {**_SHARED_ENTRY, "pipeline_class": WholeCompiler}
+entry = cast(Callable[[Any], Any], njit(**_ENTRY))
+"""Compiles a function that only Python calls; it releases the interpreter lock while it runs."""
+
 _INNER: dict[str, Any] = {
     "cache": True,
     "error_model": "numpy",
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
     "_nrt": True,
+    "pipeline_class": PartCompiler,
 }
 inner = cast(Callable[[Any], Any], njit(**_INNER))
 """Compiles a function that only other kernels call: nothing is made for calls from Python."""
@@ -46,6 +60,5 @@ A call with Rules and Memo passes two hundred numbers.
 opening = cast(Callable[[Any], Any], njit(**_INNER, forceinline=True))
 """Like `folded`, for functions that give back arrays."""
 
-_LEAN_ENTRY: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
-lean_entry = cast(Callable[[Any], Any], njit(**_LEAN_ENTRY))
+lean_entry = cast(Callable[[Any], Any], njit(**{**_ENTRY, "_nrt": False}))
 """Like `entry`, for functions that make no arrays."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import entry, inner
+from guided.kernels.compiling import entry, inner, shared_entry
 
 #: The most that all guesses at one token may be believed in, together.
 ALL_SIBLINGS = 0.98
@@ -67,7 +67,7 @@ def _compete(nodes, chances, sources, found):  # type: ignore[no-untyped-def]
                 found[nodes[i]] *= ALL_SIBLINGS / total
 
 
-@entry
+@shared_entry
 def shared(parents, chances, sources):  # type: ignore[no-untyped-def]
     """The chances of a tree's nodes, made smaller where several guesses at one token compete."""
     count = len(parents)
@@ -88,7 +88,7 @@ def shared(parents, chances, sources):  # type: ignore[no-untyped-def]
     return found
 
 
-@entry
+@shared_entry
 def ranked(parents, chances):  # type: ignore[no-untyped-def]
     """(nodes, likeliest first and none before its parent; how likely each of these is reached)."""
     count = len(parents)
@@ -106,7 +106,7 @@ def ranked(parents, chances):  # type: ignore[no-untyped-def]
     return order, gains
 
 
-@entry
+@shared_entry
 def best_width(gains, counts, costs, drafting, level, least):  # type: ignore[no-untyped-def]
     """Guesses for each row at which most tokens come out in the same time; 0: none pay.
 
@@ -157,7 +157,7 @@ def _seconds(known, at):  # type: ignore[no-untyped-def]
     return known[below] + share * (known[above] - known[below])
 
 
-@entry
+@shared_entry
 def relative(known, widest):  # type: ignore[no-untyped-def]
     """Expected times of passes of 0, 1, … `widest` tokens for each row, relative to one token.
 
@@ -176,7 +176,7 @@ def relative(known, widest):  # type: ignore[no-untyped-def]
     return costs
 
 
-@entry
+@shared_entry
 def believed(parents, chances, sources, table, luck):  # type: ignore[no-untyped-def]
     """What the chances of one row's guesses were worth so far, beside each other.
 
