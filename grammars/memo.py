@@ -160,7 +160,7 @@ class Parser:
 
     def is_accepting(self, config: int) -> bool:
         """Whether the text that led here is a word of the grammar."""
-        return bool(self.memo.config[config, ACCEPTING])
+        return self.memo.config.item(config, ACCEPTING) != 0
 
     def distance(self, config: int) -> int:
         """Fewest bytes that complete the text."""

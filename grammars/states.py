@@ -131,11 +131,16 @@ class GrammarState:
         Raises:
             BudgetError: no completion is known to fit; it says how many tokens suffice.
         """
-        if self._config == FINISHED:
-            return self._engine.stop_mask
-        mask = self._engine.mask_within(self._config, budget)
+        engine, config = self._engine, self._config
+        if config == FINISHED:
+            return engine.stop_mask
+        known = engine.masks.get(config)
+        # Asked at every token, and mostly there is room for one byte a token.
+        if known is not None and known[1] + 2 <= budget and not engine.counted:
+            return known[0]
+        mask = engine.mask_within(config, budget)
         # The mask without a budget is never empty.
-        if mask is not self._engine.mask(self._config) and not mask.any():
+        if mask is not engine.mask(config) and not mask.any():
             raise BudgetError(
                 f"no completion is known to fit into {budget} tokens; {self.bound} suffice",
                 self.bound,

@@ -67,7 +67,8 @@ class TokenEngine:
         self._blocks: list[Block] = []
         # States of large automata that blocks were made for, by automaton and node.
         self._alike: dict[Hashable, list[int]] = {}
-        self._counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
+        #: Whether some terminal counts characters.
+        self.counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
         self._stop_mask = vocabulary.stop_mask
         keep_common(vocabulary, TokenEngine)
         self._lock = fork_safe(threading.RLock(), ENGINE)
@@ -123,7 +124,7 @@ class TokenEngine:
         return self._mask_and_reach(config)[1] + self._counter_slack(config)
 
     def _representative(self, config: int) -> int:
-        if not self._counted:
+        if not self.counted:
             return config
         found = self._clamped.get(config)
         if found is None:

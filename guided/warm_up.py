@@ -83,8 +83,8 @@ def compile_sampling_kernels() -> None:
 
 def compile_drafting_kernels() -> None:
     """Guesses at two tokens, merges and chooses them as `draft="auto"` does on a CPU."""
-    seen = np.zeros((1, 1, 2, 4), np.bool_)
-    tree_mask_cpu.fill(np.array([[-1, 0]], np.int32), np.zeros(1, np.int32), seen[:, 0])
+    seen = np.zeros((1, 2, 4), np.bool_)
+    tree_mask_cpu.fill(np.array([[-1, 0]], np.int32), np.zeros(1, np.int32), seen)
     said, pool = np.zeros(4, np.int32), suffix_pool.ring(8)
     suffix_pool.append(pool, 0, -1, said, True)
     nodes, chances = np.empty((2, 3), np.int64), np.empty(2)

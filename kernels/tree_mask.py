@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from guided.kernels import tree_mask_cpu
+from guided.kernels.direct_calls import Direct
 from guided.kernels.dispatch import Implementation, implementation, triton_kernel
+
+_fill = Direct(tree_mask_cpu.fill)
 
 
 def tree_mask(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
@@ -44,9 +47,9 @@ def _tree_mask_torch(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
 def of_arrays(parents: NDArray[np.int32], lengths: NDArray[np.int32], columns: int) -> Tensor:
     """What `tree_mask` gives, on the CPU."""
     rows, width = parents.shape
-    seen = np.zeros((rows, 1, width, columns), np.bool_)
-    tree_mask_cpu.fill(parents, lengths, seen[:, 0])
-    return torch.from_numpy(seen)
+    seen = np.zeros((rows, width, columns), np.bool_)
+    _fill(parents, lengths, seen)
+    return torch.from_numpy(seen[:, None])
 
 
 def _tree_mask_numba(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:

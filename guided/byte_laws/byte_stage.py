@@ -219,7 +219,7 @@ class ByteStage:
                 continue
             trunk = self.inner.trunks[row]
             held = self.inner.lengths[row] + (0 if trunk is None else trunk.total)
-            if held + max(feed.depths()) + 1 > most:
+            if held + max(feed.places(0)) + 1 > most:
                 raise DecodingError(
                     f"the text has more tokens than {type(self.law.model.hf_model).__name__} can "
                     f"address ({most}); give fewer max_new_tokens, which count bytes"

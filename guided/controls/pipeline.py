@@ -126,7 +126,10 @@ class Pipeline:
 
     def step(self, states: States, token: int) -> States:
         """The states after one more token."""
-        return tuple([step(state, token) for step, state in zip(self._steps, states, strict=True)])
+        steps = self._steps
+        if len(steps) == 1:
+            return (steps[0](states[0], token),)
+        return tuple([step(state, token) for step, state in zip(steps, states, strict=True)])
 
     def stop(self, states: States, token: int) -> States:
         """The states after a stop token."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +36,9 @@ def source_count() -> int:
     return len(_NAMES)
 
 
+_Lists = tuple[list[int], list[int], list[float], list[str]]
+
+
 class Nodes(NamedTuple):
     """A draft's nodes as kernels read them.
 
@@ -49,7 +51,6 @@ class Nodes(NamedTuple):
     chances: NDArray[np.float64]
 
 
-@dataclass(slots=True)
 class Draft:
     """A tree of guessed tokens after the last token of a branch.
 
@@ -57,41 +58,95 @@ class Draft:
     token). Parents come before their children; siblings have different tokens.
 
     Attributes:
-        chances: for every node the drafter's estimate in [0, 1] that its token is drawn, given
-            that its parent's was. Calibrated later: only its order within one drafter matters.
-        sources: which drafter each node comes from.
         laws: log-probabilities `[nodes, V]`; row i is the law, everything that the drafter looked
             at considered, from which node i was drawn at random. None where the tokens were not
             drawn but chosen. Only a chain can have laws.
     """
 
-    tokens: list[int] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
-    chances: list[float] = field(default_factory=list)
-    sources: list[str] = field(default_factory=list)
-    laws: Tensor | None = None
-    _nodes: Nodes | None = field(default=None, init=False, repr=False, compare=False)
+    __slots__ = ("_lists", "_nodes", "laws")
 
-    def __len__(self) -> int:
-        return len(self.tokens)
+    def __init__(
+        self,
+        tokens: list[int] | None = None,
+        parents: list[int] | None = None,
+        chances: list[float] | None = None,
+        sources: list[str] | None = None,
+        laws: Tensor | None = None,
+    ) -> None:
+        # Most drafts go from kernel to kernel: their lists are made when somebody asks for them.
+        self._lists: _Lists | None = (
+            [] if tokens is None else tokens,
+            [] if parents is None else parents,
+            [] if chances is None else chances,
+            [] if sources is None else sources,
+        )
+        self._nodes: Nodes | None = None
+        self.laws = laws
 
     @classmethod
     def of(cls, numbers: NDArray[np.int64], chances: NDArray[np.float64]) -> Draft:
         """The draft of such `Nodes`, which are not changed any more."""
-        tokens, parents, sources = numbers.T.tolist()
-        found = cls(tokens, parents, chances.tolist(), [_NAMES[number] for number in sources])
-        found._nodes = Nodes(numbers, chances)
+        found = cls.__new__(cls)
+        found._lists, found._nodes, found.laws = None, Nodes(numbers, chances), None
         return found
+
+    @property
+    def tokens(self) -> list[int]:
+        """The token of every node."""
+        return (self._lists or self._listed())[0]
+
+    @property
+    def parents(self) -> list[int]:
+        """The node before every node."""
+        return (self._lists or self._listed())[1]
+
+    @property
+    def chances(self) -> list[float]:
+        """For every node the drafter's estimate in [0, 1] that its token is drawn, given that its
+        parent's was. Calibrated later: only its order within one drafter matters.
+        """
+        return (self._lists or self._listed())[2]
+
+    @property
+    def sources(self) -> list[str]:
+        """Which drafter each node comes from."""
+        return (self._lists or self._listed())[3]
+
+    def _listed(self) -> _Lists:
+        if self._nodes is None:
+            raise AssertionError("a draft of neither lists nor arrays")
+        numbers, chances = self._nodes
+        tokens, parents, sources = numbers.T.tolist()
+        names = [_NAMES[number] for number in sources]
+        found = self._lists = tokens, parents, chances.tolist(), names
+        return found
+
+    def __len__(self) -> int:
+        if self._lists is None and self._nodes is not None:
+            return len(self._nodes.chances)
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Draft):
+            return NotImplemented
+        mine, others = self._lists or self._listed(), other._lists or other._listed()
+        return (*mine, self.laws) == (*others, other.laws)
+
+    def __repr__(self) -> str:
+        tokens, parents, chances, sources = self._lists or self._listed()
+        return f"Draft({tokens}, {parents}, {chances}, {sources}, laws={self.laws})"
 
     @property
     def nodes(self) -> Nodes:
         """The nodes in arrays; asked for when nothing but `add` changes the draft any more."""
-        found = self._nodes
-        if found is None or len(found.chances) != len(self.tokens):
-            sources = [source_number(source) for source in self.sources]
-            numbers = np.empty((len(sources), 3), np.int64)
-            numbers.T[:] = self.tokens, self.parents, sources
-            found = self._nodes = Nodes(numbers, np.array(self.chances, np.float64))
+        found, lists = self._nodes, self._lists
+        if lists is None and found is not None:
+            return found
+        tokens, parents, chances, names = lists or self._listed()
+        if found is None or len(found.chances) != len(tokens):
+            numbers = np.empty((len(tokens), 3), np.int64)
+            numbers.T[:] = tokens, parents, [source_number(name) for name in names]
+            found = self._nodes = Nodes(numbers, np.array(chances, np.float64))
         return found
 
     def add(self, token: int, parent: int, chance: float, source: str) -> int:

@@ -17,6 +17,7 @@ from guided.decoding.sampling import Greedy, Sampler, Stream, log_total, uniform
 from guided.decoding.sampling import Plain as Inversion
 from guided.errors import DeadEndError, LogitsError
 from guided.kernels import masked_sampling, sampling_cpu
+from guided.kernels.direct_calls import Direct
 from guided.kernels.dispatch import Implementation, implementation
 from guided.kernels.mask_table import mask_table
 
@@ -170,6 +171,10 @@ def _kernel(
     return [Drawn(*one) for one in zip(tokens, log_p, log_q, forced, strict=True)], statuses
 
 
+#: The kernel that draws at one node, for logits of either type.
+_DRAW_ONE = {kind: Direct(sampling_cpu.draw_one) for kind in (np.float32, np.float64)}
+
+
 class NodeDraws:
     """Draws at the nodes of one pass over some branches, one after the other, by one kernel.
 
@@ -183,6 +188,7 @@ class NodeDraws:
         self._columns = 0
         self._mask_at = plain.mask
         self._is_random = sampler.is_random
+        self._call = _DRAW_ONE[np.float64 if dtype == torch.float64 else np.float32]
         self._raw = torch.empty(0, dtype=dtype)
         self._address = 0
         # Logits of half precision become single ones where they are drawn from, not all at once.
@@ -208,16 +214,17 @@ class NodeDraws:
         plain = _plain(sampler, spots) if spots else None
         if plain is None or implementation(raw.device) is not Implementation.NUMBA:
             return None
-        kind = (plain, raw.shape[-1], raw.dtype)
+        _, columns, width = raw.shape
+        kind = (plain, width, raw.dtype)
         found = before
         if found is None or found.kind != kind:
             found = cls(sampler, *kind)
-        found._raw, found._columns = raw.contiguous(), raw.shape[1]
+        found._raw, found._columns = raw if raw.is_contiguous() else raw.contiguous(), columns
         found._address = found._raw.data_ptr()
         return found
 
-    def draw(self, spot: Spot, row: int, position: int) -> Drawn:
-        """The token after one node of the pass; raises as `draw` does."""
+    def draw(self, spot: Spot, row: int, position: int) -> tuple[int, float, float, bool]:
+        """The token after one node of the pass, as in `Drawn`; raises as `draw` does."""
         if self._is_half:
             single = self._raw[row, position].float()
             address = single.data_ptr()
@@ -227,14 +234,14 @@ class NodeDraws:
             # The kernel is compiled for one kind of mask, and most of these are read-only.
             self._mask[:] = spot.states[self._mask_at].mask
         number = uniform(*spot.stream) if self._is_random else 0.0
-        token, log_p, log_q, status, forced = sampling_cpu.draw_one(
+        token, log_p, log_q, status, forced = self._call(
             address, self._width, self._mask, self._temperature, number,
             not self._is_random, *self._room,
         )  # fmt: skip
         if status != sampling_cpu.OK:
             is_number = status != sampling_cpu.NOT_NUMBERS
             check_row(spot, total=0.0 if is_number else math.nan, best=-math.inf)
-        return Drawn(token, log_p, log_q, forced)
+        return token, log_p, log_q, forced
 
 
 def draw_ahead(sampler: Sampler, spots: Sequence[Spot], raw: Tensor) -> list[Drawn] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,18 +32,25 @@ class TokenBytes(NamedTuple):
     offsets: NDArray[np.int64]
 
 
-_NO_BYTES = TokenBytes(np.zeros(0, np.uint8), np.zeros(1, np.int64))
+# Read-only, as the bytes of all vocabularies are: kernels are compiled for these only.
+_NO_BYTES = TokenBytes(np.frombuffer(b"", np.uint8), np.zeros(1, np.int64))
 _BYTES: WeakKeyDictionary[Vocabulary, TokenBytes] = WeakKeyDictionary()
+#: The vocabulary that was asked for last: a weak dictionary takes longer to ask.
+_LAST: list[tuple[Callable[[], Vocabulary | None], TokenBytes]] = [(lambda: None, _NO_BYTES)]
 
 
 def token_bytes(vocabulary: Vocabulary) -> TokenBytes:
     """The bytes of a vocabulary's tokens; made once."""
+    last, known = _LAST[0]
+    if last() is vocabulary:
+        return known
     found = _BYTES.get(vocabulary)
     if found is None:
         each = [vocabulary.grammar_bytes(token) or b"" for token in range(vocabulary.size)]
         offsets = np.zeros(len(each) + 1, np.int64)
         np.cumsum([len(data) for data in each], out=offsets[1:])
         found = _BYTES[vocabulary] = TokenBytes(np.frombuffer(b"".join(each), np.uint8), offsets)
+    _LAST[0] = ref(vocabulary), found
     return found
 
 
@@ -96,9 +105,10 @@ def known_grammar(branch: Branch) -> Known | None:
     for at, (control, state) in enumerate(
         zip(branch.pipeline.controls, branch.states, strict=True)
     ):
-        if _forbids_nothing(type(control)):
+        kind = type(control)
+        if kind is not GrammarMask and _forbids_nothing(kind):
             continue
-        one = _known(state, at) if type(control) is GrammarMask else None
+        one = _known(state, at) if kind is GrammarMask else None
         if one is None or found is not _FREE:
             return None
         found = one
@@ -126,6 +136,7 @@ def engine_of(state: object) -> TokenEngine | None:
     return None if engine.parser.full else engine
 
 
+@lru_cache(maxsize=256)
 def _forbids_nothing(kind: type[Control]) -> bool:
     """Whether such controls never forbid a token or end a sequence but by the law."""
     return (

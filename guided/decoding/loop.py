@@ -12,9 +12,9 @@ from guided.decoding.branch import Branch
 from guided.decoding.chains import verify_chains
 from guided.decoding.drafters.protocol import Observation
 from guided.decoding.drafts import ROOT, Draft
-from guided.decoding.draws import Drawn, draw
+from guided.decoding.draws import NodeDraws, draw
 from guided.decoding.growing import Row
-from guided.decoding.picking import HowToDraw, Picker
+from guided.decoding.picking import HowToDraw, Nodes, Picker
 from guided.decoding.rig import Rig
 from guided.decoding.sampling import Sampler
 from guided.decoding.speculation import Speculation
@@ -187,6 +187,9 @@ class Loop:
                 self._verify(self.speculation.verifier, chains, raw, aux)
                 going = [row for row in going if not row.draft.tokens]
         draws = self._picker.picks(going, raw, aux, self.draw, self.draws_ahead)
+        if isinstance(draws, Nodes) and self.until is None:
+            self._walk_apart(draws.draws, going, began, len(rows))
+            return
         levels, drawn_at = 0, 0.0
         while going:
             drawn = draws.draw(going)
@@ -194,7 +197,7 @@ class Loop:
                 drawn_at = time.perf_counter()
                 self.speculation.policy.timed(len(rows), began[1], drawn_at - began[0])
             levels += 1
-            taken = [self._take(row, one) for row, one in zip(going, drawn, strict=True)]
+            taken = [self._take(row, *one) for row, one in zip(going, drawn, strict=True)]
             # Asked when all rows have their token: `until` may look at the other branches.
             further = []
             for row, follows in zip(going, taken, strict=True):
@@ -208,35 +211,60 @@ class Loop:
             seconds = (time.perf_counter() - drawn_at) / (levels - 1)
             self.speculation.policy.levelled(seconds)
 
-    def _take(self, row: Row, one: Drawn) -> bool:
-        """Adds a token; whether it confirms a guess, at which the row then stands."""
-        branch, pending, position = row.branch, len(row.pending), row.position
+    def _walk_apart(
+        self, draws: NodeDraws, going: Sequence[Row], began: tuple[float, int] | None, count: int
+    ) -> None:
+        """The same where nobody looks at the rows in between: each goes its way to the end."""
+        draw, take = draws.draw, self._take
+        further = [row for row in going if take(row, *draw(row.branch, row.number, row.position))]
+        drawn_at, levels = time.perf_counter(), 0
+        for row in further:
+            drawn = 1
+            while take(row, *draw(row.branch, row.number, row.position)):
+                drawn += 1
+            levels = max(levels, drawn)
+        if began is not None and self.speculation is not None:
+            policy = self.speculation.policy
+            policy.timed(count, began[1], drawn_at - began[0])
+            if levels:
+                policy.levelled((time.perf_counter() - drawn_at) / levels)
+
+    def _take(
+        self, row: Row, token: int, log_p: float, log_q: float, forced: bool | None = None
+    ) -> bool:
+        """Adds a drawn token; whether it confirms a guess, at which the row then stands.
+
+        The policy learns from all guesses at it.
+        """
+        branch, usage, position = row.branch, self.usage, row.position
         row.seen.append(position)
-        self._count(branch, one)
-        branch.push(one.token, one.log_p, one.log_q, self.stop_ids)
+        if forced is None:
+            forced = branch.pipeline.forced(branch.states) is not None
+        if forced:
+            branch.forced += 1
+            usage.forced += 1
+        usage.tokens += 1
+        branch.push(token, log_p, log_q, self.stop_ids)
+        pending = len(row.pending)
+        found: int | None = None
         nodes = row.children.get(position - pending if pending else ROOT)
-        found = None if nodes is None else self._child(row, nodes, one.token)
+        if nodes is not None:
+            draft, tokens = row.draft, row.draft.tokens
+            policy = None if self.speculation is None else self.speculation.policy
+            for node in nodes:
+                is_it = tokens[node] == token
+                if is_it:
+                    found = node
+                if policy is not None:
+                    policy.judged(branch, draft, node, is_it)
         if found is None or branch.finish_reason is not None:
-            row.pending = [one.token]
+            row.pending = [token]
             return False
         row.position = found + pending
         row.kept.append(row.position)
-        self.usage.accepted += 1
+        usage.accepted += 1
         branch.accepted += 1
         return True
-
-    def _child(self, row: Row, nodes: Sequence[int], token: int) -> int | None:
-        """The guess of `token` among some, if there is one; the policy learns from it."""
-        draft = row.draft
-        found: int | None = None
-        policy = None if self.speculation is None else self.speculation.policy
-        for node in nodes:
-            is_it = draft.tokens[node] == token
-            if is_it:
-                found = node
-            if policy is not None:
-                policy.judged(row.branch, draft, node, is_it)
-        return found
 
     def _paused(self, row: Row, raw: Tensor, aux: dict[str, Tensor]) -> bool:
         """Whether the branch stops here; it then keeps the logits after its last token."""
@@ -265,22 +293,12 @@ class Loop:
         for row, verdict in zip(rows, verdicts, strict=True):
             for one, states in verdict:
                 row.branch.states = states
-                if not self._take(row, one):
+                if not self._take(row, *one):
                     if row.branch.finish_reason is None:
                         row.pausing = self.until is not None and self.until(row.branch)
                     break
                 if self.until is not None and self._paused(row, raw, aux):
                     break
-
-    def _count(self, branch: Branch, one: Drawn) -> None:
-        """Counts the token that is about to be added."""
-        forced = one.forced
-        if forced is None:
-            forced = branch.pipeline.forced(branch.states) is not None
-        if forced:
-            branch.forced += 1
-            self.usage.forced += 1
-        self.usage.tokens += 1
 
     def _observe(self, raw: Tensor) -> None:
         if self.speculation is None or len(self.rows) > self.speculation.policy.most_rows:

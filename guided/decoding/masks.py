@@ -30,11 +30,11 @@ class Feed:
         """One token after the other."""
         return cls(tokens, range(-1, len(tokens) - 1))
 
-    def depths(self) -> list[int]:
-        """How many of the new tokens stand before each."""
+    def places(self, base: int) -> list[int]:
+        """Where each new token stands in the text of a row that holds `base` tokens."""
         found: list[int] = []
         for parent in self.parents:
-            found.append(0 if parent < 0 else found[parent] + 1)
+            found.append(base if parent < 0 else found[parent] + 1)
         return found
 
 
@@ -78,10 +78,10 @@ class Layouts:
             if width == 1:
                 ids[row, 0], positions[row, 0] = feed.tokens[0] if count else 0, base
                 continue
-            rest = [0] * (width - count)
-            ids[row] = [*feed.tokens, *rest]
-            positions[row] = [base + depth for depth in (*feed.depths(), *rest)]
-            parents[row] = [*feed.parents, *[-1] * (width - count)]
+            if count < width:
+                ids[row, count:], positions[row, count:], parents[row, count:] = 0, base, -1
+            ids[row, :count], parents[row, :count] = feed.tokens, feed.parents
+            positions[row, :count] = feed.places(base)
         if room.tensors is not None:
             return Layout(*room.tensors, parents)
         # One transfer for both.

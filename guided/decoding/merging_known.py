@@ -14,8 +14,10 @@ from guided.decoding.drafts import ROOT, Draft
 from guided.decoding.known_grammar import Known, is_end, known_grammar
 from guided.decoding.merging import Merging, Tree
 from guided.kernels import draft_merge
+from guided.kernels.direct_calls import Direct
 from guided.kernels.draft_merge import CONFIG, DEPTH, N_COLUMNS, NOWHERE, PARENT, TOKEN
 
+_merge = Direct(draft_merge.merge)
 #: Nodes that there is room for at first.
 _ROOM = 64
 #: A depth that no draft has.
@@ -65,7 +67,7 @@ class KnownMerging:
 
     def add(self, draft: Draft) -> None:
         """Adds a draft; where its nodes are known already the higher chance stands."""
-        count = len(draft.tokens)
+        count = len(draft)
         if not count:
             return
         self._make_room(count)
@@ -74,7 +76,7 @@ class KnownMerging:
         place[0], likely[0] = ROOT, 1.0
         at = 0
         while True:
-            at, self._size = draft_merge.merge(
+            at, self._size = _merge(
                 self._tree, self._sure, self._size, nodes, chances, place, likely, at, self._form,
                 self._known.steps, self._known.facts, *self._known.bytes, self._stops,
             )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -114,6 +114,7 @@ class Network:
         # transformers 5.24 calls the argument and the output `cache`.
         self._cache_name = "cache" if "cache" in names else "past_key_values"
         self.has_cache = self._cache_name in names and "use_cache" in names
+        self._is_eager = False
 
     def own_stage(self, usage: Any, ledger: Any) -> Any:
         """The stage of a network that is no plain one; None: the usual ones do."""
@@ -184,22 +185,34 @@ class Network:
         if mask is not None:
             given["attention_mask"] = self._formed(mask, positions, bool(prefixes))
         given.update(input_ids=ids, position_ids=positions)
-        with torch.no_grad(), without_plans(ids.device):
-            if prefixes:
-                with switched(self.model, prefixes):
-                    output = self.model(**given)
-            else:
-                output = self.model(**given)
-        logits: Tensor = output.logits[:, -kept:] if kept else output.logits
+        had_gradients = torch.is_grad_enabled()
+        # Not by `no_grad`, whose objects take longer: this is done for every pass.
+        torch.set_grad_enabled(False)
+        try:
+            logits: Tensor = self._called(given, prefixes).logits
+        finally:
+            torch.set_grad_enabled(had_gradients)
+        if kept:
+            logits = logits[:, -kept:]
         if logits.shape[-1] != self.width:
             raise VocabularyError(
                 f"the model's logits have {logits.shape[-1]} columns, the vocabulary {self.width}"
             )
         return logits
 
+    def _called(self, given: Mapping[str, Any], prefixes: Sequence[SharedPrefix]) -> Any:
+        """What the model gives, with its attention as it has to be."""
+        if not prefixes and not given["input_ids"].is_cuda:
+            return self.model(**given)
+        with without_plans(given["input_ids"].device):
+            if not prefixes:
+                return self.model(**given)
+            with switched(self.model, prefixes):
+                return self.model(**given)
+
     def _formed(self, mask: Tensor, positions: Tensor, is_cascade: bool) -> Any:
         """The mask as the model's attention implementation takes it."""
-        is_eager = not is_cascade and self.attention == "eager"
+        is_eager = not is_cascade and self._is_eager
 
         def form(some: Tensor) -> Tensor:
             if not is_eager:
@@ -213,6 +226,10 @@ class Network:
         if not self.mixes_windows:
             return form(near)
         return {"full_attention": form(mask), "sliding_attention": form(near)}
+
+    def look_at_attention(self) -> None:
+        """Takes note of the implementation that the model has now; asking it takes long."""
+        self._is_eager = self.attention == "eager"
 
     @property
     def attention(self) -> str:

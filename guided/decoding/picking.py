@@ -58,7 +58,7 @@ class Picker:
         if nodes is None:
             return Levels(draw, self._sampler, raw, aux)
         self._nodes = nodes
-        return _Nodes(nodes)
+        return Nodes(nodes)
 
 
 class _Known:
@@ -71,14 +71,21 @@ class _Known:
         return [self._known[row.number, row.position] for row in rows]
 
 
-class _Nodes:
-    """One kernel call for each node."""
+class Nodes:
+    """One kernel call for each node.
+
+    Attributes:
+        draws: what draws at any node that is asked for.
+    """
+
+    __slots__ = ("draws",)
 
     def __init__(self, draws: NodeDraws) -> None:
-        self._draws = draws
+        self.draws = draws
 
     def draw(self, rows: Sequence[Row]) -> list[Drawn]:
-        return [self._draws.draw(row.branch, row.number, row.position) for row in rows]
+        draw = self.draws.draw
+        return [Drawn(*draw(row.branch, row.number, row.position)) for row in rows]
 
 
 class Levels:

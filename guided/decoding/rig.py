@@ -54,6 +54,8 @@ class Rig:
     @property
     def drafts(self) -> str:
         """What may be drafted on all stages: "tree", "chain" or "none"."""
+        if len(self.stages) == 1:
+            return self.stages[0].drafts
         forms = {stage.drafts for stage in self.stages}
         return next(form for form in ("none", "chain", "tree") if form in forms)
 
@@ -152,6 +154,8 @@ class Rig:
     def forward(self, feeds: Sequence[Feed]) -> tuple[Tensor, dict[str, Tensor]]:
         """The logits `[n, q, V]` of the model, and those of the others by name."""
         first, *others = [stage.forward(feeds) for stage in self.stages]
+        if not others:
+            return first, {}
         self._count()
         return first, {
             name: fitted(logits.to(first.device), self.width)

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+#: Numbers of so many bytes, which numpy knows.
+_OF_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 #: Slots are made in blocks, so that buffers rarely grow: of `_BLOCK`, and where there are few rows
 #: of more, but of at most `_SPARE` for all rows together.
 _BLOCK, _SPARE = 8, 64
@@ -25,6 +28,24 @@ class LayerSlots:
 
     keys: Tensor
     values: Tensor
+    _arrays: tuple[NDArray[Any], ...] | None = field(init=False, default=None)
+
+    def put(self, keys: Tensor, values: Tensor) -> None:
+        """Takes other buffers."""
+        self.keys, self.values, self._arrays = keys, values, None
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Both buffers on the CPU as arrays of numbers of the same size; of what kind, nobody asks.
+
+        Where little is moved numpy takes a fraction of torch's time.
+        """
+        found = self._arrays
+        if found is None:
+            kind = _OF_SIZE[self.keys.element_size()]
+            found = tuple([each.view(kind).numpy() for each in (self.keys, self.values)])
+            self._arrays = found
+        return found
 
     @property
     def n_bytes(self) -> int:
@@ -48,11 +69,6 @@ class Window:
     slots: Tensor | None = None
     row_ids: Tensor | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        if self.slots is not None:
-            ids = torch.arange(self.begin, self.end, device=self.slots.device)
-            self.row_ids = ids[:, None].expand_as(self.slots)
-
 
 class SlotCache(Cache):
     """A transformers cache with one length for each row.
@@ -73,7 +89,12 @@ class SlotCache(Cache):
     def aim(self, window: Window) -> None:
         """Sets where the next pass reads and writes, and makes room for it."""
         self.window = window
-        self.reserve(window.end, window.columns)
+        slots = window.slots
+        if slots is not None:
+            ids = torch.arange(window.begin, window.end, device=slots.device)
+            window.row_ids = ids[:, None].expand_as(slots)
+        if window.end > self.rows or window.columns > self.room:
+            self.reserve(window.end, window.columns)
 
     def reserve(self, rows: int, columns: int) -> None:
         """Makes room for so many rows and slots; what is there stays."""
@@ -87,8 +108,9 @@ class SlotCache(Cache):
             columns = _whole_blocks(wider, _BLOCK if self.is_tight else _block_of(rows))
         self.rows, self.room = max(rows, self.rows), max(columns, self.room)
         for layer in self.slots.values():
-            layer.keys = _grown(layer.keys, self.rows, self.room)
-            layer.values = _grown(layer.values, self.rows, self.room)
+            layer.put(
+                _grown(layer.keys, self.rows, self.room), _grown(layer.values, self.rows, self.room)
+            )
         self._n_bytes = None
 
     def bytes_for(self, rows: int, columns: int) -> int:
@@ -106,8 +128,7 @@ class SlotCache(Cache):
             self.slots, self.room, self._n_bytes = {}, 0, 0
             return
         for layer in self.slots.values():
-            layer.keys = layer.keys[:rows].clone()
-            layer.values = layer.values[:rows].clone()
+            layer.put(layer.keys[:rows].clone(), layer.values[:rows].clone())
         self._n_bytes = None
 
     def update(
@@ -134,12 +155,16 @@ class SlotCache(Cache):
     def compact(self, row: int, sources: Sequence[int], target: int) -> None:
         """Moves the slots `sources` of `row`, in order, to `target` and the slots after it."""
         index: Tensor | None = None
+        stop = target + len(sources)
         for layer in self.slots.values():
+            if layer.keys.is_cpu:
+                for array in layer.arrays:
+                    array[row, :, target:stop] = array[row][:, sources]
+                continue
             for buffer in (layer.keys, layer.values):
                 if index is None:
                     index = torch.tensor(sources, device=buffer.device)
-                taken = buffer[row].index_select(1, index)
-                buffer[row, :, target : target + len(sources)] = taken
+                buffer[row, :, target:stop] = buffer[row].index_select(1, index)
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copies the first `length` slots of a row to another row."""

@@ -86,6 +86,13 @@ class Speculation:
             if not isinstance(drafter, Drafter):
                 raise InputError(f"{drafter!r} is no drafter")
         self._in_turn = sorted(self.drafters, key=lambda drafter: drafter.reads_guesses)
+        self._with_models = [
+            drafter for drafter in self.drafters if type(drafter).passes is not Drafter.passes
+        ]
+        self._reads_logits = any(drafter.reads_logits for drafter in self.drafters)
+        self._observing = [
+            drafter for drafter in self.drafters if type(drafter).observe is not Drafter.observe
+        ]
         if verifier is not None and len(self.drafters) != 1:
             raise InputError(
                 f"a verifier for chains goes with one drafter, not {len(self.drafters)}; "
@@ -100,7 +107,7 @@ class Speculation:
     @property
     def reads_logits(self) -> bool:
         """Whether some drafter wants to see the logits."""
-        return any(drafter.reads_logits for drafter in self.drafters)
+        return self._reads_logits
 
     def drafts(
         self, branches: Sequence[Branch], sampler: Sampler, stop_ids: frozenset[int], form: str
@@ -146,13 +153,13 @@ class Speculation:
     @property
     def passes(self) -> int:
         """Forward passes of draft models so far."""
-        return sum(drafter.passes for drafter in self.drafters)
+        return sum([drafter.passes for drafter in self._with_models])
 
     def observe(self, observations: Sequence[Observation]) -> None:
         """Shows all drafters what came out, where so many rows get any guesses."""
         if len(observations) > self.policy.most_rows:
             return
-        for drafter in self.drafters:
+        for drafter in self._observing:
             drafter.observe(observations)
 
     def fork(self, branch: Branch, child: Branch) -> None:

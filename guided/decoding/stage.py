@@ -58,6 +58,7 @@ class Stage:
 
     def read(self, rows: Sequence[Sequence[int]], scored: bool = False) -> Reading:
         """New rows at the end; `scored` asks for the log-probabilities of their tokens too."""
+        self.network.look_at_attention()
         places: list[Place] = []
         logits: list[Tensor] = []
         log_p: list[list[float]] = []
@@ -137,6 +138,7 @@ class Stage:
 
         Returns the order of the rows: row r is that of `places[order[r]]`.
         """
+        self.network.look_at_attention()
         wanted = {id(place): index for index, place in enumerate(places)}
         for place in places:
             self.pin(place)
@@ -337,9 +339,10 @@ class Stage:
     ) -> Tensor:
         """One pass; `count` of its positions are no padding."""
         logits = self.network.read(ids, mask, positions, self.cache, prefixes, kept)
-        self.usage.passes += 1
-        self.usage.positions += count
-        self.usage.kv_bytes_peak = max(self.usage.kv_bytes_peak, self.ledger.peak)
+        usage = self.usage
+        usage.passes += 1
+        usage.positions += count
+        usage.kv_bytes_peak = max(usage.kv_bytes_peak, self.ledger.peak)
         return logits
 
     def _prefixes(self) -> list[SharedPrefix]:
@@ -369,8 +372,9 @@ class Stage:
 
     def _count(self) -> None:
         now = self.cache.n_bytes
-        self.ledger.add(now - self._counted)
-        self._counted = now
+        if now != self._counted:
+            self.ledger.add(now - self._counted)
+            self._counted = now
 
 
 def _groups(rows: Sequence[Sequence[int]], scores: int) -> Iterator[list[Sequence[int]]]:

@@ -16,7 +16,7 @@ from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafters.remembered import Remembered
 from guided.decoding.drafters.spelling import Spell, Speller
 from guided.decoding.drafters.style import Style
-from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.drafts import ROOT, Draft, Nodes
 from guided.decoding.known_grammar import engine_of
 from guided.grammars.states import GrammarState
 from guided.grammars.token_engine import TokenEngine
@@ -108,6 +108,7 @@ class GrammarText(Drafter):
         self._style = Style.first()
         self._texts_of: Remembered[list[bytes]] = Remembered()
         self._ways: Remembered[list[_Way]] = Remembered()
+        self._sure: Remembered[Nodes | None] = Remembered()
 
     def propose(self, request: Request) -> list[Draft]:
         """A tree of literals; where laws are to be kept the likeliest alone."""
@@ -136,25 +137,46 @@ class GrammarText(Drafter):
         return self._speller.after(self._bytes_of(before), text)
 
     def _guess(self, branch: Branch, room: int, most: int) -> Draft:
-        draft = Draft()
         state = grammar_state(branch)
         if state is None or state.is_finished:
-            return draft
+            return Draft()
         text = self._text(branch, state)
         engine = engine_of(state)
         likely = self._likely(engine, state, text.style)
         if not likely:
-            return draft
+            return Draft()
+        before = context(branch)
+        if len(likely) == 1:
+            sure = self._only(engine, state, before, likely[0])
+            if sure is not None and len(sure.chances) <= room:
+                return Draft.of(*sure)
         weights = _weights(likely, text.data)
         order = sorted(range(len(likely)), key=lambda index: -weights[index])[:most]
         chosen = [(likely[index], weights[index] / sum(weights)) for index in order]
-        before = context(branch)
         ways = [(self._way(engine, state, before, text), share) for text, share in chosen]
-        return self._tree(draft, branch, ways, room)
+        return self._tree(branch, ways, room)
 
-    def _tree(
-        self, draft: Draft, branch: Branch, ways: Sequence[tuple[list[_Way], float]], room: int
-    ) -> Draft:
+    def _only(
+        self,
+        engine: TokenEngine | None,
+        state: GrammarState,
+        before: tuple[int, ...],
+        text: bytes,
+    ) -> Nodes | None:
+        """The draft of the only text that is likely, where nothing said so far changes it."""
+        known, key = self._sure.of(engine), (state.key, before, text)
+        if key in known:
+            return known[key]
+        way = self._way(engine, state, before, text)
+        found = None
+        if all(doubt is not _Doubt.MAY_GO_ON for _, doubt in way):
+            tokens, chances = [token for token, _ in way], [_CHANCES[doubt] for _, doubt in way]
+            found = Draft.chain(tokens, chances, self.name).nodes
+        known[key] = found
+        return found
+
+    def _tree(self, branch: Branch, ways: Sequence[tuple[list[_Way], float]], room: int) -> Draft:
+        draft = Draft()
         nodes: dict[tuple[int, int], int] = {}
         shares: list[float] = []
         for way, share in ways:

@@ -12,7 +12,10 @@ from guided.decoding.drafters.protocol import Drafter, Request
 from guided.decoding.drafts import Draft, source_number
 from guided.errors import InputError
 from guided.grammars.vocabulary import Vocabulary
-from guided.kernels.copy_lookup import look_up
+from guided.kernels import copy_lookup
+from guided.kernels.direct_calls import Direct
+
+_look_up = Direct(copy_lookup.look_up)
 
 #: Nodes from which on a quarter of the draft goes to a second guess.
 _FORKED = 8
@@ -63,7 +66,7 @@ class Lookup(Drafter):
         text = self._text(branch)
         nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
         spare = room // 4 if is_forked and room >= _FORKED else 0
-        count = look_up(
+        count = _look_up(
             *text.arrays, text.prompt, self.n_max, text.state, spare, self.longest, self._source,
             nodes, chances,
         )  # fmt: skip

@@ -8,7 +8,9 @@ import numpy as np
 
 from guided.decoding.drafts import Draft, source_number
 from guided.kernels import suffix_pool
+from guided.kernels.direct_calls import Direct
 
+_append, _guess = Direct(suffix_pool.append), Direct(suffix_pool.guess)
 #: The last token of a sequence that has none.
 NOTHING = -1
 
@@ -46,7 +48,7 @@ class SequencePool:
         """
         if not tokens:
             return last
-        suffix_pool.append(self._ring, self._total, last, np.array(tokens, np.int32), indexed)
+        _append(self._ring, self._total, last, np.array(tokens, np.int32), indexed)
         self._total += len(tokens)
         return self._total - 1
 
@@ -63,7 +65,7 @@ class SequencePool:
     ) -> Draft:
         """How texts went on that ended like `said`; see `suffix_pool.guess`."""
         nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
-        count = suffix_pool.guess(
+        count = _guess(
             self._ring, self._total, np.array(said, np.int32), float(factor), offset, float(least),
             is_chain, source_number(source), nodes, chances,
         )  # fmt: skip

@@ -19,8 +19,10 @@ from guided.errors import InputError
 from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels import draft_closing
+from guided.kernels.direct_calls import Direct
 from guided.kernels.draft_closing import BEGINS_BLANK, BEGINS_WORD, ENDS_WORD
 
+_find_ends, _join = Direct(draft_closing.find_ends), Direct(draft_closing.join)
 #: Nodes of a copy at which it may be closed, the likeliest.
 _CLOSED = 3
 _QUOTE = b'"'
@@ -91,17 +93,19 @@ class Structured(Drafter):
         self.copies.fork(branch, child)
 
     def _joined(self, branch: Branch, forced: Draft, copied: Draft, room: int) -> Draft:
-        if not copied.tokens or _contradicts(copied, forced):
+        if not len(copied) or _contradicts(copied, forced):
             return forced
         state = grammar_state(branch)
         engine = engine_of(state)
         if state is None or engine is None or state.is_finished:
             configs = np.ones(len(copied) + 1, np.int64)
-            return self._tree(forced, copied, configs, [], room) if forced.tokens else copied
+            return self._tree(forced, copied, configs, [], room) if len(forced) else copied
         configs = np.empty(len(copied) + 1, np.int64)
         configs[0] = state.config
         style = self.grammar.style(branch, state)
         closings = self._closed(branch, style, engine, copied, configs)
+        if not closings and not len(forced) and configs.all():
+            return copied
         return self._tree(forced, copied, configs, closings, room)
 
     def _closed(
@@ -127,7 +131,9 @@ class Structured(Drafter):
                 for at in copied.path(node):
                     here = here.after(self.vocabulary.tokens[copied.tokens[at]] or b"")
             config = int(configs[node + 1])
-            before = context(branch) if node == ROOT else (copied.tokens[node],)
+            before = context(branch)
+            if node != ROOT:
+                before = (int(copied.nodes.numbers[node, 0]),)
             chains = self._chains(engine, config, before, here)
             found += [_Closing(node, tokens, share / len(chains)) for tokens in chains]
         return found
@@ -151,7 +157,7 @@ class Structured(Drafter):
         while engine.careful and at < len(copied):
             at = _ask(engine, copied, configs, at)
         while True:
-            at, count, strings = draft_closing.find_ends(
+            at, count, strings = _find_ends(
                 nodes, chances, configs, at, engine.parser.memo.step, last, string, data, offsets,
                 self._edges, ends, shares,
             )  # fmt: skip
@@ -195,7 +201,7 @@ class Structured(Drafter):
         for node, tokens, _ in closings:
             ways += (node, len(tokens), *tokens)
         nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
-        size = draft_closing.join(
+        size = _join(
             *forced.nodes, *copied.nodes, configs, np.array(ways, np.int64),
             np.array([share for _, _, share in closings], np.float64), self._source, room, nodes,
             chances,
@@ -205,13 +211,10 @@ class Structured(Drafter):
 
 def _contradicts(copied: Draft, forced: Draft) -> bool:
     """Whether a copy begins with other tokens than the one that is all but sure to come."""
-    if not forced.tokens or forced.chances[0] < _SURE:
+    if not len(forced) or forced.nodes.chances[0] < _SURE:
         return False
-    tokens, parents = copied.tokens, copied.parents
-    return all(
-        token != forced.tokens[0] or parent != ROOT
-        for token, parent in zip(tokens, parents, strict=True)
-    )
+    first, (tokens, parents, _) = forced.nodes.numbers[0, 0], copied.nodes.numbers.T
+    return not ((tokens == first) & (parents == ROOT)).any()
 
 
 def _ask(engine: TokenEngine, copied: Draft, configs: NDArray[np.int64], at: int) -> int:
