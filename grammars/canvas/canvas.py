@@ -46,10 +46,14 @@ class Canvas:
     Fixing tokens gives a new canvas and leaves this one as it was. Thread-safe.
     """
 
-    def __init__(self, source: CanvasSource, layout: Layout, shared: Shared) -> None:
+    def __init__(
+        self, source: CanvasSource, layout: Layout, shared: Shared, too_short: int = -1
+    ) -> None:
         self._source = source
         self._layout = layout
         self._shared = shared
+        #: So many slots hold no text for certain: more fixed tokens change nothing in that.
+        self._too_short = too_short
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -90,26 +94,46 @@ class Canvas:
             return self.verdict if stops else Verdict.NO
         if layout.slots[slot] is not MASKED:
             return self.verdict if layout.slots[slot] == token else Verdict.NO
-        after = self._after({slot: token})
-        if after is None:
+        return self._stop_verdict(slot, token) if stops else self._token_verdict(slot, token)
+
+    def _stop_verdict(self, slot: int, token: int) -> Verdict:
+        """Whether the text can end before an open slot or earlier."""
+        if slot <= self._too_short or slot < self._layout.text_end:
             return Verdict.NO
-        known = after.__dict__.get("verdict")
-        if known is not None:
-            return Verdict(known)
-        data = self._source.vocabulary.grammar_bytes(token)
-        if stops:
+        verdict = self._known.get((slot, None))
+        if verdict is None:
             verdict = self._judged(
-                lambda chart: chart.ends_within(slot), lambda: after._wider_verdict
+                lambda chart: chart.ends_within(slot), lambda: self._wider_with(slot, token)
             )
-        elif data is None:
-            verdict = Verdict.NO
-        else:
+            self._note(slot, None, verdict)
+        if verdict is Verdict.NO:
+            self._too_short = slot
+        return verdict
+
+    def _token_verdict(self, slot: int, token: int) -> Verdict:
+        """Whether a token may stand in an open slot. Tokens that nothing tells apart are alike."""
+        data = self._source.vocabulary.grammar_bytes(token)
+        if data is None:
+            return Verdict.NO
+        alike = data.translate(self._source.engine.classes)
+        verdict = self._known.get((slot, alike))
+        if verdict is None:
             verdict = self._judged(
                 lambda chart: chart.allows(slot, data),
-                lambda: self._wider_after(slot, data, after),
+                lambda: self._wider_after(slot, token, data),
             )
-        after.__dict__["verdict"] = verdict
+            self._note(slot, alike, verdict)
         return verdict
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, bytes | None], Verdict]:
+        """Verdicts of tokens in slots, None being a token that ends the text."""
+        return {}
+
+    def _note(self, slot: int, alike: bytes | None, verdict: Verdict) -> None:
+        if len(self._known) >= self._source.limits.kept:
+            self._known.clear()
+        self._known[slot, alike] = verdict
 
     def _judged(self, ask: Callable[[Chart], bool], wider: Callable[[], Verdict]) -> Verdict:
         """YES where some tables prove it, NO where all are exact or nothing can be."""
@@ -164,12 +188,24 @@ class Canvas:
         """
         for slot, token in tokens.items():
             self._check_arguments(slot, token)
-        if len(tokens) == 1:
-            (slot, token), *_ = tokens.items()
-            if self.check(slot, token) is Verdict.NO:
-                return None
-        after = self._after(tokens)
-        return None if after is None or after.verdict is Verdict.NO else after
+        stops = [slot for slot, token in tokens.items() if self._ends(slot, token)]
+        if stops and min(stops) <= self._too_short:
+            return None
+        if len(stops) == len(tokens) > 1:
+            # What is behind the first one is not looked at.
+            tokens = {min(stops): tokens[min(stops)]}
+        known = self.check(*next(iter(tokens.items()))) if len(tokens) == 1 else None
+        after = self._after(tokens) if known is not Verdict.NO else None
+        if after is None:
+            return None
+        if known is not None:
+            after.__dict__.setdefault("verdict", known)
+        after._too_short = max(after._too_short, self._too_short)
+        return None if after.verdict is Verdict.NO else after
+
+    def _ends(self, slot: int, token: int) -> bool:
+        """Whether the token would end the text there, were it fixed."""
+        return slot < self._layout.end and token in self._source.vocabulary.stop_ids
 
     def completion(self) -> Completion | None:
         """A text that completes the canvas, as short as possible; None where none is found.
@@ -220,13 +256,18 @@ class Canvas:
         """The tables of what is fixed, with anything in the holes."""
         return self._source.loose_chart(self._layout)
 
-    def _wider_after(self, slot: int, data: bytes, after: Canvas) -> Verdict:
-        """`after._wider_verdict`, by the tables of this canvas."""
+    def _wider_with(self, slot: int, token: int) -> Verdict:
+        """`_wider_verdict` of this canvas with one more token."""
+        after = self._after({slot: token})
+        return Verdict.NO if after is None else after._wider_verdict
+
+    def _wider_after(self, slot: int, token: int, data: bytes) -> Verdict:
+        """The same, by the tables of this canvas where they tell."""
         beside = self._layout.slots[max(slot - 1, 0) : min(slot + 2, self._layout.end)]
         # At the edge of a hole nothing lies between the token and what is fixed.
         inside = len(beside) == 3 and not any(isinstance(item, int) for item in beside)
         if not inside:
-            return after._wider_verdict
+            return self._wider_with(slot, token)
         may_fit = self._source.may_fit(self._loose_chart, (slot, data))
         return Verdict.UNKNOWN if may_fit else Verdict.NO
 
@@ -248,7 +289,9 @@ class Canvas:
                 self._successors.clear()
             layout = self._layout.with_tokens(tokens, self._source.vocabulary)
             self._successors[key] = (
-                None if layout is None else Canvas(self._source, layout, self._shared)
+                None
+                if layout is None
+                else Canvas(self._source, layout, self._shared, self._too_short)
             )
         return self._successors[key]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.grammars.canvas.crossing import candidates, followers, token_tree, with_mids
+from guided.grammars.canvas.crossing import candidates, followers, pruned, token_tree, with_mids
 from guided.grammars.canvas.net import compact
 from guided.grammars.canvas.plain import PlainRules
 from guided.grammars.vocabulary import Vocabulary
@@ -44,7 +44,7 @@ class CanvasEngine:
     """
 
     def __init__(self, plain: PlainRules, vocabulary: Vocabulary, *, loose: bool = False) -> None:
-        announce(CANVASES, "what fills in texts")
+        _announce()
         self.rules = plain.rules
         self.vocabulary = vocabulary
         self.lock = threading.RLock()
@@ -67,7 +67,7 @@ class CanvasEngine:
         #: The first boundary with which the text of the last canvas could end.
         self.first_end = 0
         self.closed = vocabulary.is_closed and not _has_specials(plain.rules)
-        self.mids, self._all_tokens = (self._mids_of([]), True) if loose else self._find_mids()
+        self.mids, self._all_tokens = (self._mids_of(()), True) if loose else self._find_mids()
 
     @property
     def tries_all_tokens(self) -> bool:
@@ -124,9 +124,9 @@ class CanvasEngine:
                 return mids, complete
         return mids, False
 
-    def _mids_of(self, texts: list[bytes]) -> Mids:
+    def _mids_of(self, texts: tuple[bytes, ...]) -> Mids:
         lexemes = len(self.rules.lexeme)
-        node, skip, names = token_tree(texts)
+        node, skip = token_tree(texts)
         inner = np.flatnonzero(skip - np.arange(len(skip)) > 1)
         trial = with_mids(node, skip, inner.tolist(), lexemes)
         follow = followers(self.net, lexemes)
@@ -135,11 +135,10 @@ class CanvasEngine:
             wanted[self._ends(trial, lex) > 0] |= follow[lex].astype(np.uint8)
         trial = self._with_all_runs(trial, wanted, follow)
         goes_on = (trial.run[:, :, 2] >= 0) | (trial.run[:, :, 1] > trial.run[:, :, 0])
-        useful = {names[n] for n, on in zip(inner.tolist(), goes_on.any(axis=1), strict=True) if on}
-        kept = [t for t in texts if any(t[:i] in useful for i in range(1, len(t)))]
-        node, skip, names = token_tree(kept)
-        chosen = [n for n, name in enumerate(names) if name in useful and skip[n] > n + 1]
-        mids = with_mids(node, skip, chosen, lexemes)
+        useful = np.zeros(len(node), np.bool_)
+        useful[inner] = goes_on.any(axis=1)
+        node, skip, chosen = pruned(node, skip, useful)
+        mids = with_mids(node, skip, chosen.tolist(), lexemes)
         self._reset_sides()
         return self._with_runs(mids, np.ones((len(chosen), lexemes), np.uint8))
 
@@ -175,6 +174,12 @@ class CanvasEngine:
     def _reset_sides(self) -> None:
         self.sets.side[:] = -1
         self.sets.size[N_SIDES] = 0
+
+
+@cache
+def _announce() -> None:
+    """Says once that kernels are compiled, where they are."""
+    announce(CANVASES, "what fills in texts")
 
 
 def _n_states(rules: Rules, lex: int) -> int:

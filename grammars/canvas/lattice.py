@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress, repeat
+from operator import is_, is_not
 from typing import TypeVar
 
 import numpy as np
@@ -62,8 +63,8 @@ class Units:
         if end > before.end or len(self.texts) != before.end:
             return Units.of(layout, vocabulary)
         texts = self.texts[:end]
-        pairs = zip(before.slots[:end], layout.slots[:end], strict=True)
-        for at, new in [(at, new) for at, (old, new) in enumerate(pairs) if old is not new]:
+        for at in changes(before.slots[:end], layout.slots[:end]):
+            new = layout.slots[at]
             if new is GAP:
                 return Units.of(layout, vocabulary)
             texts[at] = None if new is MASKED else vocabulary.grammar_bytes(int(new))
@@ -111,10 +112,10 @@ class Places:
 
         All masks may where their mids are no more than allowed, else those at the ends of holes.
         """
-        masked = np.array([text is None for text in units.texts], np.bool_)
-        count = int(masked.sum())
         if not self._n_mids:
-            return np.zeros(len(masked), np.uint8), True
+            return np.zeros(len(units.texts), np.uint8), True
+        masked = np.fromiter(map(is_, units.texts, repeat(None)), np.bool_, len(units.texts))
+        count = int(masked.sum())
         if count * self._n_mids <= self._most_mids:
             return masked.view(np.uint8), True
         inside = np.zeros(len(masked), np.bool_)
@@ -229,6 +230,11 @@ class Places:
             used=self.used,
             accepting=self._accepting(),
         )
+
+
+def changes(before: Sequence[object], now: Sequence[object]) -> list[int]:
+    """Where two sequences hold different objects, as far as the shorter one goes."""
+    return list(compress(range(len(before)), map(is_not, before, now)))
 
 
 def _spliced(array: NDArray[T], begin: int, end: int, part: NDArray[T]) -> NDArray[T]:

@@ -11,7 +11,7 @@ from guided.grammars.canvas.chart import Chart, OutOfRoom
 from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.plain import PlainRules
-from guided.grammars.canvas.slots import GAP, MASKED, Layout
+from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.tables import Tables
 from guided.grammars.canvas.verdict import Verdict
 from guided.grammars.vocabulary import Vocabulary
@@ -90,28 +90,21 @@ class CanvasSource:
 
     def chart(self, layout: Layout, tables: Tables) -> Chart | None:
         """The answers for a layout by these tables, None where a fixed token spells nothing."""
-        return Chart(tables, layout) if self._spells(layout) else None
+        return Chart(tables, layout) if layout.spells else None
 
     def is_exact(self, layout: Layout, chart: Chart) -> bool:
         """Whether the tables leave no text out of account."""
-        slots = layout.slots[: layout.end]
         engine = self.engine
-        if not engine.complete or (GAP in slots and not engine.closed):
+        if not engine.complete or (layout.has_gaps and not engine.closed):
             return False
-        return MASKED not in slots or (chart.has_all and engine.tries_all_tokens)
+        return not layout.has_masks or (chart.has_all and engine.tries_all_tokens)
 
     def loose_chart(self, layout: Layout) -> Chart | None:
         """The answers for the fixed fragments with anything between; None as for `chart`."""
-        if not self._spells(layout):
+        if not layout.spells:
             return None
         tables = Tables(self.engines.loose, self.vocabulary, self.limits, 0)
         return Chart(tables, layout.with_gaps())
-
-    def _spells(self, layout: Layout) -> bool:
-        return not any(
-            isinstance(slot, int) and self.vocabulary.grammar_bytes(slot) is None
-            for slot in layout.slots[: layout.end]
-        )
 
     def may_fit(self, loose: Chart | None, extra: tuple[int, bytes] | None = None) -> bool:
         """False only where no text holds the fixed fragments in order, whatever lies between.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided.grammars.canvas.engine import CanvasEngine
-from guided.grammars.canvas.lattice import Places, Units
+from guided.grammars.canvas.lattice import Places, Units, changes
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.unions import cut_unions, new_unions
@@ -211,9 +211,11 @@ class Tables:
         places = self.places
         before, now = places.units.texts, units.texts
         may_mid, complete = places.mids_for(units)
-        moved = (may_mid != places.may_mid[: len(may_mid)]).tolist()
-        pairs = enumerate(zip(now, before, moved, strict=False))
-        changed = [unit for unit, (new, old, other) in pairs if other or new is not old]
+        changed = changes(before, now)
+        both = min(len(before), len(now))
+        moved = np.flatnonzero(may_mid[:both] != places.may_mid[:both])
+        if len(moved):
+            changed = sorted({*changed, *moved.tolist()})
         cut_off = range(len(now), len(before))
         if changed:
             # Before a token, the left table has only what may go on with its first byte.
