@@ -173,8 +173,8 @@ class Vocabulary:
     def _grammar_bytes(self) -> list[bytes | None]:
         # Byte 0xFF never occurs in text and opens the spelling of special tokens.
         table = list(self.tokens)
-        lengths, text = self._laid_out
-        places = np.flatnonzero(np.frombuffer(text, np.uint8) == 0xFF)
+        lengths, data = self._laid_out
+        places = np.flatnonzero(np.frombuffer(data, np.uint8) == 0xFF)
         for token in np.searchsorted(np.cumsum(lengths), places, side="right").tolist():
             table[token] = None
         for text, token in self.specials.items():
