@@ -13,8 +13,6 @@ from guided.errors import EmptyGrammarError, GrammarError, VocabularyError
 from guided.grammars.automata import literal
 from guided.grammars.fork_safe import GRAMMAR, fork_safe
 from guided.grammars.ir import (
-    DISTINCT,
-    SCARCE,
     Alt,
     CountedString,
     Expr,
@@ -328,7 +326,7 @@ def _pieces(expr: Expr) -> Iterator[bytes]:
     yield type(expr).__name__.encode()
     if isinstance(expr, Lex):
         yield expr.dfa.key
-        if expr.name == DISTINCT or expr.name.startswith(SCARCE):
+        if expr.is_kept_apart:
             yield expr.name.encode()
     elif isinstance(expr, Ref):
         yield repr(expr.name).encode()

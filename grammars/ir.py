@@ -78,6 +78,12 @@ class Lex(Expr):
     dfa: Dfa
     name: str = field(default="", compare=False)
 
+    @property
+    def is_kept_apart(self) -> bool:
+        """Whether the text opens an array whose items must differ."""
+        name = self.name
+        return name[:1] == DISTINCT[0] and (name == DISTINCT or name.startswith(SCARCE))
+
 
 @dataclass(frozen=True, slots=True)
 class CountedString(Expr):

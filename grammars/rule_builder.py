@@ -134,8 +134,8 @@ class RuleBuilder:
                 found.append(-1 - self.rule(part.name))
             elif isinstance(part, CountedString) and (part.most is None or part.most >= part.least):
                 found.append(self._counted_terminal(part))
-            elif isinstance(part, Symbol):
-                found.append(part.number)
+            elif isinstance(part, Row):
+                found += part.symbols
             else:
                 return ()
         return tuple(found)
@@ -168,11 +168,12 @@ class RuleBuilder:
 
     def _lex_symbols(self, expr: Lex) -> tuple[int, ...]:
         """The symbols that stand for a terminal, and for the empty string where it is a word."""
-        symbols = (EPSILON,) if expr.dfa.accepts_empty() else ()
-        if expr.dfa.is_empty():
+        dfa = expr.dfa
+        symbols = (EPSILON,) if dfa.accepts_empty() else ()
+        if dfa.is_empty():
             return symbols
-        if not _is_kept_apart(expr):
-            symbol = self.terminal(expr.dfa, PLAIN, -1)
+        if not expr.is_kept_apart:
+            symbol = self.terminal(dfa, PLAIN, -1)
             if expr.name == FREE_TEXT:
                 self.free_text.add(symbol)
             return (*symbols, symbol)
@@ -190,8 +191,8 @@ class RuleBuilder:
         for part in expr.parts:
             self.expression(part, start, end)
 
-    def _number(self, expr: Symbol, start: int, end: int) -> None:
-        self.edge(start, expr.number, end)
+    def _row(self, expr: Row, start: int, end: int) -> None:
+        self.add_row(expr.symbols, start, end)
 
     def _counted(self, expr: CountedString, start: int, end: int) -> None:
         if expr.most is not None and expr.most < expr.least:
@@ -219,20 +220,23 @@ class RuleBuilder:
 
     def _repeat(self, expr: Repeat, start: int, end: int) -> None:
         at = start
+        # There may be thousands.
+        row = self.row(expr.part) if max(expr.least, expr.most or 0) > 1 else ()
+        part = Row(row) if row else expr.part
         for _ in range(expr.least):
             following = self.state()
-            self.expression(expr.part, at, following)
+            self.expression(part, at, following)
             at = following
         if expr.most is None:
             loop = self.state()
             self.edge(at, EPSILON, loop)
-            self.expression(expr.part, loop, loop)
+            self.expression(part, loop, loop)
             self.edge(loop, EPSILON, end)
             return
         for _ in range(expr.most - expr.least):
             following = self.state()
             self.edge(at, EPSILON, end)
-            self.expression(expr.part, at, following)
+            self.expression(part, at, following)
             at = following
         self.edge(at, EPSILON, end)
 
@@ -261,7 +265,8 @@ class RuleBuilder:
         # enough, nothing else is in a shortest text.
         needed = [way for way, member in zip(ways, expr.members, strict=True) if member.required]
         if expr.least <= len(needed) and (expr.most is None or expr.most >= len(needed)):
-            self._row_of_members(needed, separator, home, end)
+            parts = (part for way in needed for part in (Row((separator,)), _in_symbols(way)))
+            self.expression(Seq(tuple(parts)[1:]), home, end)
             return
         chain = replace(
             expr,
@@ -270,42 +275,26 @@ class RuleBuilder:
                 for way, member in zip(ways, expr.members, strict=True)
             ),
             extra=_in_symbols(extra) if extra else None,
-            separator=Symbol(separator),
+            separator=Row((separator,)),
         )
         shadow = self.state()
         self.edge(home, EPSILON, shadow)
         MemberChain(self, chain, end).build(shadow)
 
-    def _row_of_members(
-        self, members: list[tuple[Way, ...]], separator: int, start: int, end: int
-    ) -> None:
-        """Adds the members, all of them, in a row between two states."""
-        at = start
-        for i, ways in enumerate(members):
-            if i:
-                following = self.state()
-                self.edge(at, separator, following)
-                at = following
-            following = self.state()
-            for way in ways:
-                self.add_row((way.first, way.second), at, following)
-            at = following
-        self.edge(at, EPSILON, end)
-
     def _ways(self, expr: Expr, member: int) -> tuple[Way, ...]:
         """The ways to write one member."""
-        if isinstance(expr, Alt):
-            return tuple(itertools.chain(*(self._ways(part, member) for part in expr.parts)))
         if isinstance(expr, Seq) and len(expr.parts) > 1:
             rest = expr.parts[1] if len(expr.parts) == 2 else Seq(expr.parts[1:])
             return (Way(member, self._symbol(expr.parts[0]), self._symbol(rest)),)
+        if isinstance(expr, Alt):
+            return tuple(itertools.chain(*(self._ways(part, member) for part in expr.parts)))
         return (Way(member, self._symbol(expr), EPSILON),)
 
     def _symbol(self, expr: Expr) -> int:
         """One symbol for `expr`: a terminal, or a call of a rule."""
         if isinstance(expr, Ref):
             return -1 - self.rule(expr.name)
-        if isinstance(expr, Lex) and expr.name != FREE_TEXT and not _is_kept_apart(expr):
+        if isinstance(expr, Lex) and expr.name != FREE_TEXT and not expr.is_kept_apart:
             symbols = self._known_symbols(expr)
             if len(symbols) == 1 and symbols[0] != EPSILON:
                 return symbols[0]
@@ -318,20 +307,15 @@ def _too_many() -> GrammarTooLargeError:
     return GrammarTooLargeError(f"the grammar needs more than {STATE_LIMIT} rule states")
 
 
-def _is_kept_apart(expr: Lex) -> bool:
-    """Whether the text opens an array whose items must differ."""
-    return expr.name == DISTINCT or expr.name.startswith(SCARCE)
-
-
 def _in_symbols(ways: tuple[Way, ...]) -> Expr:
-    return Alt(tuple(Seq((Symbol(way.first), Symbol(way.second))) for way in ways))
+    return Alt(tuple(Row((way.first, way.second)) for way in ways))
 
 
 @dataclass(frozen=True, slots=True)
-class Symbol(Expr):
-    """A symbol of the grammar being built."""
+class Row(Expr):
+    """Symbols of the grammar being built, one after the other."""
 
-    number: int
+    symbols: tuple[int, ...]
 
 
 class MemberChain:
@@ -406,5 +390,5 @@ _KINDS: dict[type[Expr], Callable[..., None]] = {
     CountedString: RuleBuilder._counted,
     Members: RuleBuilder._members,
     Net: RuleBuilder._net,
-    Symbol: RuleBuilder._number,
+    Row: RuleBuilder._row,
 }

@@ -156,11 +156,13 @@ def _after_characters(  # type: ignore[no-untyped-def]
         node = stack[top, 0]
         low, high, onward = _continuation(stack[top, 1])
         before = stack[top, 2]
+        # What begins none of them is not looked at byte by byte.
+        is_watched = _begins_left_out(before, stack[top, 1])
         known = np.int64(-1)
         for byte in range(low, high):
             group = np.int64(classes[byte])
             value = before << 6 | (byte & 0x3F)
-            is_special = _begins_left_out(value, onward)
+            is_special = is_watched and _begins_left_out(value, onward)
             if (is_special and onward == 0) or (not is_special and group == known):
                 continue
             target = table[node, group]

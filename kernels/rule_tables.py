@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import entry, lean
+from guided.kernels.compiling import entry, inner, lean
 from guided.kernels.memo_arrays import (
     BEGIN,
     DFA,
@@ -53,8 +53,45 @@ def link_rules(  # type: ignore[no-untyped-def]
     for i in range(len(lexeme)):
         nearest = fact[dfa[lexeme[i, DFA], FIRST], NEAREST]
         shortest[i] = nearest + max(np.int32(0), lexeme[i, LEAST])
-    _relax(state, edge, rule, shortest)
+    _relax(state, edge, rule, shortest, _last_first(state, edge, rule))
     return state, edge[: _drop_endless(state, edge, rule, shortest)], rule
+
+
+@inner
+def _last_first(state, edge, rule):  # type: ignore[no-untyped-def]
+    """The rule states, each after those that it leads to or calls, as far as nothing leads back."""
+    order = np.empty(len(state), np.int32)
+    # Edges of each state that were followed, twice: to the callee and on; -1: not yet met.
+    followed = np.full(len(state), -1, np.int32)
+    way = np.empty(len(state), np.int32)
+    count = np.int64(0)
+    for begin in range(len(state)):
+        depth = np.int64(0)
+        if followed[begin] < 0:
+            followed[begin] = 0
+            way[0] = begin
+            depth += 1
+        while depth > 0:
+            q = way[depth - 1]
+            i = state[q, BEGIN] + (followed[q] >> 1)
+            if i >= state[q, END]:
+                order[count] = q
+                count += 1
+                depth -= 1
+                continue
+            is_onward = followed[q] & 1
+            followed[q] += 1
+            symbol = edge[i, SYMBOL]
+            following = np.int32(-1)
+            if is_onward:
+                following = edge[i, TARGET]
+            elif symbol < 0 and symbol != EPSILON:
+                following = rule[-1 - symbol, START]
+            if following >= 0 and followed[following] < 0:
+                followed[following] = 0
+                way[depth] = following
+                depth += 1
+    return order
 
 
 @lean
@@ -68,17 +105,19 @@ def _weight(symbol, state, rule, shortest):  # type: ignore[no-untyped-def]
 
 
 @lean
-def _relax(state, edge, rule, shortest):  # type: ignore[no-untyped-def]
+def _relax(state, edge, rule, shortest, order):  # type: ignore[no-untyped-def]
     """Fills DIST of rule states (fewest bytes to the end of the rule) and NULLABLE of rules.
 
-    Knuth's generalisation of shortest paths to grammars, by relaxation from the last state back.
+    Knuth's generalisation of shortest paths to grammars, by relaxation in `order`, as often as
+    something changes: once and once more where nothing leads back.
     """
     for q in range(len(state)):
         state[q, DIST] = 0 if state[q, FINAL] else FAR
     changed = True
     while changed:
         changed = False
-        for q in range(len(state) - 1, -1, -1):
+        for k in range(len(order)):
+            q = order[k]
             for i in range(state[q, BEGIN], state[q, END]):
                 weight = _weight(edge[i, SYMBOL], state, rule, shortest)
                 onward = state[edge[i, TARGET], DIST]

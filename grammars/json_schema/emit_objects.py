@@ -229,8 +229,8 @@ def _key(name: str, layout: Layout) -> Lex:
     """The key and the colon after it."""
     text = quoted_word(name)
     if layout.colons is not None:
-        return Lex(automata.literals([text + colon for colon in layout.colons]), name)
-    return Lex(automata.literal(text) + layout.colon, name)
+        return Lex(automata.Words(tuple([text + colon for colon in layout.colons])), "key")
+    return Lex(automata.literal(text) + layout.colon, "key")
 
 
 def _any_member(classes: list[tuple[StringShape, Term]], writer: Writer) -> Expr | None:

@@ -22,7 +22,7 @@ DEEPEST_INDENT = 40
 class Layout:
     """The punctuation of JSON with the white space around it; there is one object of each.
 
-    `colons` lists the ways of writing the colon where they are few.
+    `colons` lists the ways of writing the colon, in order, where they are few.
     """
 
     open_object: Lex

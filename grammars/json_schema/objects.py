@@ -78,7 +78,7 @@ class ObjectShape:
         for clause in self.clauses:
             found.update(clause.named)
         for name in self.required:
-            found.setdefault(name)
+            found.setdefault(name, None)
         return list(found)
 
     def member(self, name: str, terms: Terms) -> Term:

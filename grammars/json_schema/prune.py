@@ -81,11 +81,12 @@ class _Words:
         found = True
         for part in parts:
             # Most parts are keys, punctuation and values in rules of their own.
-            if isinstance(part, Lex):
-                if part.dfa.is_empty():
+            kind = type(part)
+            if kind is Lex:
+                if part.dfa.is_empty():  # type: ignore[attr-defined]
                     self._dead, found = True, False
-            elif isinstance(part, Ref):
-                found = part.name in self.productive and found
+            elif kind is Ref:
+                found = part.name in self.productive and found  # type: ignore[attr-defined]
             else:
                 found = self._has_word(part) and found
         return found

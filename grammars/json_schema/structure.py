@@ -84,15 +84,16 @@ class Structures:
                 if is_schema:
                     part_role = _ROLES.get(name, _PLAIN)
                     if part_role > _PLAIN:
-                        if not _matters(part, part_role):
+                        if part_role == _TEXT:
+                            part = json.dumps(part)
+                        elif part_role == _NOTHING or isinstance(part, str):
                             continue
-                        part = json.dumps(part) if part_role == _TEXT else part
                         part_role = _PLAIN
                 add(name)
             kind = type(part)
             if kind is str:
                 add(part)
-            elif isinstance(part, (dict, list)):
+            elif kind is dict or kind is list or isinstance(part, (dict, list)):
                 inner = self._known[part_role].get(id(part))
                 add(self._number(part, part_role, depth + 1) if inner is None else inner)
                 is_flat = False
@@ -123,11 +124,6 @@ class Structures:
 
     def _intern(self, shape: object) -> int:
         return self._interned.setdefault(shape, len(self._interned))
-
-
-def _matters(part: Any, role: int) -> bool:
-    """Whether an entry of a schema that is no schema itself tells what is allowed."""
-    return role == _TEXT or (role == _REMARK and not isinstance(part, str))
 
 
 def _inside(value: Any, role: int) -> Iterator[tuple[Any, int]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Literal
 
 import pytest
 
 from guided.errors import UnsupportedSchemaError
 from guided.grammars.json_schema import json_schema
+from guided.grammars.vocabulary import Vocabulary
 from tests.grammars.json_schema.checking import check
 
 PERSON = {
@@ -240,3 +242,24 @@ def test_members_of_any_name_that_exclude_one_another_are_refused() -> None:
     with pytest.raises(UnsupportedSchemaError, match="exclude one another") as caught:
         json_schema({"type": "object", "allOf": values})
     assert (caught.value.keyword, caught.value.pointer) == ("properties", "#")
+
+
+@pytest.mark.parametrize("order", ["schema", "any"])
+@pytest.mark.parametrize(
+    "name", ["free text", "[ of distinct items", "[ of items that may run out: [1]"]
+)
+def test_names_that_rules_use_for_themselves_are_names_like_others(
+    name: str, order: Literal["schema", "any"]
+) -> None:
+    schema = {"properties": {name: {"type": "integer"}, "b": {}}, "required": [name]}
+    grammar = json_schema(schema, property_order=order)
+    assert not grammar.has_distinct_items
+    text = json.dumps({name: 1, "b": [2, 2]}).encode()
+    assert grammar.accepts(text)
+    vocabulary = Vocabulary.from_tokens([bytes([byte]) for byte in range(128)], stop_ids=[0])
+    state = grammar.start(vocabulary)
+    for byte in text[: text.index(name.encode()) + 1]:
+        following = state.advance(byte)
+        assert following is not None
+        state = following
+    assert not state.in_free_text
