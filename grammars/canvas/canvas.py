@@ -103,12 +103,17 @@ class Canvas:
         verdict = self._known.get((slot, None))
         if verdict is None:
             verdict = self._judged(
-                lambda chart: chart.ends_within(slot), lambda: self._wider_with(slot, token)
+                lambda chart: chart.ends_within(slot), lambda: self._ended_verdict(slot, token)
             )
             self._note(slot, None, verdict)
         if verdict is Verdict.NO:
             self._too_short = slot
         return verdict
+
+    def _ended_verdict(self, slot: int, token: int) -> Verdict:
+        """The verdict of the canvas that ends there: of fewer slots more is known."""
+        after = self._after({slot: token})
+        return Verdict.NO if after is None else after.verdict
 
     def _token_verdict(self, slot: int, token: int) -> Verdict:
         """Whether a token may stand in an open slot. Tokens that nothing tells apart are alike."""
