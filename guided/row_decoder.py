@@ -42,7 +42,9 @@ class RowDecoder:
         while (waiting or self.growing) and not self.stopped:
             self._admit(loop, waiting)
             if not self.stopped:
-                self.stopped = self.decoder.run(loop, steps=1)
+                # Nobody waits for the end of the last row: it needs no look after every token.
+                is_last = not waiting and len(self.growing) == 1
+                self.stopped = self.decoder.run(loop, steps=None if is_last else 1)
             self._collect(waiting)
         missing: Result[Any] = Result("", None, (), (), (), self.stopped, Usage())
         return [self.results.get(index, missing) for index in range(len(self.rows))]

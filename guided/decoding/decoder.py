@@ -143,7 +143,8 @@ class Decoder:
         """
         began = time.perf_counter()
         try:
-            loop.add(branches)
+            if branches:
+                loop.add(branches)
             while not loop.is_done and steps != 0:
                 loop.step()
                 steps = None if steps is None else steps - 1

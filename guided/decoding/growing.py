@@ -36,19 +36,23 @@ class Row:
 
     def feed(self) -> Feed:
         """What the model is to read: the pending tokens, then the draft."""
-        count = len(self.pending)
-        if not self.draft.tokens:
+        draft, count = self.draft, len(self.pending)
+        if not len(draft):
             return Feed.chain(self.pending)
-        parents = [*range(-1, count - 1), *[parent + count for parent in self.draft.parents]]
+        parents = [*range(-1, count - 1), *[parent + count for parent in draft.parents]]
         # The root of the draft is the last pending token, at count - 1 = ROOT + count.
-        return Feed([*self.pending, *self.draft.tokens], parents)
+        return Feed([*self.pending, *draft.tokens], parents)
 
     def begin(self, draft: Draft | None = None) -> None:
         """Takes up a round's draft, or none."""
         self.draft = draft if draft is not None else Draft()
-        self.children = {}
+        children: dict[int, list[int]] = {}
         for node, parent in enumerate(self.draft.parents):
-            self.children.setdefault(parent, []).append(node)
+            if parent in children:
+                children[parent].append(node)
+            else:
+                children[parent] = [node]
+        self.children = children
         self.kept = list(range(len(self.pending)))
         self.seen = []
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from guided.decoding.branch import Branch
 from guided.decoding.chains import verify_chains
 from guided.decoding.drafters.protocol import Observation
-from guided.decoding.drafts import ROOT, Draft
+from guided.decoding.drafts import ROOT
 from guided.decoding.draws import NodeDraws, draw
 from guided.decoding.growing import Row
 from guided.decoding.picking import HowToDraw, Nodes, Picker
@@ -79,7 +79,7 @@ class Loop:
         drawing = [row for row in fresh if not self._stays(row)]
         known = [row.branch.logits for row in drawing if row.branch.logits is not None]
         if known:
-            raw = torch.stack([logits[0] for logits in known])
+            raw = known[0][0][None] if len(known) == 1 else torch.stack([each[0] for each in known])
             aux = self.rig.named([logits[1:] for logits in known])
             for row in drawing:
                 row.branch.logits = None
@@ -150,19 +150,23 @@ class Loop:
             self.add(waiting)
 
     def _guess(self) -> None:
-        form = self.rig.drafts
+        form, speculation = self.rig.drafts, self.speculation
         going = [row for row in self.rows if not row.pausing]
-        drafts: list[Draft] = []
-        if self.speculation is not None and form != "none" and going:
-            branches = [row.branch for row in going]
-            before = self.speculation.passes
-            drafts = self.speculation.drafts(branches, self.sampler, self.stop_ids, form)
-            self.usage.auxiliary_passes += self.speculation.passes - before
-        guessed = {id(row): draft for row, draft in zip(going, drafts, strict=False)}
-        for row in self.rows:
-            row.begin(guessed.get(id(row)))
-            row.branch.drafted += len(row.draft)
-            self.usage.drafted += len(row.draft)
+        if speculation is None or form == "none" or not going:
+            for row in self.rows:
+                row.begin()
+            return
+        branches, before = [row.branch for row in going], speculation.passes
+        drafts = speculation.drafts(branches, self.sampler, self.stop_ids, form)
+        self.usage.auxiliary_passes += speculation.passes - before
+        if len(going) < len(self.rows):
+            for row in self.rows:
+                row.begin()
+        for row, draft in zip(going, drafts, strict=True):
+            row.begin(draft)
+            count = len(draft)
+            row.branch.drafted += count
+            self.usage.drafted += count
 
     # --- what the pass has shown
 

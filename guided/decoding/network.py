@@ -187,11 +187,13 @@ class Network:
         given.update(input_ids=ids, position_ids=positions)
         had_gradients = torch.is_grad_enabled()
         # Not by `no_grad`, whose objects take longer: this is done for every pass.
-        torch.set_grad_enabled(False)
         try:
+            if had_gradients:
+                torch.set_grad_enabled(False)
             logits: Tensor = self._called(given, prefixes).logits
         finally:
-            torch.set_grad_enabled(had_gradients)
+            if had_gradients:
+                torch.set_grad_enabled(True)
         if kept:
             logits = logits[:, -kept:]
         if logits.shape[-1] != self.width:

@@ -13,7 +13,9 @@ from guided.decoding.cost import CostModel
 from guided.decoding.drafts import Draft
 from guided.decoding.tallies import Tallies
 from guided.kernels import draft_choice
+from guided.kernels.direct_calls import Direct
 
+_choose = Direct(draft_choice.choose)
 #: Guesses per row that may be tried in one pass, by the number of rows; beyond the last, none:
 #: there a pass is filled by the rows alone, and looking for guesses costs more than it saves.
 _MOST = ((1, 31), (2, 27), (4, 23), (8, 19), (16, 13), (32, 7), (256, 3))
@@ -119,7 +121,7 @@ class Adaptive:
             chances = np.concatenate([draft.nodes.chances for draft in drafts])
         kept, sure = np.empty_like(nodes), np.empty_like(chances)
         width = int(
-            draft_choice.choose(
+            _choose(
                 np.array(bounds),
                 nodes,
                 chances,

@@ -42,6 +42,7 @@ class Rig:
     ) -> None:
         self.names = tuple(auxiliary)
         self._usage = usage
+        self._is_limited = ledger.limit is not None
         self._auxiliary_usage = Usage()
         self.stages: list[AnyStage] = [make_stage(network, usage, ledger)]
         self.stages += [
@@ -181,7 +182,7 @@ class Rig:
 
     def lacks_room(self) -> bool:
         """Whether the next pass may take more keys and values than the limit."""
-        return any(stage.lacks_room() for stage in self.stages)
+        return self._is_limited and any(stage.lacks_room() for stage in self.stages)
 
     def release(self) -> None:
         """Says that no row is being grown any more; they stay until others need the room."""

@@ -31,6 +31,7 @@ class Stage:
         self.network = network
         # Asking the model takes a walk over its parameters.
         self.device = network.device
+        network.look_at_attention()
         self._layouts = Layouts(self.device)
         self.usage = usage
         self.ledger = ledger
@@ -58,7 +59,6 @@ class Stage:
 
     def read(self, rows: Sequence[Sequence[int]], scored: bool = False) -> Reading:
         """New rows at the end; `scored` asks for the log-probabilities of their tokens too."""
-        self.network.look_at_attention()
         places: list[Place] = []
         logits: list[Tensor] = []
         log_p: list[list[float]] = []
@@ -78,7 +78,8 @@ class Stage:
             logits.append(read[:, -1])
             if scored:
                 log_p += token_log_p(read, group)
-        return Reading(places, torch.cat(logits), log_p if scored else None)
+        last = torch.cat(logits) if len(logits) > 1 else logits[0]
+        return Reading(places, last, log_p if scored else None)
 
     def _read_in_pieces(self, row: Sequence[int], begin: int) -> tuple[Tensor, list[float]]:
         """A new row too long for all of its logits: those `[1, V]` after it, its tokens' log p."""
@@ -105,13 +106,13 @@ class Stage:
         Returns the logits `[n, kept or q, V]` of the last columns.
         """
         width, device = max(map(len, group)), self.device
-        pads = torch.tensor([width - len(row) for row in group], device=device)[:, None]
         at = torch.arange(width, device=device)[None]
         ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in group], device=device)
-        if not pads.any():
+        if min(map(len, group)) == width:
             self.cache.aim(Window(begin, len(self), width, 0))
             positions, mask = at.expand(len(group), width), None
         else:
+            pads = torch.tensor([width - len(row) for row in group], device=device)[:, None]
             # Padding goes into the slots after the row, where later tokens overwrite it.
             slots = torch.where(at < pads, width - pads + at, at - pads)
             self.cache.aim(Window(begin, len(self), width, None, slots))
@@ -138,7 +139,6 @@ class Stage:
 
         Returns the order of the rows: row r is that of `places[order[r]]`.
         """
-        self.network.look_at_attention()
         wanted = {id(place): index for index, place in enumerate(places)}
         for place in places:
             self.pin(place)
