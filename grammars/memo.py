@@ -116,9 +116,10 @@ class Parser:
         # Many rows at a time first: numpy takes long over rows of four words.
         live = self.rules.live
         count = len(live) // _FOLD
-        many = np.bitwise_or.reduce(live[: count * _FOLD].reshape(count, 4 * _FOLD), axis=0)
-        every = np.concatenate((many.reshape(_FOLD, 4), live[count * _FOLD :]))
-        return _bytes_of(np.bitwise_or.reduce(every, axis=0).tobytes())
+        if count > 4:
+            many = np.bitwise_or.reduce(live[: count * _FOLD].reshape(count, 4 * _FOLD), axis=0)
+            live = np.concatenate((many.reshape(_FOLD, 4), live[count * _FOLD :]))
+        return _bytes_of(np.bitwise_or.reduce(live, axis=0).tobytes())
 
     def walk(self, config: int, data: bytes) -> tuple[int, int]:
         """(configuration after `data`, bytes taken); configuration 0 where a byte is illegal."""

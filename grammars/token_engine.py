@@ -68,7 +68,7 @@ class TokenEngine:
         # States of large automata that blocks were made for, by automaton and node.
         self._alike: dict[Hashable, list[int]] = {}
         #: Whether some terminal counts characters.
-        self.counted = bool((parser.rules.lexeme[:, LEAST] >= 0).any())
+        self.counted = bool(parser.rules.lexeme[:, LEAST].max(initial=-1) >= 0)
         self._stop_mask = vocabulary.stop_mask
         keep_common(vocabulary, TokenEngine)
         self._lock = fork_safe(threading.RLock(), ENGINE)

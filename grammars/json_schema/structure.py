@@ -129,11 +129,12 @@ class Structures:
 def _inside(value: Any, role: int) -> Iterator[tuple[Any, int]]:
     """The objects and arrays in one that are numbered with it, and their roles."""
     inner = _PLAIN if role == _PLAIN else _SCHEMA
-    for name, part in enumerate(value) if isinstance(value, list) else value.items():
-        if isinstance(part, (dict, list)):
-            if role != _SCHEMA or isinstance(value, list):
+    if role != _SCHEMA or isinstance(value, list):
+        for part in value if isinstance(value, list) else value.values():
+            if isinstance(part, (dict, list)):
                 yield part, inner
-            else:
-                known = _ROLES.get(name, _PLAIN)
-                if known <= _PLAIN or known == _REMARK:
-                    yield part, min(known, _PLAIN)
+        return
+    for name, part in value.items():
+        known = _ROLES.get(name, _PLAIN)
+        if isinstance(part, (dict, list)) and (known <= _PLAIN or known == _REMARK):
+            yield part, min(known, _PLAIN)
