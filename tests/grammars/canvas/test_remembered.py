@@ -50,6 +50,20 @@ def test_ends_and_alike_tokens_are_answered_as_by_a_fresh_canvas() -> None:
     assert len(answers) == 4
 
 
+def test_ends_are_answered_the_same_in_any_order() -> None:
+    rng = random.Random(7)
+    answers = set()
+    for which in (0, 1):
+        for first in (b"{", b"[", b'"'):
+            slots = [TOKENS.index(first), *[MASKED] * 8]
+            canvas = GRAMMARS[which].canvas(VOCABULARY, slots)
+            for slot in rng.sample(range(1, 9), 8):
+                verdict = canvas.check(slot, STOP)
+                assert verdict is fresh(canvas, which).check(slot, STOP), (first, slot)
+                answers.add(verdict)
+    assert len(answers) == 2
+
+
 def test_several_tokens_are_fixed_as_on_a_fresh_canvas_whatever_ends_were_refused() -> None:
     rng = random.Random(6)
     answers = set()
