@@ -22,6 +22,7 @@ _INTERNAL = (
     "_finalize_final_module",
     "_get_compiled_object",
     "_get_module_for_linking",
+    "_optimize_final_module",
     "enable_object_caching",
     "serialize_using_object_code",
 )
@@ -32,6 +33,12 @@ _ENVIRONMENT, _WRAPPER = "_ZN08NumbaEnv", "_ZN7cpython"
 
 class Part(JITCodeLibrary):
     """The code of a function that only becomes part of kernels: no machine code is made of it."""
+
+    def _optimize_final_module(self) -> None:
+        # By itself numba does all this twice, and twice more with every copy.
+        found = self._codegen._module_pass_manager()
+        passes, *builder = found if isinstance(found, tuple) else (found,)
+        passes.run(self._final_module, *builder)
 
     def _finalize_final_module(self) -> None:
         # Callers copy what is there now; what is compiled has only the variables that numba sets.

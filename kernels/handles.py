@@ -10,6 +10,7 @@ from ctypes import addressof, c_char
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
@@ -57,32 +58,32 @@ def int_block(address, length):  # type: ignore[no-untyped-def]
     return carray(pointer(address), length, np.int32)
 
 
-@inner
+@njit(inline="always")
 def _bytes(handle, i, width):  # type: ignore[no-untyped-def]
     return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.uint8)
 
 
-@inner
+@njit(inline="always")
 def _ints(handle, i):  # type: ignore[no-untyped-def]
     return carray(pointer(handle[2 * i]), handle[2 * i + 1], np.int32)
 
 
-@inner
+@njit(inline="always")
 def _int_rows(handle, i, width):  # type: ignore[no-untyped-def]
     return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.int32)
 
 
-@inner
+@njit(inline="always")
 def _longs(handle, i):  # type: ignore[no-untyped-def]
     return carray(pointer(handle[2 * i]), handle[2 * i + 1], np.int64)
 
 
-@inner
+@njit(inline="always")
 def _long_rows(handle, i, width):  # type: ignore[no-untyped-def]
     return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.int64)
 
 
-@inner
+@njit(inline="always")
 def _word_rows(handle, i, width):  # type: ignore[no-untyped-def]
     return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.uint64)
 
