@@ -19,6 +19,7 @@ from guided.decoding import Branch, Decoder, Sampler, Segment
 from guided.decoding.draws import Drawn, Spot, draw
 from guided.decoding.growing import Row
 from guided.search.laws import Laws
+from guided.search.runners import Runners
 from guided.search.shared_draws import draw_at
 
 Until = Callable[[Branch], bool]
@@ -136,6 +137,7 @@ class Twins:
         self._pausing: set[Branch] = set()
         #: pairs of branches that have paused at one place.
         self._paused: list[tuple[Branch, Branch]] = []
+        self._runners = Runners(decoder, self.loop, ahead if until is not None else {})
 
     def grow(self) -> None:
         """Grows all until they end or pause; see `Decoder.extend`."""
@@ -144,6 +146,8 @@ class Twins:
             self._grow(shares=self.loop.rig.drafts == "tree")
         except KeyboardInterrupt:
             self.loop.abandon("interrupt", every)
+        finally:
+            self._runners.close()
 
     def _grow(self, shares: bool) -> None:
         while self._ready or not self.loop.is_done:
@@ -156,9 +160,14 @@ class Twins:
                     return
                 for row in self.loop.rows:
                     row.pausing = row.pausing or row.branch in self._pausing
+                for leader in leaders:
+                    if leader in self._pausing:
+                        self._runners.pauses(leader)
             if not self._run([], steps=1):
                 return
             self._rouse()
+            if not self._ready:
+                self._runners.go_on()
         self._hand_out(self._paused)
 
     def _run(self, leaders: Sequence[Branch], steps: int) -> bool:
@@ -195,8 +204,11 @@ class Twins:
         walking, self._ready = self._parted(self._ready)
         while walking:
             # States that have nothing to remember are the same at all places.
-            at = [(tuple(branch.tokens), id(branch.states)) for branch in walking]
-            places: dict[tuple[tuple[int, ...], int], int] = {}
+            at = [
+                (branch.prompt, tuple(branch.tokens), id(branch.pipeline), id(branch.states))
+                for branch in walking
+            ]
+            places: dict[Hashable, int] = {}
             rows = [places.setdefault(place, len(places)) for place in at]
             firsts = {row: branch for branch, row in zip(walking[::-1], rows[::-1], strict=True)}
             known = [self._known(firsts[row]) or [] for row in range(len(places))]
@@ -247,9 +259,13 @@ class Twins:
         # A loop draws for branches only.
         leaders = cast("Sequence[Branch]", spots)
         for row, leader in enumerate(leaders):
-            if leader in self.laws:
+            runs = leader in self._runners
+            if runs or leader in self.laws:
                 logits = [raw[row], *(others[row] for others in aux.values())]
-                self.laws[leader].keep(leader.tokens, logits)
+                if runs:
+                    self._runners.keep(leader, logits)
+                else:
+                    self.laws[leader].keep(leader.tokens, logits)
         pairs = [
             (row, leader, follower)
             for row, leader in enumerate(leaders)
@@ -288,9 +304,12 @@ class Twins:
 
     def _stops(self, leader: Branch) -> bool:
         """Whether a leader is to pause; asks its followers, too, and lets go of some."""
+        if leader in self._runners:
+            return False
         stops = self.until is not None and self.until(leader)
         followers = self._ask(leader, stops)
         if stops:
+            self._runners.pauses(leader)
             self._ready += self._followers.pop(leader, [])
         elif followers and followers[0].unread >= REST:
             self._resting.append(leader)

@@ -115,6 +115,12 @@ class Loop:
         self.rows, self.waiting = [], []
         self.rig.arrange([])
 
+    def dismiss(self, branches: Sequence[Branch]) -> None:
+        """Ends branches that are growing and whose tokens nobody wants."""
+        for branch in branches:
+            branch.finish("closed")
+        self._leave()
+
     def step(self) -> None:
         """One round: every branch gets at least one more token, or pauses, or ends."""
         self._make_room()
@@ -151,7 +157,8 @@ class Loop:
 
     def _guess(self) -> None:
         form, speculation = self.rig.drafts, self.speculation
-        going = [row for row in self.rows if not row.pausing]
+        # Where it is kept what comes after a pause, rows that only wait for it guess, too.
+        going = [row for row in self.rows if not row.pausing or self.beyond is not None]
         if speculation is None or form == "none" or not going:
             for row in self.rows:
                 row.begin()
@@ -183,6 +190,8 @@ class Loop:
             row.stand(number)
             if row.pausing:
                 row.branch.logits = _all_at(raw, aux, row)
+                if self.beyond is not None:
+                    self.beyond(row, raw, aux)
             else:
                 going.append(row)
         if self.speculation is not None and self.speculation.verifier is not None:

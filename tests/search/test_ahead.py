@@ -59,6 +59,34 @@ def test_guesses_beyond_a_step_save_passes_and_change_no_token(
     assert found[1][0].usage.passes < found[0][0].usage.passes
 
 
+def test_branches_at_the_end_of_a_step_run_ahead_of_the_others(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By tokens that they would have said anyway, so that the next step takes fewer passes."""
+
+    def grown(most: int) -> tuple[Decoder, list[Branch]]:
+        monkeypatch.setattr("guided.search.runners.MOST_ROWS", most)
+        speculation = Speculation([Guesser(WIDTH)], policy=Fixed(0))
+        decoder = Decoder(network, LETTERS, speculation=speculation)
+        branches = forks(decoder, [Temperature(0.3)])[::6]
+        laws = {branch.prompt: Laws() for branch in branches}
+        ahead = {branch: laws[branch.prompt] for branch in branches}
+        for step in range(12):
+            # Now these, now those have more to say.
+            ends = {id(b): len(b.tokens) + 1 + 3 * ((n + step) % 2) for n, b in enumerate(branches)}
+            twins.extend(
+                decoder, branches, lambda b, ends=ends: len(b.tokens) == ends[id(b)], None, ahead
+            )
+        return decoder, branches
+
+    (plain, alone), (decoder, branches) = grown(0), grown(8)
+    assert texts(branches) == texts(alone)
+    assert all(b.log_q == pytest.approx(a.log_q) for a, b in zip(alone, branches, strict=True))
+    assert decoder.usage.passes < 0.9 * plain.usage.passes
+    assert decoder.usage.tokens == plain.usage.tokens
+    assert decoder.usage.discarded > plain.usage.discarded == 0
+
+
 def reward(prompt: str, text: str) -> float:
     return 0.15 + 0.2 * text.count("a") + 0.1 * (text[:1] == text[-1:])
 

@@ -14,6 +14,7 @@ from guided.controls import Anchored, BanTokens, GrammarMask, Temperature
 from guided.decoding import Branch, Decoder, Fixed, Gumbel, Network, Speculation
 from guided.grammars.regex import regex
 from guided.search import twins
+from guided.search.laws import Laws
 from guided.testing import table_model
 from tests.decoding.drafting import LETTERS, WIDTH, Guesser, texts
 
@@ -172,3 +173,24 @@ def test_other_samplers_draw_the_same(network: Network) -> None:
         in_segments(extend, decoder, branches)
         found.append(texts(branches))
     assert found[0] == found[1]
+
+
+def test_what_is_known_of_one_prompt_is_not_taken_for_another(network: Network) -> None:
+    prompts, rows = [[5, 6, 7], [8, 9]], range(6)
+
+    def grown(extend: Any) -> list[Branch]:
+        decoder = Decoder(network, LETTERS)
+        # Without controls all states are one and the same.
+        opened = decoder.open(prompts, None, 3, max_new_tokens=6)
+        known = [Laws() for _ in opened]
+        for _ in range(2):
+            branches = [b for each in opened for b in decoder.fork(each, len(rows), rows=rows)]
+            laws = dict(zip(branches, [law for law in known for _ in rows], strict=True))
+            extend(decoder, branches, laws)
+        return branches
+
+    alone = grown(lambda decoder, branches, laws: decoder.extend(branches))
+    together = grown(lambda decoder, branches, laws: twins.extend(decoder, branches, None, laws))
+    assert texts(together) == texts(alone)
+    for one, other in zip(together, alone, strict=True):
+        assert one.log_p == pytest.approx(other.log_p, abs=1e-9)
