@@ -161,7 +161,7 @@ class Parser:
 
     def is_accepting(self, config: int) -> bool:
         """Whether the text that led here is a word of the grammar."""
-        return self.memo.config.item(config, ACCEPTING) != 0
+        return bool(self.memo.config.item(config, ACCEPTING))
 
     def distance(self, config: int) -> int:
         """Fewest bytes that complete the text."""
