@@ -141,14 +141,22 @@ class Lattice(NamedTuple):
     accepting: Any
 
 
+class Rows(NamedTuple):
+    """What of a table it takes to merge its rows: a call passes every field of a tuple."""
+
+    size: Any
+    rows: Any
+
+
 @njit(inline="always")
 def bit_set(rows, row, position):  # type: ignore[no-untyped-def]
-    rows[row, position >> 6] |= np.uint64(1) << np.uint64(position & 63)
+    rows[np.uint64(row), np.uint64(position >> 6)] |= np.uint64(1) << np.uint64(position & 63)
 
 
 @njit(inline="always")
 def bit_test(rows, row, position):  # type: ignore[no-untyped-def]
-    return (rows[row, position >> 6] >> np.uint64(position & 63)) & np.uint64(1) != 0
+    word = rows[np.uint64(row), np.uint64(position >> 6)]
+    return (word >> np.uint64(position & 63)) & np.uint64(1) != 0
 
 
 @njit(inline="always")
@@ -190,14 +198,14 @@ def may_go_on(net, q, byte):  # type: ignore[no-untyped-def]
     return (net.begins[q, byte >> 6] >> np.uint64(byte & 63)) & np.uint64(1) != 0
 
 
-@lean
+@folded
 def new_row(table):  # type: ignore[no-untyped-def]
     """An empty row, FULL without room."""
     row = table.size[N_ROWS]
     if row >= len(table.rows):
         return np.int64(FULL)
-    for word in range(table.rows.shape[1]):
-        table.rows[row, word] = 0
+    for word in range(np.uint64(table.rows.shape[1])):
+        table.rows[np.uint64(row), word] = 0
     table.size[N_ROWS] = row + 1
     return row
 
@@ -205,10 +213,12 @@ def new_row(table):  # type: ignore[no-untyped-def]
 @lean
 def merge(rows, into, source, other, begin, end):  # type: ignore[no-untyped-def]
     """Adds words `begin` to `end` of row `other` of `source` to row `into`; whether it changed."""
+    # Numbers that may be below zero count from the end: loops over them are not vectorised.
+    to, of = np.uint64(into), np.uint64(other)
     fresh = np.uint64(0)
-    for word in range(begin, end):
-        value = source[other, word]
-        before = rows[into, word]
+    for word in range(np.uint64(begin), np.uint64(end)):
+        value = source[of, word]
+        before = rows[to, word]
         fresh |= value & ~before
-        rows[into, word] = before | value
+        rows[to, word] = before | value
     return fresh != 0

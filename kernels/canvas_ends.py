@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import FULL, HIGH, merge, new_row
-from guided.kernels.compiling import lean
+from guided.kernels.canvas_arrays import FULL, HIGH, Rows, merge, new_row
+from guided.kernels.compiling import folded, lean
 from guided.kernels.memo_arrays import mix
 
 NONE = -1
+#: Slots of a hash table among which the tails of one position lie, and how many are tried there.
+_NEAR = 512
+_TRIES = 16
 
 # Fields of Right.size after N_ROWS. At the position at hand, rows have words from LOW to END only:
 # all ends lie behind it. Boundaries from RIGHT_DONE on are done.
@@ -48,32 +51,47 @@ class Right(NamedTuple):
     blocks: Any
 
 
-@lean
+@folded
 def begin_words(table, lat, p):  # type: ignore[no-untyped-def]
     """Notes which words the rows at main position p and behind it have."""
     table.size[LOW] = lat.unit[p] >> 6
     table.size[END] = (lat.used[HIGH] + 63) >> 6
 
 
-@lean
+@folded
 def merge_ends(table, into, other):  # type: ignore[no-untyped-def]
     """Adds row `other` to row `into`; whether that changed it."""
     return merge(table.rows, into, table.rows, other, table.size[LOW], table.size[END])
 
 
 @lean
-def find_tail(table, key):  # type: ignore[no-untyped-def]
-    """The slot of a key, or the free one where it belongs."""
-    last = len(table.key) - 1
-    slot = np.int64(mix(np.uint64(11), key) & np.uint64(last))
-    while table.key[slot] != key and table.key[slot] >= 0:
-        slot = (slot + 1) & last
-    return slot
+def find_tail(keys, key, place):  # type: ignore[no-untyped-def]
+    """The slot of a key of a position, or the free one where it belongs.
+
+    Those of one position lie near each other, as they are asked for together; anywhere where they
+    are too many. Keys may be taken out again in the reverse order.
+    """
+    last = np.uint64(len(keys) - 1)
+    anywhere = mix(np.uint64(11), key)
+    slot = (mix(np.uint64(7), place) + anywhere % np.uint64(_NEAR)) & last
+    tries = np.int64(0)
+    while keys[slot] != key and keys[slot] >= 0:
+        tries += 1
+        if tries == _TRIES:
+            slot = anywhere & last
+        else:
+            slot = (slot + np.uint64(1)) & last
+    return np.int64(slot)
+
+
+@folded
+def joined(table, row, other):  # type: ignore[no-untyped-def]
+    """A row that holds both, one of the two where that will do; FULL without room."""
+    return _joined(Rows(table.size, table.rows), row, other)
 
 
 @lean
-def joined(table, row, other):  # type: ignore[no-untyped-def]
-    """A row that holds both, one of the two where that will do; FULL without room."""
+def _joined(table, row, other):  # type: ignore[no-untyped-def]
     if other < 0 or row == other:
         return row
     if row < 0:

@@ -33,10 +33,10 @@ from guided.kernels.canvas_origins import (
     wait,
 )
 from guided.kernels.canvas_sets import after_byte, after_text, after_token, find_side
-from guided.kernels.compiling import lean, lean_entry
+from guided.kernels.compiling import folded, lean, lean_entry
 
 
-@lean
+@folded
 def _predict(net, table, index, position, bit, loop, byte, q):  # type: ignore[no-untyped-def]
     """Begins the rules that q calls; FULL without room."""
     row = np.int64(index[position, q])
@@ -66,7 +66,7 @@ def _predict(net, table, index, position, bit, loop, byte, q):  # type: ignore[n
     return np.int64(OK)
 
 
-@lean
+@folded
 def _go_on(net, table, local, n_bits, index, position, byte, q, word, bits):  # type: ignore[no-untyped-def]
     """Goes on after the rule of q that began at `bits` of a word; FULL without room."""
     rule = net.rule_of[q]

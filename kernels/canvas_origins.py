@@ -16,10 +16,11 @@ from guided.kernels.canvas_arrays import (
     N_INNER,
     OK,
     WANTS,
+    Rows,
     merge,
     new_row,
 )
-from guided.kernels.compiling import lean
+from guided.kernels.compiling import folded, lean
 from guided.kernels.memo_arrays import mix
 
 # Fields of Left.size after N_ROWS. Words from N_USED up to N_SPARE are zero in all rows; boundaries
@@ -61,6 +62,15 @@ class Left(NamedTuple):
     blocks: Any
 
 
+class Entries(NamedTuple):
+    """What of a left table it takes to add terminals in progress: a call passes every field."""
+
+    size: Any
+    rows: Any
+    entry: Any
+    slot: Any
+
+
 @lean
 def merge_origins(table, into, other):  # type: ignore[no-untyped-def]
     """Adds row `other` to row `into`; whether that changed it."""
@@ -81,15 +91,20 @@ def _adds(table, into, other):  # type: ignore[no-untyped-def]
     return False
 
 
-@lean
+@folded
 def use_words(table, positions):  # type: ignore[no-untyped-def]
     """Makes room in the rows for so many positions."""
     table.size[N_USED] = (positions + 63) >> 6
 
 
-@lean
+@folded
 def add_origins(table, index, position, q, row):  # type: ignore[no-untyped-def]
     """Adds `row` to that of q at a position of `index`; 1: it changed, 0: it did not, FULL."""
+    return _add_origins(Rows(table.size, table.rows), index, position, q, row)
+
+
+@lean
+def _add_origins(table, index, position, q, row):  # type: ignore[no-untyped-def]
     into = np.int64(index[position, q])
     if into < 0:
         into = new_row(table)
@@ -99,19 +114,25 @@ def add_origins(table, index, position, q, row):  # type: ignore[no-untyped-def]
     return np.int64(1) if merge_origins(table, into, row) else np.int64(0)
 
 
-@lean
+@folded
 def begin_entries(table):  # type: ignore[no-untyped-def]
     """Number of the first entry of a new group."""
     table.size[N_EPOCHS] += 1
     return table.size[N_ENTRIES]
 
 
-@lean
+@folded
 def add_entry(table, first, q, number, row, final):  # type: ignore[no-untyped-def]
     """Adds a terminal in progress to the group of entries from `first` on; 1: new or changed.
 
     Where `row` is `final`, a new entry shares it until it has to change.
     """
+    entries = Entries(table.size, table.rows, table.entry, table.slot)
+    return _add_entry(entries, first, q, number, row, final)
+
+
+@lean
+def _add_entry(table, first, q, number, row, final):  # type: ignore[no-untyped-def]
     last = len(table.slot) - 1
     place = np.int64(mix(mix(np.uint64(3), q), number) & np.uint64(last))
     epoch = table.size[N_EPOCHS]
@@ -160,7 +181,7 @@ def _own_row(table, found):  # type: ignore[no-untyped-def]
     return own
 
 
-@lean
+@folded
 def wait(table, q):  # type: ignore[no-untyped-def]
     """Marks that the row of q at the position at hand has changed."""
     if not table.waits[q]:

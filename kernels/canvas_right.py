@@ -28,7 +28,7 @@ from guided.kernels.canvas_ends import (
     merge_ends,
 )
 from guided.kernels.canvas_sets import after_byte, after_text, after_token, find_side
-from guided.kernels.compiling import lean, lean_entry
+from guided.kernels.compiling import folded, lean, lean_entry
 
 
 @lean
@@ -47,8 +47,9 @@ def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number): 
             number = after_text(rules, sets, number, alphabet)
             if number == FULL:
                 return np.int64(FULL)
-        key = (lat.id[at] * states + q) << 32 | number
-        slot = find_tail(table, key)
+        place = np.int64(lat.id[at])
+        key = (place * states + q) << 32 | number
+        slot = find_tail(table.key, key, place)
         if table.key[slot] == key:
             result = np.int64(table.value[slot])
             break
@@ -79,8 +80,9 @@ def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number): 
             result = joined(table, result, np.int64(table.index[lat.id[at], q]))
             if result == FULL:
                 return result
-        key = (lat.id[at] * states + q) << 32 | number
-        slot = find_tail(table, key)
+        place = np.int64(lat.id[at])
+        key = (place * states + q) << 32 | number
+        slot = find_tail(table.key, key, place)
         table.key[slot] = key
         table.value[slot] = result
         table.tail[table.size[N_TAILS]] = slot
@@ -124,7 +126,7 @@ def add_onward(table, ends, q, into, here):  # type: ignore[no-untyped-def]
     return changed
 
 
-@lean
+@folded
 def _scans(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q, into):  # type: ignore[no-untyped-def]
     """Adds the ends of q behind the terminals that it begins with; 1: changed, 0: not, FULL."""
     changed = False
@@ -184,7 +186,7 @@ def _mid_scans(rules, net, sets, mids, lat, tok, most, alphabet, table, m, mid, 
     return np.int64(1) if changed else np.int64(0)
 
 
-@lean
+@folded
 def _texts(rules, net, sets, alphabet, table, place, q, into):  # type: ignore[no-untyped-def]
     """Adds the ends of q behind terminals that lie inside of a gap; 1: changed, 0: not, FULL."""
     changed = False
@@ -199,7 +201,7 @@ def _texts(rules, net, sets, alphabet, table, place, q, into):  # type: ignore[n
     return np.int64(1) if changed else np.int64(0)
 
 
-@lean
+@folded
 def _calls(net, table, place, q, into, loop):  # type: ignore[no-untyped-def]
     """Adds the ends of q behind the rules that it calls; whether its row changed.
 
@@ -217,7 +219,7 @@ def _calls(net, table, place, q, into, loop):  # type: ignore[no-untyped-def]
     return changed
 
 
-@lean
+@folded
 def _state(rules, net, sets, mids, lat, tok, most, alphabet, table, p, mid, place, q):  # type: ignore[no-untyped-def]
     """Completes the row of q at main position p, or at its mid; 1: changed, 0: not, FULL."""
     into = np.int64(table.index[place, q])

@@ -13,7 +13,7 @@ from guided.kernels.canvas_arrays import (
     N_SIDES,
     UNKNOWN,
 )
-from guided.kernels.compiling import entry, inner, lean, shared_entry
+from guided.kernels.compiling import entry, folded, inner, lean, shared_entry
 from guided.kernels.lexemes import lexeme_fact, lexeme_step
 from guided.kernels.memo_arrays import ACCEPT, mix, sort_unique
 from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN
@@ -86,7 +86,7 @@ def _find_after_byte(rules, sets, number, byte):  # type: ignore[no-untyped-def]
     return target
 
 
-@lean
+@folded
 def after_byte(rules, sets, number, byte):  # type: ignore[no-untyped-def]
     """The set after `byte`, DEAD or FULL."""
     known = np.int64(sets.step[number, byte])
@@ -168,7 +168,7 @@ def _find_after_token(rules, sets, number, node, most):  # type: ignore[no-untyp
     return target
 
 
-@lean
+@folded
 def after_token(rules, sets, number, node, most):  # type: ignore[no-untyped-def]
     """The set after any one token, DEAD or FULL; `most` nodes of `node` are tried for long ones."""
     known = np.int64(sets.after_token[number])
@@ -210,7 +210,7 @@ def _find_after_text(rules, sets, number, alphabet):  # type: ignore[no-untyped-
     return target
 
 
-@lean
+@folded
 def after_text(rules, sets, number, alphabet):  # type: ignore[no-untyped-def]
     """The set after any text over `alphabet` (uint8[256]), the empty one included; or FULL."""
     known = np.int64(sets.after_text[number])

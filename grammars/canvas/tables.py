@@ -300,7 +300,8 @@ class Tables:
                 value=np.full(size, -1, np.int32),
                 tail=np.zeros(size, np.int32),
             )
-            refill_tails(right.key, right.value, right.tail, keys, values)
+            states = np.int64(right.index.shape[1])
+            refill_tails(right.key, right.value, right.tail, keys, values, states)
         self.right = right
 
     def _grow_sets(self) -> None:
