@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,11 @@ class MaskTable:
         # By the identity of an array: its row, whether it allows one token only, the array.
         self._known: dict[int, tuple[int, bool, Mask]] = {}
         self._used = 0
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        # torch does not type streams and their events.
+        cuda: Any = torch.cuda
+        self._stream: Any = cuda.Stream(device) if device.type == "cuda" else None
+        # When the last of the masks that were sent have arrived.
+        self._sent: Any = None
         self._make_room(max(_LEAST, FIRST_BYTES // (4 * words)))
 
     @property
@@ -105,7 +110,7 @@ class MaskTable:
         self._rows = torch.zeros(shape, dtype=torch.int32, device=self._device)
         self._staged = torch.zeros(shape, dtype=torch.int32, pin_memory=self._stream is not None)
         self._staged_array = self._staged.numpy()
-        self._sent: torch.cuda.Event | None = None
+        self._sent = None
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
 

@@ -105,7 +105,7 @@ def known_grammar(branch: Branch) -> Known | None:
     for at, (control, state) in enumerate(
         zip(branch.pipeline.controls, branch.states, strict=True)
     ):
-        kind = type(control)
+        kind: type = type(control)
         if kind is not GrammarMask and _forbids_nothing(kind):
             continue
         one = _known(state, at) if kind is GrammarMask else None

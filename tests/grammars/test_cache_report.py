@@ -53,4 +53,8 @@ def test_what_a_vocabulary_and_a_grammar_keep_is_told_in_bytes() -> None:
 
 def _held(vocabulary: Vocabulary, grammar: Grammar) -> dict[str, int]:
     facts = cache_report(vocabulary, grammar)
-    return {each.name: each.held for each in facts if each.unit == "bytes" and each.name != "masks on devices"}
+    return {
+        each.name: each.held
+        for each in facts
+        if each.unit == "bytes" and each.name != "masks on devices"
+    }
