@@ -135,6 +135,7 @@ class Twins:
         self._resting: list[Branch] = []
         #: of the ready ones those that only pause, once their last tokens have been read.
         self._pausing: set[Branch] = set()
+        self.loop.resting = self._pausing
         #: pairs of branches that have paused at one place.
         self._paused: list[tuple[Branch, Branch]] = []
         self._runners = Runners(decoder, self.loop, ahead if until is not None else {})
@@ -158,8 +159,6 @@ class Twins:
                 self._ready = []
                 if not self._run(leaders, steps=0):
                     return
-                for row in self.loop.rows:
-                    row.pausing = row.pausing or row.branch in self._pausing
                 for leader in leaders:
                     if leader in self._pausing:
                         self._runners.pauses(leader)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ class Loop:
         waiting: those that wait for room.
         draw: draws the tokens of branches at nodes of a pass, by default as `draws.draw` does.
         beyond: shown rows that pause, with the pass's logits, before their guesses are dropped.
+        resting: branches that get no further token; the model only reads those that they have.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Loop:
         self.waiting: list[Branch] = []
         self.draw: HowToDraw = draw
         self.beyond: Callable[[Row, Tensor, Mapping[str, Tensor]], None] | None = None
+        self.resting: Set[Branch] = frozenset()
         self._picker = Picker(sampler)
         self._freed = False
         # One transfer for all nodes of a round, where each is dear; else only the nodes needed.
@@ -96,8 +98,10 @@ class Loop:
         """
         branch = row.branch
         unread, branch.unread = branch.unread, 0
+        row.pausing = branch in self.resting
         if unread and branch.logits is None:
             row.pending = branch.tokens[-unread:]
+        if row.pausing or row.pending:
             return True
         if not branch.unjudged:
             return False

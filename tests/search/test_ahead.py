@@ -59,6 +59,21 @@ def test_guesses_beyond_a_step_save_passes_and_change_no_token(
     assert found[1][0].usage.passes < found[0][0].usage.passes
 
 
+def test_a_branch_without_keys_and_values_pauses_where_it_is_to(network: Network) -> None:
+    """Reading it again shows its next law, too, by which it must not go on."""
+    decoder, laws = Decoder(network, LETTERS), Laws()
+    first = forks(decoder, [Temperature(0.3)])[0]
+    (whole,) = decoder.fork(first, rows=[first.row])
+    twins.extend(decoder, [whole], None, {whole: laws})
+    lost = first.snapshot()
+    ends = [2, 3, 5]
+    for end in ends:
+        twins.extend(decoder, [lost], lambda b, end=end: len(b.tokens) == end, None, {lost: laws})
+        assert lost.tokens == whole.tokens[:end]
+        lost = lost.snapshot()
+    assert len(whole.tokens) > ends[-1]
+
+
 def test_branches_at_the_end_of_a_step_run_ahead_of_the_others(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
