@@ -35,7 +35,9 @@ def measure_sharpening(options: Options, report: Report) -> None:
 
 
 def measure_drafting(options: Options, report: Report) -> None:
-    drafting.measure(setting(max(8, options.problems // 6)), options.seeds, report)
+    drafting.measure(
+        setting(drafting.OTHERS + max(8, options.problems // 6)), options.seeds, report
+    )
 
 
 def measure_peers(options: Options, report: Report) -> None:
