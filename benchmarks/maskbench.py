@@ -23,8 +23,6 @@ from harness.runner import NotRunError, run_cases
 from harness.tally import Tally, micro, ratios
 from tqdm import tqdm
 
-SLOW = ("outlines-core", "lm-format-enforcer")
-
 
 def run_engine(name: str, cases: Sequence[data.Case], options: argparse.Namespace) -> Tally:
     """All cases through one engine. Raises NotRunError."""
@@ -130,11 +128,11 @@ def run(options: argparse.Namespace) -> Report:
         f"data: {data.where_from(path)}; {len(cases)} schemas, seed {options.seed}; one process "
         f"per engine, one thread, {options.time_limit:g} s per schema to the first mask and per "
         f"instance; {options.clock} time around the engine's calls; every engine is warmed up on "
-        "seven schemas beforehand, which load what engines load at first use"
+        "seven schemas beforehand, which load what engines load at first use, slow ones on one"
     )
     tallies = []
     for name in options.engines:
-        chosen = few if name in SLOW else cases
+        chosen = few if name in engines.SLOW else cases
         try:
             tally = run_engine(name, chosen, options)
         except NotRunError as error:
@@ -163,7 +161,9 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("file", nargs="?", help="a .jsonl or .jsonl.gz file of schemas")
     parser.add_argument("--engines", default=",".join(engines.NAMES), help="comma-separated")
     parser.add_argument("--limit", type=int, help="so many schemas, every data set in proportion")
-    parser.add_argument("--slow-limit", type=int, default=400, help=f"for {', '.join(SLOW)}")
+    parser.add_argument(
+        "--slow-limit", type=int, default=400, help=f"for {', '.join(engines.SLOW)}"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the sample and of the order")
     parser.add_argument("--time-limit", type=float, default=5.0, help="seconds")
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu")

@@ -22,6 +22,8 @@ NAMES = (
     "outlines-core",
     "lm-format-enforcer",
 )
+#: Engines that take minutes for what others do in milliseconds.
+SLOW = ("outlines-core", "lm-format-enforcer")
 DISTRIBUTIONS = {
     "guided": "guided",
     "guided-any-order": "guided",
