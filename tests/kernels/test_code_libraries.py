@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-
-from guided.kernels.compiling import entry, inner, shared_entry
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 
@@ -81,39 +81,49 @@ def test_kernels_are_loaded_from_disk_and_compiled_again_from_parts_on_disk(tmp_
     assert _run(tmp_path) == [0, 1, 1, 1, 0]
 
 
+_FRESH = """
+from guided.kernels.compiling import entry, inner, shared_entry
+
 @inner
-def _increased(x):  # type: ignore[no-untyped-def]
+def increased(x):
     return x + 1
 
+@entry
+def increased_twice(x):
+    return increased(increased(x))
 
 @entry
-def _increased_twice(x):  # type: ignore[no-untyped-def]
-    return _increased(_increased(x))
-
-
-@entry
-def _four_more(x):  # type: ignore[no-untyped-def]
-    return _increased_twice(_increased_twice(x))
-
+def four_more(x):
+    return increased_twice(increased_twice(x))
 
 @shared_entry
-def _halved(x):  # type: ignore[no-untyped-def]
+def halved(x):
     return x / 2
+"""
 
 
-def test_no_machine_code_is_made_of_what_only_kernels_call() -> None:
-    assert _increased_twice(1) == 3
-    (part,) = _increased.overloads.values()
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Kernels of which nothing is on disk."""
+    (tmp_path / "fresh_kernels.py").write_text(_FRESH)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "fresh_kernels", raising=False)
+    return importlib.import_module("fresh_kernels")
+
+
+def test_no_machine_code_is_made_of_what_only_kernels_call(fresh: ModuleType) -> None:
+    assert fresh.increased_twice(1) == 3
+    (part,) = fresh.increased.overloads.values()
     assert part.library.get_pointer_to_function(part.fndesc.llvm_func_name) == 0
-    assert _halved(1) == 0.5
-    (whole,) = _halved.overloads.values()
+    assert fresh.halved(1) == 0.5
+    (whole,) = fresh.halved.overloads.values()
     assert whole.library.get_pointer_to_function(whole.fndesc.llvm_func_name) != 0
 
 
-def test_a_kernel_that_others_call_has_to_say_so() -> None:
-    assert _increased_twice(np.int64(1)) == 3
+def test_a_kernel_that_others_call_has_to_say_so(fresh: ModuleType) -> None:
+    assert fresh.increased_twice(np.int64(1)) == 3
     with pytest.raises(Exception, match="shared_entry"):
-        _four_more(1)
+        fresh.four_more(1)
 
 
 def _names(tree: ast.Module, entries: set[str], home: str) -> set[str]:
