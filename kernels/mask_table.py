@@ -57,6 +57,9 @@ class MaskTable:
             found = [self._known.get(id(mask)) for mask in masks]
             if None in found:
                 found = self._with_new(masks)
+            if self._sent is not None:
+                # Whoever draws, on whatever stream, waits for what others have sent, too.
+                torch.cuda.current_stream(self._device).wait_event(self._sent)
             places = torch.tensor([entry[0] for entry in found if entry])
             # Nothing waits for the forward pass yet.
             rows = self._rows[places.to(self._device, non_blocking=True)]
@@ -94,7 +97,6 @@ class MaskTable:
         with torch.cuda.stream(self._stream):
             self._rows[first:last].copy_(self._staged[first:last], non_blocking=True)
             self._sent = self._stream.record_event()
-        torch.cuda.current_stream(self._device).wait_event(self._sent)
 
     def _start_afresh(self, wanted: int) -> None:
         """Forgets all masks; there is room for twice as many as are `wanted` at once."""
