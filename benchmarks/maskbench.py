@@ -19,21 +19,31 @@ from typing import Any
 from harness import data, engines
 from harness.figures import Figure, Report, Table, number
 from harness.ratio_table import STATISTICS, ratio_table
-from harness.runner import NotRunError, run_cases
+from harness.runner import NotRunError, run_in_turn
 from harness.tally import Tally, micro, ratios
 from tqdm import tqdm
 
 
-def run_engine(name: str, cases: Sequence[data.Case], options: argparse.Namespace) -> Tally:
-    """All cases through one engine. Raises NotRunError."""
-    tally = Tally(name)
-    results = run_cases(name, cases, options.time_limit, options.clock)
-    for case, result in tqdm(results, name, len(cases), disable=None, leave=False):
-        tally.add(case, result)
+def run_engines(
+    cases: Sequence[data.Case], options: argparse.Namespace
+) -> tuple[list[Tally], list[str]]:
+    """The cases through all engines, which take turns, and which of them were not run."""
+    few = data.sample(cases, options.slow_limit, options.seed)
+    wanted = {name: few if name in engines.SLOW else cases for name in options.engines}
+    tallies = {name: Tally(name) for name in wanted}
+    notes = []
+    results = run_in_turn(wanted, options.time_limit, options.clock)
+    total = sum(map(len, wanted.values()))
+    for name, case, result in tqdm(results, total=total, disable=None, leave=False):
+        if isinstance(result, NotRunError):
+            del tallies[name]
+            notes.append(f"{name}: not run, {result}")
+            continue
+        tallies[name].add(case, result)
         if options.details:
             with open(options.details, "a", encoding="utf-8") as lines:
                 lines.write(json.dumps(detail(name, case, result)) + "\n")
-    return tally
+    return list(tallies.values()), notes
 
 
 def detail(engine: str, case: data.Case, result: dict[str, Any]) -> dict[str, Any]:
@@ -119,30 +129,26 @@ def failure_notes(tally: Tally) -> list[str]:
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Runs the engines one after the other and gathers the report."""
+    """Runs the engines in turn and gathers the report."""
     path = data.maskbench_path(options.file)
     cases = data.sample(data.load(path), options.limit, options.seed)
-    few = data.sample(cases, options.slow_limit, options.seed)
     report = Report("maskbench", "MaskBench: JSON Schema masks, 131,072-token vocabulary")
     report.notes.append(
         f"data: {data.where_from(path)}; {len(cases)} schemas, seed {options.seed}; one process "
         f"per engine, one thread, {options.time_limit:g} s per schema to the first mask and per "
         f"instance; {options.clock} time around the engine's calls; every engine is warmed up on "
-        "seven schemas beforehand, which load what engines load at first use, slow ones on one"
+        "seven schemas beforehand, which load what engines load at first use, slow ones on one; "
+        "engines take turns, 20 schemas each"
     )
-    tallies = []
-    for name in options.engines:
-        chosen = few if name in engines.SLOW else cases
-        try:
-            tally = run_engine(name, chosen, options)
-        except NotRunError as error:
-            report.notes.append(f"{name}: not run, {error}")
-            continue
-        tallies.append(tally)
-        if name in engines.NOTES:
-            report.notes.append(f"{name}: {engines.NOTES[name]}")
-        if len(chosen) < len(cases):
-            report.notes.append(f"{name}: a sample of {len(chosen)} schemas, for its slowness")
+    tallies, not_run = run_engines(cases, options)
+    report.notes.extend(not_run)
+    for tally in tallies:
+        if tally.engine in engines.NOTES:
+            report.notes.append(f"{tally.engine}: {engines.NOTES[tally.engine]}")
+        if tally.schemas < len(cases):
+            report.notes.append(
+                f"{tally.engine}: a sample of {tally.schemas} schemas, for its slowness"
+            )
         report.notes.extend(failure_notes(tally))
     if not tallies:
         return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import selectors
@@ -147,3 +148,35 @@ def run_cases(
             yield case, worker.ask(job_of(case))
     finally:
         worker.stop()
+
+
+def run_in_turn(
+    wanted: Mapping[str, Sequence[Case]], limit: float, clock: str = "cpu", at_once: int = 20
+) -> Iterator[tuple[str, Case, dict[str, Any] | NotRunError]]:
+    """The cases of every engine, `at_once` of one before the next engine reads the same ones.
+
+    So a machine that grows slower within minutes does so for all of them. The engine that begins
+    changes from turn to turn. One that cannot be had gives a NotRunError, once.
+    """
+    every = {case.name: case for cases in wanted.values() for case in cases}
+    names = {engine: {case.name for case in cases} for engine, cases in wanted.items()}
+    with contextlib.ExitStack() as stack:
+        workers = {engine: Worker(engine, clock, limit) for engine in wanted}
+        for worker in workers.values():
+            stack.callback(worker.stop)
+        cases = iter(every.values())
+        while turn := tuple(itertools.islice(cases, at_once)):
+            for engine in tuple(workers):
+                for case in turn:
+                    if case.name not in names[engine]:
+                        continue
+                    try:
+                        result = workers[engine].ask(job_of(case))
+                    except NotRunError as error:
+                        del workers[engine]
+                        yield engine, case, error
+                        break
+                    yield engine, case, result
+            if workers:
+                begun = next(iter(workers))
+                workers[begun] = workers.pop(begun)

@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from harness import data
+from harness import data, runner
 from harness.figures import Figure, Report, Table, number
-from harness.runner import NotRunError, Worker
+from harness.runner import NotRunError, Worker, run_in_turn
 from harness.tally import Tally, micro, ratios
 
 CASES = [
@@ -120,3 +120,33 @@ def test_an_engine_that_cannot_be_imported_is_reported_with_the_reason():
     worker = _worker('print(\'{"missing": "no module x"}\', flush=True)', 5)
     with pytest.raises(NotRunError, match="no module x"):
         worker.start()
+
+
+class _Engine:
+    """Stands in for a process: tells who was asked, and is missing where its name says so."""
+
+    def __init__(self, engine: str, clock: str, limit: float) -> None:
+        self._engine = engine
+
+    def ask(self, job: dict[str, object]) -> dict[str, object]:
+        if self._engine == "missing":
+            raise NotRunError("no module")
+        return {"status": "compiled", "by": self._engine}
+
+    def stop(self) -> None:
+        pass
+
+
+def test_engines_take_turns_with_the_same_schemas(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "Worker", _Engine)
+    wanted = {"x": CASES[:5], "missing": CASES[:5], "y": CASES[:5], "slow": CASES[1:2]}
+    seen = [
+        (engine, case.name, isinstance(result, NotRunError))
+        for engine, case, result in run_in_turn(wanted, 1, at_once=2)
+    ]
+    a, b, c, d, e = (case.name for case in CASES[:5])
+    first = [("x", a), ("x", b), ("missing", a), ("y", a), ("y", b), ("slow", b)]
+    second = [("y", c), ("y", d), ("x", c), ("x", d)]
+    third = [("x", e), ("y", e)]
+    assert [(engine, name) for engine, name, _ in seen] == first + second + third
+    assert [absent for *_, absent in seen] == [name == "missing" for name, *_ in seen]
