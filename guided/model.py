@@ -10,6 +10,7 @@ import torch
 
 from guided.decoding.network import Network, check_model, context_length, logits_width
 from guided.diffusion.families import NATIVE, family_of
+from guided.encoding import encode
 from guided.errors import InputError, ModelError
 from guided.grammars.vocabulary import Vocabulary
 
@@ -113,7 +114,7 @@ class Model:
             return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         if self.tokenizer is None:
             return self.vocabulary.encode(prompt.encode())
-        ids = list(self.tokenizer(prompt)["input_ids"])
+        ids = encode(self.tokenizer, prompt)
         if ids and ids[-1] in self.vocabulary.stop_ids:
             # Some tokenizers end every text with a stop token; a prompt is to be gone on from.
             bare = list(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
