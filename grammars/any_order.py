@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.grammars.free_group import EXTRA, Costs, Missing, Shortest
-from guided.grammars.rule_builder import RuleBuilder
+from guided.grammars.free_group import EXTRA, Costs, FreeGroup, Missing, Shortest
 from guided.kernels.memo_arrays import DIST, EPSILON, FAR, Rules
 
 
@@ -29,8 +28,9 @@ class AnyOrder:
     has members, whatever the number of possible orders.
     """
 
-    def __init__(self, builder: RuleBuilder) -> None:
-        self._groups = dict(builder.any_order)
+    def __init__(self, groups: Mapping[int, FreeGroup]) -> None:
+        """`groups`: by the rule state that each begins in."""
+        self._groups = groups
         self._costs: dict[int, Costs] = {}
         self._places: dict[int, _Place] = {}
         self._states: dict[tuple[int, int, int], int] = {}
@@ -45,7 +45,7 @@ class AnyOrder:
         place = self._places.get(state) or self._first(rules, state)
         costs = self._costs[place.home]
         edges: list[tuple[int, int]] = []
-        if place.present >= costs.group.members.least and not place.missing.number:
+        if place.present >= costs.group.least and not place.missing.number:
             edges.append((EPSILON, costs.group.end))
         onward, nearest = self._onward(growth, place, costs)
         if place.present and onward:

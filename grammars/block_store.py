@@ -1,45 +1,17 @@
-"""Blocks of kept masks on disk, where they outlive the process: one file for each vocabulary.
-
-A file is a sequence of records that are appended whole: MAGIC, the key, the number of bytes, a
-checksum of all that, the bytes. Reading ends at the first record that is not whole, and what is
-damaged is written anew. Nothing here fails: where the disk does not serve, blocks are made again.
-"""
+"""Blocks of kept masks on disk, where they outlive the process: one file for each vocabulary."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import os
-import struct
-import tempfile
-import threading
-import time
-import warnings
-from collections.abc import Iterable
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.grammars import disk_cache
-from guided.grammars.fork_safe import PARSER, fork_safe
+from guided.grammars.record_store import RecordStore, hash_of_code
 from guided.kernels import wide_masks
 
-#: Bytes of one file; beyond them its older half is left out.
-LIMIT = 64 << 20
-SUFFIX = ".blocks"
-#: Which form of file this code makes and reads.
-FORMAT = 1
-#: Seconds for which blocks are gathered before they are written.
-_DELAY = 0.5
-_MAGIC = b"guided\x01\n"
-_HEAD = struct.Struct("<8s16sI16s")
-
 Block = NDArray[np.int32]
-
 
 #: The code that blocks and their keys depend on.
 _KERNELS = (
@@ -57,15 +29,9 @@ _GRAMMARS = ("memo.py", "token_engine.py", "token_tries.py")
 
 @cache
 def code_version() -> str | None:
-    """A hash of the code that makes blocks, as no other's are read; None if it is not there."""
+    """A hash of the code that makes blocks; None if it is not there."""
     kernels, grammars = Path(str(wide_masks.__file__)).parent, Path(__file__).parent
-    digest = blake2b(digest_size=8)
-    try:
-        for path in (*map(kernels.joinpath, _KERNELS), *map(grammars.joinpath, _GRAMMARS)):
-            digest.update(path.read_bytes())
-    except OSError:
-        return None
-    return f"{FORMAT}-{digest.hexdigest()}"
+    return hash_of_code((*map(kernels.joinpath, _KERNELS), *map(grammars.joinpath, _GRAMMARS)))
 
 
 class BlockStore:
@@ -76,184 +42,17 @@ class BlockStore:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._lock = fork_safe(threading.Lock(), PARSER)
-        self._path: Path | None = None
-        self._is_open = False
-        # Where the records of the file stand that was read, and their lengths.
-        self._places: dict[bytes, tuple[int, int]] = {}
-        self._identity: tuple[int, int] | None = None
-        self._is_damaged = False
-        self._pending: dict[bytes, bytes] = {}
-        self._writer: threading.Thread | None = None
+        self._records = RecordStore("blocks", lambda: code_version(), name)
 
     def load(self, key: object) -> Block | None:
         """The block of a key; None where no whole one is on disk."""
-        name = _digest(key)
-        with self._lock:
-            self._open()
-            if name not in self._places or self._path is None:
-                return None
-            try:
-                with self._path.open("rb") as file:
-                    if self._is_other(file):
-                        self._read(file)
-                    record = _record_at(file, self._places.get(name))
-            except OSError:
-                return None
-            if record is None:
-                return None
-            data = _whole(record, name)
-            if data is None:
-                self._places, self._is_damaged = {}, True
-                warnings.warn(
-                    f"{self._path} is damaged: it is not read, and will be written anew",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-                return None
-        return np.frombuffer(data, np.int32)
+        data = self._records.load(key)
+        return None if data is None or len(data) % 4 else np.frombuffer(data, np.int32)
 
     def save(self, key: object, block: Block) -> None:
         """Has a block written soon, by another thread."""
-        name = _digest(key)
-        with self._lock:
-            self._open()
-            if self._path is None or name in self._places:
-                return
-            self._pending[name] = block.tobytes()
-            if self._writer is None or not self._writer.is_alive():
-                self._writer = threading.Thread(target=self._write_soon, daemon=True)
-                self._writer.start()
+        self._records.save(key, block.tobytes())
 
     def flush(self) -> None:
         """Writes what is not written yet."""
-        with self._lock:
-            pending, self._pending = self._pending, {}
-            if pending and self._path is not None:
-                with contextlib.suppress(OSError):
-                    self._write(self._path, pending)
-
-    def _open(self) -> None:
-        """Finds out what the file holds, once."""
-        if self._is_open:
-            return
-        self._is_open = True
-        folder, version = disk_cache.folder(), code_version()
-        if folder is None or version is None:
-            return
-        self._path = folder / f"blocks-{version}-{self._name}{SUFFIX}"
-        atexit.register(self.flush)
-        with contextlib.suppress(OSError), self._path.open("rb") as file:
-            self._read(file)
-            os.utime(self._path)  # a folder that is read-only is as good to read
-
-    def _is_other(self, file: BinaryIO) -> bool:
-        """Whether another process has put another file in the place of the one that was read."""
-        facts = os.fstat(file.fileno())
-        return self._identity != (facts.st_dev, facts.st_ino)
-
-    def _read(self, file: BinaryIO) -> None:
-        """Finds the records of a file."""
-        facts = os.fstat(file.fileno())
-        self._identity = facts.st_dev, facts.st_ino
-        self._places, at = {}, 0
-        while at < facts.st_size:
-            file.seek(at)
-            head = file.read(_HEAD.size)
-            if len(head) < _HEAD.size or not head.startswith(_MAGIC):
-                break
-            _, name, length, _ = _HEAD.unpack(head)
-            if at + _HEAD.size + length > facts.st_size:
-                break
-            self._places[name] = at, length
-            at += _HEAD.size + length
-        # A process that was killed may have left half a record.
-        self._is_damaged = at < facts.st_size
-
-    def _write_soon(self) -> None:
-        time.sleep(_DELAY)
-        self.flush()
-
-    def _write(self, path: Path, pending: dict[bytes, bytes]) -> None:
-        records = b"".join(_record(name, data) for name, data in pending.items())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        size = path.stat().st_size if path.exists() else 0
-        if not self._is_damaged and size + len(records) <= LIMIT:
-            # In one call, so that nothing of another process comes between.
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                self._is_damaged = os.write(handle, records) < len(records)
-                self._note(handle, pending, len(records))
-            finally:
-                os.close(handle)
-        else:
-            _replace(path, [*self._newest(path, LIMIT // 2 - len(records)), records])
-            self._is_damaged = False
-        disk_cache.trim(path.parent)
-
-    def _note(self, handle: int, pending: dict[bytes, bytes], length: int) -> None:
-        """Knows what was just written, if it went to the file that was read."""
-        facts = os.fstat(handle)
-        identity = facts.st_dev, facts.st_ino
-        if self._identity not in (None, identity) or self._is_damaged:
-            return
-        self._identity = identity
-        at = os.lseek(handle, 0, os.SEEK_CUR) - length
-        for name, data in pending.items():
-            self._places[name] = at, len(data)
-            at += _HEAD.size + len(data)
-
-    def _newest(self, path: Path, room: int) -> list[bytes]:
-        """The last records of those that were whole when the file was read, oldest first."""
-        kept: list[bytes] = []
-        with path.open("rb") as file:
-            if self._is_other(file):
-                self._read(file)
-            for place in sorted(self._places.values(), reverse=True):
-                room -= _HEAD.size + place[1]
-                if room < 0:
-                    break
-                kept.append(_record_at(file, place) or b"")
-        return kept[::-1]
-
-
-def _record_at(file: BinaryIO, place: tuple[int, int] | None) -> bytes | None:
-    if place is None:
-        return None
-    file.seek(place[0])
-    return file.read(_HEAD.size + place[1])
-
-
-def _digest(key: object) -> bytes:
-    return blake2b(repr(key).encode(), digest_size=16).digest()
-
-
-def _check(name: bytes, data: bytes) -> bytes:
-    return blake2b(data, digest_size=16, key=name).digest()
-
-
-def _record(name: bytes, data: bytes) -> bytes:
-    return _HEAD.pack(_MAGIC, name, len(data), _check(name, data)) + data
-
-
-def _whole(record: bytes, name: bytes) -> bytes | None:
-    """The bytes of a record; None where it is not the whole record of that name."""
-    if len(record) < _HEAD.size:
-        return None
-    magic, found, length, check = _HEAD.unpack_from(record)
-    data = record[_HEAD.size :]
-    is_whole = (magic, found, length) == (_MAGIC, name, len(data)) and length % 4 == 0
-    return data if is_whole and check == _check(name, data) else None
-
-
-def _replace(path: Path, records: Iterable[bytes]) -> None:
-    handle, made = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(records)
-        os.replace(made, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(made)
-        raise
+        self._records.flush()

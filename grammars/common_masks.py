@@ -31,7 +31,7 @@ def keep_common(
     builder = build_rules(
         GrammarSpec({"text": Alt((CountedString(0, None), CountedString(1, 9)))}, "text")
     )
-    parser = Parser(compile_tables(builder), builder)
+    parser = Parser(compile_tables(builder), builder.marks)
     if parser.used_bytes <= vocabulary.single_bytes:
         parser.widen()
         engine = engine_type(parser, vocabulary)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
-from guided.grammars.ir import Members
 from guided.kernels.memo_arrays import (
     DFA,
     DIST,
@@ -32,11 +31,19 @@ class Way(NamedTuple):
     second: int
 
 
-@dataclass(frozen=True)
-class FreeGroup:
-    """`Members` whose parts have become symbols; `end` is the rule state after them."""
+class FreeGroup(NamedTuple):
+    """`Members` whose parts have become symbols.
 
-    members: Members
+    Attributes:
+        required: of each member whether it has to be there.
+        least, most: as in `Members`.
+        separator: the symbol between two members.
+        end: the rule state after them.
+    """
+
+    required: tuple[bool, ...]
+    least: int
+    most: int | None
     ways: tuple[Way, ...]
     separator: int
     end: int
@@ -44,14 +51,12 @@ class FreeGroup:
     @property
     def cap(self) -> int:
         """Number of present members beyond which more make no difference."""
-        if self.members.most is None:
-            return max(1, self.members.least)
-        return max(0, self.members.most)
+        return max(1, self.least) if self.most is None else max(0, self.most)
 
     def count_after(self, present: int) -> int | None:
         """The number present after one more, None where no more are allowed."""
-        if self.members.most is not None:
-            return present + 1 if present < self.members.most else None
+        if self.most is not None:
+            return present + 1 if present < self.most else None
         return min(present + 1, self.cap)
 
 
@@ -87,7 +92,7 @@ class Costs:
         self.separator = shortest.of(group.separator)
         self.onward = onward
         #: Fewest bytes of each member, and of what may be repeated.
-        self.cheapest = [FAR] * len(group.members.members)
+        self.cheapest = [FAR] * len(group.required)
         self.extra = FAR
         #: Ways that end, each with the fewest bytes of its first and second symbol.
         self.ways: list[tuple[Way, int, int]] = []
@@ -100,32 +105,32 @@ class Costs:
                 self.extra = min(self.extra, first + second)
             else:
                 self.cheapest[way.member] = min(self.cheapest[way.member], first + second)
-        needed = [self.cheapest[i] for i, m in enumerate(group.members.members) if m.required]
+        needed = list(itertools.compress(self.cheapest, group.required))
         self.needed = Missing(len(needed), sum(needed))
 
     def after(self, missing: Missing, member: int) -> Missing:
         """What is missing once `member`, which was not there before, is there."""
-        if member == EXTRA or not self.group.members.members[member].required:
+        if member == EXTRA or not self.group.required[member]:
             return missing
         return Missing(missing.number - 1, missing.cost - self.cheapest[member])
 
     def rest(self, seen: int, present: int, missing: Missing) -> int:
         """Fewest bytes to the end of the rule after a member; FAR where there is no way."""
-        members = self.group.members
+        group = self.group
         count, cost = missing
-        lacking = members.least - present - count
+        lacking = group.least - present - count
         if lacking > 0:
             fillers = self._fillers(seen, lacking)
             count, cost = count + lacking, cost + sum(fillers)
-        if cost >= FAR or (members.most is not None and present + count > members.most):
+        if cost >= FAR or (group.most is not None and present + count > group.most):
             return FAR
         return min(cost + count * self.separator + self.onward, FAR)
 
     def _fillers(self, seen: int, count: int) -> list[int]:
         optional = sorted(
             self.cheapest[i]
-            for i, m in enumerate(self.group.members.members)
-            if not m.required and not seen >> i & 1
+            for i, required in enumerate(self.group.required)
+            if not required and not seen >> i & 1
         )
         chosen = [cost for cost in optional if cost <= self.extra][:count]
         return chosen + [self.extra] * (count - len(chosen))

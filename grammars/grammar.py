@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,14 @@ from guided.grammars.ir import (
     special_bytes,
     special_texts,
 )
+from guided.grammars.marks import Marks
 from guided.grammars.memo import Parser
+from guided.grammars.rule_builder import RuleBuilder
 from guided.grammars.states import GrammarState
 from guided.grammars.tables import build_rules, compile_tables
 from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
+from guided.kernels.memo_arrays import Rules
 
 # Canvases are imported where they are first asked for: their kernels take a while to load.
 if TYPE_CHECKING:
@@ -57,15 +60,46 @@ class Grammar:
     """
 
     def __init__(self, spec: GrammarSpec, *, source: str = "") -> None:
-        self.spec = spec
+        builder = build_rules(spec)
+        self._spec: GrammarSpec | None = spec
+        self._made: RuleBuilder | None = builder
+        self._make_spec: Callable[[], GrammarSpec] | None = None
+        self._open(compile_tables(builder), builder.marks, source)
+
+    @classmethod
+    def from_tables(
+        cls, rules: Rules, marks: Marks, spec: Callable[[], GrammarSpec], *, source: str = ""
+    ) -> Grammar:
+        """A grammar that was compiled before; `spec` makes its rules where they are asked for."""
+        grammar = cls.__new__(cls)
+        grammar._spec = grammar._made = None
+        grammar._make_spec = spec
+        grammar._open(rules, marks, source)
+        return grammar
+
+    def _open(self, rules: Rules, marks: Marks, source: str) -> None:
         self.source = source
+        self.rules = rules
+        self.marks = marks
         self._lock = fork_safe(threading.Lock(), GRAMMAR)
-        self._builder = build_rules(spec)
-        self._rules = compile_tables(self._builder)
         self._parser: Parser | None = None
         self._engines: OrderedDict[Vocabulary, TokenEngine] = OrderedDict()
         self._canvases: OrderedDict[Vocabulary, CanvasSource] = OrderedDict()
         self._distinct: dict[TokenEngine, DistinctEngine] = {}
+
+    @property
+    def spec(self) -> GrammarSpec:
+        """The rules that the grammar was compiled from."""
+        if self._spec is None:
+            assert self._make_spec is not None
+            self._spec = self._make_spec()
+        return self._spec
+
+    @property
+    def _builder(self) -> RuleBuilder:
+        if self._made is None:
+            self._made = build_rules(self.spec)
+        return self._made
 
     def start(self, vocabulary: Vocabulary) -> GrammarState:
         """The state before the first token.
@@ -82,7 +116,7 @@ class Grammar:
     @property
     def has_distinct_items(self) -> bool:
         """Whether some array's items must differ."""
-        return bool(self._builder.distinct or self._builder.scarce)
+        return bool(self.marks.distinct or self.marks.scarce)
 
     def _distinct_start(self, engine: TokenEngine) -> GrammarState:
         from guided.grammars.distinct.items import Items
@@ -91,7 +125,7 @@ class Grammar:
         with self._lock:
             shared = self._distinct.get(engine)
             if shared is None:
-                shared = DistinctEngine(engine, self._builder.scarce.values())
+                shared = DistinctEngine(engine, self.marks.scarce.values())
                 self._distinct = {engine: shared, **dict(list(self._distinct.items())[:_ENGINES])}
         return DistinctState(self, shared, engine.parser.start, Items())
 
@@ -123,7 +157,7 @@ class Grammar:
         if parser.used_bytes <= alphabet or not vocabulary.is_closed:
             return parser
         try:
-            return Parser(compile_tables(self._builder, alphabet), self._builder)
+            return Parser(compile_tables(self._builder, alphabet), self._builder.marks)
         except EmptyGrammarError as error:
             raise VocabularyError(
                 "no sequence of tokens of this vocabulary spells a text of the grammar"
@@ -131,7 +165,7 @@ class Grammar:
 
     def _open_parser(self) -> Parser:
         if self._parser is None or self._parser.full:
-            self._parser = Parser(self._rules, self._builder)
+            self._parser = Parser(self.rules, self.marks)
         return self._parser
 
     def accepts(self, data: bytes) -> bool:
@@ -274,7 +308,10 @@ class Grammar:
         from guided.grammars.canvas.plain import plain_rules
 
         self._refuse_distinct("a question about all texts of the grammar")
-        return plain_rules(self._rules, self._builder)
+        if self._make_spec is None:
+            return plain_rules(self.rules, self._builder)
+        # Made in another process, which may have numbered its rules in another way.
+        return plain_rules(compile_tables(self._builder), self._builder)
 
     @cached_property
     def key(self) -> bytes:
@@ -311,7 +348,7 @@ class Grammar:
     @cached_property
     def specials(self) -> frozenset[str]:
         """Texts of the special tokens that the grammar uses; all of them begin with byte 0xFF."""
-        if not int(self._rules.live[:, 3].max(initial=0)) >> 63:
+        if not int(self.rules.live[:, 3].max(initial=0)) >> 63:
             return frozenset()
         automata = (dfa for dfa, _, _ in self._builder.lexemes if dfa is not None)
         return frozenset(text for dfa in automata for text in special_texts(dfa))

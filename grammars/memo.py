@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from guided.errors import GrammarTooLargeError
 from guided.grammars.any_order import AnyOrder
 from guided.grammars.fork_safe import PARSER, fork_safe
+from guided.grammars.marks import Marks
 from guided.grammars.memo_room import room
-from guided.grammars.rule_builder import RuleBuilder
 from guided.kernels import memo_arrays, rehash
 from guided.kernels.configs import NOWHERE, walk
 from guided.kernels.handles import handle_of
@@ -76,15 +76,15 @@ class Parser:
     outgrows `limit` bytes, `full` turns true and the grammar starts a new parser.
     """
 
-    def __init__(self, rules: Rules, builder: RuleBuilder, limit: int = MEMO_LIMIT) -> None:
+    def __init__(self, rules: Rules, marks: Marks, limit: int = MEMO_LIMIT) -> None:
         self.rules = rules
         self.limit = limit
         #: Whether the memo has outgrown its limit.
         self.full = False
         self.lock = fork_safe(threading.Lock(), PARSER)
-        self._free_text = frozenset(builder.free_text)
-        self._distinct = frozenset(builder.distinct.union(builder.scarce))
-        self._any_order = AnyOrder(builder) if builder.any_order else None
+        self._free_text = marks.free_text
+        self._distinct = marks.distinct.union(marks.scarce)
+        self._any_order = AnyOrder(marks.any_order) if marks.any_order else None
         self._contents: dict[int, bytes] = {}
         memory = room()
         self.memo, handle = memory.memo(len(rules.rule))

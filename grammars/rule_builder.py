@@ -26,6 +26,7 @@ from guided.grammars.ir import (
     Repeat,
     Seq,
 )
+from guided.grammars.marks import Marks
 from guided.kernels.memo_arrays import EPSILON, PLAIN
 
 #: Rule states that one grammar may have.
@@ -60,6 +61,12 @@ class RuleBuilder:
         # By the object, which is kept with them: many edges share one.
         self._symbols: dict[int, tuple[Lex, tuple[int, ...]]] = {}
         self._waiting: list[tuple[int, Expr]] = []
+
+    @property
+    def marks(self) -> Marks:
+        """What is special about some terminals and rule states."""
+        free_text, distinct = frozenset(self.free_text), frozenset(self.distinct)
+        return Marks(free_text, distinct, dict(self.scarce), dict(self.any_order))
 
     def build(self) -> None:
         """Builds every rule that the start rule reaches.
@@ -260,7 +267,8 @@ class RuleBuilder:
         extra = () if expr.extra is None else self._ways(expr.extra, EXTRA)
         separator = self._symbol(expr.separator)
         every = (*itertools.chain(*ways), *extra)
-        self.any_order[home] = FreeGroup(expr, every, separator, end)
+        required = tuple(member.required for member in expr.members)
+        self.any_order[home] = FreeGroup(required, expr.least, expr.most, every, separator, end)
         # For distances a chain is as good: the order changes no length. Where what is required is
         # enough, nothing else is in a shortest text.
         needed = [way for way, member in zip(ways, expr.members, strict=True) if member.required]

@@ -16,6 +16,7 @@ from guided.grammars.automata.build import literal
 from guided.grammars.canvas import MASKED
 from guided.grammars.common_masks import keep_common
 from guided.grammars.json_schema import json_schema
+from guided.grammars.kept_grammars import compiled_anew
 from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels import (
@@ -24,9 +25,9 @@ from guided.kernels import (
     draft_closing,
     draft_merge,
     mask_apply_cpu,
+    pass_layout,
     sampling_cpu,
     suffix_pool,
-    tree_mask_cpu,
 )
 
 _SCHEMA = """{
@@ -44,7 +45,9 @@ def compile_grammar_kernels() -> None:
     """Walks through a small grammar once, so that all that masks need is compiled and kept."""
     tokens: list[bytes | None] = [bytes([byte]) for byte in range(256)]
     vocabulary = Vocabulary.from_tokens([*tokens, None], [256])
-    state = json_schema(_SCHEMA).start(vocabulary)
+    # From disk it would need no kernel that compiles grammars.
+    with compiled_anew():
+        state = json_schema(_SCHEMA).start(vocabulary)
     state.forced()
     state.mask()
     for token in b'{"name"':
@@ -83,8 +86,9 @@ def compile_sampling_kernels() -> None:
 
 def compile_drafting_kernels() -> None:
     """Guesses at two tokens, merges and chooses them as `draft="auto"` does on a CPU."""
-    seen = np.zeros((1, 2, 4), np.bool_)
-    tree_mask_cpu.fill(np.array([[-1, 0]], np.int32), np.zeros(1, np.int32), seen)
+    line, numbers, seen = np.array([[0, -1]]), np.empty((2, 1, 2), np.int64), np.empty(6, np.bool_)
+    where = numbers.ctypes.data, seen.ctypes.data
+    pass_layout.lay_out(0, line, 1, 1, 0, (1, 2, 3), *where)
     said, pool = np.zeros(4, np.int32), suffix_pool.ring(8)
     suffix_pool.append(pool, 0, -1, said, True)
     nodes, chances = np.empty((2, 3), np.int64), np.empty(2)

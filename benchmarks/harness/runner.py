@@ -80,6 +80,14 @@ class Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
+    def finish(self) -> None:
+        """Ends the process as it ends by itself: what it is about to write to disk is written."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self._process.stdin.close()
+                self._process.wait(self._limit * PATIENCE)
+        self.stop()
+
     def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """The result of a job; a process that hangs or dies gives a result too."""
         self.start()
@@ -180,3 +188,13 @@ def run_in_turn(
             if workers:
                 begun = next(iter(workers))
                 workers[begun] = workers.pop(begun)
+
+
+def fill_caches(engine: str, cases: Sequence[Case], limit: float) -> None:
+    """Lets one process do all the cases, so that the next finds what it leaves on disk."""
+    worker = Worker(engine, "cpu", limit)
+    try:
+        for case in cases:
+            worker.ask(job_of(case))
+    finally:
+        worker.finish()

@@ -34,7 +34,7 @@ def plain_rules(rules: Rules, builder: RuleBuilder, limit: int = EXPANDED_LIMIT)
     if not builder.any_order:
         return PlainRules(rules, True)
     expanded = rules
-    any_order = AnyOrder(builder)
+    any_order = AnyOrder(builder.any_order)
     most = len(rules.state) + limit
     waiting = np.flatnonzero(expanded.state[:, BEGIN] < 0).tolist()
     while waiting and len(expanded.state) <= most:

@@ -10,6 +10,7 @@ from guided.grammars.gbnf.reader import read
 from guided.grammars.gbnf.scanner import Scanner
 from guided.grammars.grammar import Grammar
 from guided.grammars.ir import GrammarSpec
+from guided.grammars.kept_grammars import kept
 from guided.grammars.regular_parts import join_regular_parts
 
 START = "root"
@@ -47,8 +48,12 @@ def gbnf(
         raise GrammarTooLargeError(
             f"the grammar text has {len(text)} characters, more than {LONGEST_TEXT}"
         )
-    rules = read(Scanner(text), start, special_tokens or {})
-    return Grammar(join_regular_parts(GrammarSpec(rules, start)), source=text)
+    tokens = dict(special_tokens or {})
+
+    def make() -> GrammarSpec:
+        return join_regular_parts(GrammarSpec(read(Scanner(text), start, tokens), start))
+
+    return kept(("gbnf", text, start, *sorted(tokens.items())), make, source=text)
 
 
 def looks_like_gbnf(text: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import marshal
 from math import inf
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from guided.errors import GrammarTooLargeError, InputError, SchemaError
 from guided.grammars.collector import collector_paused
@@ -17,12 +18,15 @@ from guided.grammars.json_schema.emit import Emitter
 from guided.grammars.json_schema.layout import Whitespace, layout
 from guided.grammars.json_schema.report import Report
 from guided.grammars.json_schema.translate import Translator
+from guided.grammars.kept_grammars import kept
 
 PropertyOrder = Literal["schema", "any"]
 OnUnsupported = Literal["error", "warn"]
 Numbers = Literal["plain", "any"]
 Formats = Literal["assert", "ignore"]
 Schema = dict[str, Any] | bool | str
+# The form in which equal values are equal bytes, whatever objects they share.
+_MARSHAL = 2
 _ON_UNSUPPORTED = get_args(OnUnsupported)
 _PROPERTY_ORDERS, _NUMBERS, _FORMATS = map(get_args, (PropertyOrder, Numbers, Formats))
 
@@ -63,16 +67,45 @@ def json_schema(
     """
     if on_unsupported not in _ON_UNSUPPORTED:
         raise InputError(f'on_unsupported must be "error" or "warn", not {on_unsupported!r}')
+    report = Report(on_unsupported)
+    frozen = _frozen(schema)
+    options: _Options = {
+        "whitespace": whitespace,
+        "property_order": property_order,
+        "numbers": numbers,
+        "formats": formats,
+    }
+
+    def make() -> GrammarSpec:
+        # The caller may have changed the schema meanwhile.
+        given = schema if frozen is None or isinstance(schema, str) else marshal.loads(frozen)
+        return specification(given, report, **options)
+
+    source = schema if isinstance(schema, str) else ""
     with collector_paused():
-        spec = specification(
-            schema,
-            Report(on_unsupported),
-            whitespace=whitespace,
-            property_order=property_order,
-            numbers=numbers,
-            formats=formats,
-        )
-        return Grammar(spec, source=schema if isinstance(schema, str) else "")
+        if frozen is None:
+            return Grammar(make(), source=source)
+        is_text = isinstance(schema, str)
+        content = ("json schema", is_text, frozen, *sorted(options.items()))
+        # A dropped keyword is to be warned of every time.
+        return kept(content, make, source=source, is_whole=lambda: not report.entries)
+
+
+class _Options(TypedDict):
+    whitespace: Whitespace
+    property_order: PropertyOrder
+    numbers: Numbers
+    formats: Formats
+
+
+def _frozen(schema: Schema) -> bytes | None:
+    """All of a schema as bytes, equal where schemas are; None: it is not plain JSON."""
+    try:
+        if isinstance(schema, str):
+            return schema.encode("utf-8", "surrogatepass")
+        return marshal.dumps(schema, _MARSHAL)
+    except ValueError:
+        return None
 
 
 def specification(

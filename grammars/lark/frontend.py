@@ -13,6 +13,7 @@ from guided.errors import GrammarError, GrammarTooLargeError, RegexError
 from guided.grammars.automata import Dfa, literal
 from guided.grammars.grammar import Grammar
 from guided.grammars.ir import GrammarSpec, Lex, special_bytes
+from guided.grammars.kept_grammars import kept
 from guided.grammars.lark.reader import (
     Complaint,
     Definitions,
@@ -51,7 +52,9 @@ def lark(
         >>> lark('start: "a" start "b" | "c"').accepts(b"aacbb")
         True
     """
-    return Grammar(lark_spec(text, start, special_tokens=special_tokens), source=text)
+    tokens = dict(special_tokens or {})
+    content = ("lark", text, start, *sorted(tokens.items()))
+    return kept(content, lambda: lark_spec(text, start, special_tokens=tokens), source=text)
 
 
 def lark_spec(

@@ -24,8 +24,11 @@ def regex(pattern: str, flags: int = 0) -> Grammar:
     >>> regex("(yes|no)!?").accepts(b"yes!")
     True
     """
-    from guided.grammars.grammar import Grammar
     from guided.grammars.ir import GrammarSpec, Lex
+    from guided.grammars.kept_grammars import kept
 
-    lexeme = Lex(compile_regex(pattern, "python", flags), "regex")
-    return Grammar(GrammarSpec({"start": lexeme}, "start"), source=pattern)
+    def make() -> GrammarSpec:
+        lexeme = Lex(compile_regex(pattern, "python", flags), "regex")
+        return GrammarSpec({"start": lexeme}, "start")
+
+    return kept(("regex", pattern, int(flags)), make, source=pattern)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from guided.grammars import block_store, disk_cache
+from guided.grammars import block_store, disk_cache, record_store
 from guided.grammars.block_store import BlockStore
 from guided.grammars.kept_masks import KeptMasks
 
@@ -57,16 +57,16 @@ def test_another_process_finds_what_was_written(kept: Path) -> None:
     assert found(store()) == [0, 1, 2, 3, 4]
     assert store().load((b"other", 0)) is None
     assert BlockStore("other words").load((b"content", 0)) is None
-    assert [path.suffix for path in kept.iterdir()] == [block_store.SUFFIX]
+    assert [path.suffix for path in kept.iterdir()] == [record_store.SUFFIX]
 
 
 def test_blocks_are_written_by_themselves_soon(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_store, "_DELAY", 0.01)
+    monkeypatch.setattr(record_store, "_DELAY", 0.01)
     one = store()
     for key, block in BLOCKS.items():
         one.save(key, block)
-    assert one._writer is not None
-    one._writer.join()
+    assert one._records._writer is not None
+    one._records._writer.join()
     assert found(store()) == [0, 1, 2, 3, 4]
 
 
@@ -115,7 +115,7 @@ def test_a_damaged_file_is_told_of_and_written_anew(kept: Path) -> None:
 def test_a_file_is_bounded_and_keeps_the_newest(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_store, "LIMIT", 15_000)
+    monkeypatch.setattr(record_store, "LIMIT", 15_000)
     for key, block in BLOCKS.items():
         written({key: block})
         (path,) = kept.iterdir()
@@ -144,7 +144,7 @@ def test_another_file_in_the_same_place_is_looked_at_anew(kept: Path) -> None:
     other = store()
     assert found(other) == [0, 1, 2, 3, 4]
     # Rewritten without the others.
-    other._is_damaged, other._places = True, {}
+    other._records._is_damaged, other._records._places = True, {}
     other.save((b"new", 1), np.zeros(9, np.int32))
     other.flush()
     assert found(reader) == []
@@ -232,4 +232,4 @@ def test_threads_and_processes_write_whole_records(kept: Path) -> None:
     assert [process.wait(timeout=120) for process in started] == [0, 0]
     one = store()
     assert found(one) == [0, 1, 2, 3, 4]
-    assert not one._is_damaged
+    assert not one._records._is_damaged

@@ -255,7 +255,7 @@ def _small_parser(rules: object, builder: object) -> Parser:
 def test_masks_are_dropped_at_the_limit_and_come_back_equal() -> None:
     grammar = Grammar(EXPRESSION)
     vocabulary = Vocabulary.from_tokens([b"x", b"+", b"(", b")", b"x+", None], [5])
-    engine = TokenEngine(Parser(grammar._rules, grammar._builder), vocabulary, limit=12)
+    engine = TokenEngine(Parser(grammar.rules, grammar.marks), vocabulary, limit=12)
     config = engine.parser.start
     seen = {}
     for token in [2, 2, 4, 0, 3, 1, 0, 3]:

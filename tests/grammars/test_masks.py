@@ -174,7 +174,7 @@ def test_a_vocabulary_leaves_addresses_behind_when_it_is_copied() -> None:
 
 def test_a_parser_that_is_widened_answers_as_before() -> None:
     grammar = listed(CountedString(0, 4))
-    parser = Parser(grammar._rules, grammar._builder)
+    parser = Parser(grammar.rules, grammar.marks)
     words = [b'["ab"', b'["ab","', b'["abcde', b'["\xc3\xa9"]']
     before = [parser.walk(parser.start, word) for word in words]
     for _ in range(3):

@@ -13,7 +13,7 @@ from . import TextReader
 
 
 class GuidedReader:
-    """guided."""
+    """guided; no compiled grammar is read from disk."""
 
     def __init__(self, table: TokenTable) -> None:
         from ..engines.guided_engine import GuidedEngine
@@ -21,18 +21,22 @@ class GuidedReader:
         self._vocabulary = GuidedEngine(table)._vocabulary
 
     def regex(self, pattern: str) -> Compiled:
+        from guided.grammars.kept_grammars import compiled_anew
         from guided.grammars.regex import regex
 
         from ..engines.guided_engine import GuidedCompiled
 
-        return GuidedCompiled(regex(pattern), self._vocabulary)
+        with compiled_anew():
+            return GuidedCompiled(regex(pattern), self._vocabulary)
 
     def grammar(self, text: str) -> Compiled:
         from guided.grammars.gbnf import gbnf
+        from guided.grammars.kept_grammars import compiled_anew
 
         from ..engines.guided_engine import GuidedCompiled
 
-        return GuidedCompiled(gbnf(text), self._vocabulary)
+        with compiled_anew():
+            return GuidedCompiled(gbnf(text), self._vocabulary)
 
 
 class LlguidanceReader:

@@ -17,6 +17,8 @@ from ..tekken import TokenTable
 NAMES = (
     "guided",
     "guided-any-order",
+    "guided-new",
+    "guided-any-order-new",
     "llguidance",
     "xgrammar",
     "outlines-core",
@@ -27,19 +29,28 @@ SLOW = ("outlines-core", "lm-format-enforcer")
 DISTRIBUTIONS = {
     "guided": "guided",
     "guided-any-order": "guided",
+    "guided-new": "guided",
+    "guided-any-order-new": "guided",
     "llguidance": "llguidance",
     "xgrammar": "xgrammar",
     "xgrammar-loose": "xgrammar",
     "outlines-core": "outlines-core",
     "lm-format-enforcer": "lm-format-enforcer",
 }
+#: Behind the name of an engine: it reads no compiled grammar from disk.
+NEW = "-new"
 GUIDED_OPTIONS: dict[str, dict[str, str]] = {
+    "guided": {},
     "guided-any-order": {"property_order": "any"},
     # All that the standard calls valid, and the same with formats asserted.
     "guided-standard": {"property_order": "any", "numbers": "any", "formats": "ignore"},
     "guided-standard-formats": {"property_order": "any", "numbers": "any"},
 }
 NOTES = {
+    "guided": "members in the schema's order; compiled grammars are read from disk, where a process"
+    " that did the same schemas before has left them, as masks are",
+    "guided-new": "as guided, for schemas that no process has compiled before",
+    "guided-any-order-new": "as guided-any-order, for schemas that no process has compiled before",
     "guided-any-order": "members in any order",
     "xgrammar": "default options: strict mode, properties and items that the schema does not name"
     " are refused",
@@ -93,14 +104,10 @@ def build(name: str, table: TokenTable) -> Engine:
         from ..beyond_json import build as build_reader
 
         return build_reader(name.removeprefix("grammar:"), table)
-    if name == "guided":
+    if (plain := name.removesuffix(NEW)) in GUIDED_OPTIONS:
         from .guided_engine import GuidedEngine
 
-        return GuidedEngine(table)
-    if name in GUIDED_OPTIONS:
-        from .guided_engine import GuidedEngine
-
-        return GuidedEngine(table, **GUIDED_OPTIONS[name])
+        return GuidedEngine(table, anew=name != plain, **GUIDED_OPTIONS[plain])
     if name == "llguidance":
         from .llguidance_engine import LlguidanceEngine
 

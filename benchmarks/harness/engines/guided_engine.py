@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from guided.errors import GuidedError
 from guided.grammars.grammar import Grammar, GrammarState
 from guided.grammars.json_schema import json_schema
+from guided.grammars.kept_grammars import compiled_anew
 from guided.grammars.vocabulary import Vocabulary
 
 from ..tekken import TokenTable
@@ -41,16 +43,18 @@ class GuidedCompiled:
 
 
 class GuidedEngine:
-    def __init__(self, table: TokenTable, **options: Any) -> None:
-        """`options` are those of `json_schema`."""
+    def __init__(self, table: TokenTable, *, anew: bool = False, **options: Any) -> None:
+        """`options` are those of `json_schema`; `anew`: no compiled grammar is read from disk."""
         self._vocabulary = Vocabulary.from_tokens(
             table.tokens, stop_ids=[table.stop_id], specials=table.specials
         )
         self._options = options
+        self._how = compiled_anew if anew else nullcontext
 
     def compile(self, schema: str) -> GuidedCompiled:
         try:
-            grammar = json_schema(schema, **self._options)
+            with self._how():
+                grammar = json_schema(schema, **self._options)
         except GuidedError as error:
             keyword = getattr(error, "keyword", "")
             kind = type(error).__name__ + (f" ({keyword})" if keyword else "")
