@@ -144,7 +144,7 @@ class Parser:
         """
         if state >= 0:
             with self.lock:
-                table = np.empty((MOST_STATES, 257), np.int16)
+                table = np.empty((MOST_STATES, 257), np.uint8)
                 count = int(write_residual(self._handle, lex, state, table))
             if count > 0:
                 return blake2b(table[:count].tobytes(), digest_size=20).digest(), True

@@ -91,7 +91,7 @@ def write_residual(handle, lex, state, out):  # type: ignore[no-untyped-def]
     """Writes the automaton that goes on from `state` of terminal `lex`; its number of states.
 
     Equal languages give equal tables: states are numbered in the order in which they are first
-    reached. `out` int16[n, 257] is filled with the number of the state after each byte (0: none,
+    reached. `out` uint8[n, 257] is filled with the number of the state after each byte (0: none,
     1: `state`) and whether it accepts; TOO_MANY where its rows do not suffice.
     """
     rules, memo = opened(handle)
