@@ -20,12 +20,12 @@ from guided.kernels.canvas_origins import (
     N_ENTRIES,
     N_SPARE,
     N_USED,
-    N_WAITING,
     add_entry,
     add_origins,
     begin_entries,
     begin_terminals,
     merge_origins,
+    stop_waiting,
     use_words,
     wait,
 )
@@ -315,9 +315,7 @@ def check_bytes(  # type: ignore[no-untyped-def]
         )
     left.size[N_ROWS] = rows
     left.size[N_ENTRIES] = entries
-    for i in range(left.size[N_WAITING]):
-        left.waits[left.queue[i]] = 0
-    left.size[N_WAITING] = 0
+    stop_waiting(left)
     return result
 
 

@@ -29,6 +29,8 @@ from guided.kernels.canvas_origins import (
     begin_entries,
     begin_terminals,
     mid_position,
+    next_waiting,
+    stop_waiting,
     use_words,
     wait,
 )
@@ -155,9 +157,7 @@ def close(rules, net, sets, table, local, n_bits, position, alphabet, loop, byte
     for rule in range(len(table.ended)):
         table.ended[rule] = -1
     while table.size[N_WAITING] > 0:
-        table.size[N_WAITING] -= 1
-        q = table.queue[table.size[N_WAITING]]
-        table.waits[q] = 0
+        q = next_waiting(table)
         status = _predict(net, table, index, place, position, loop, byte, q)
         if status == FULL:
             return status
@@ -350,9 +350,7 @@ def _begin(rules, net, sets, lat, alphabet, table):  # type: ignore[no-untyped-d
 @lean_entry
 def fill_left(rules, net, sets, mids, lat, tok, most, alphabet, table, upto):  # type: ignore[no-untyped-def]
     """Fills the table up to the boundary `upto`; OK, or FULL with LEFT_DONE at what is done."""
-    for q in range(len(net.final)):
-        table.waits[q] = 0
-    table.size[N_WAITING] = 0
+    stop_waiting(table)
     table.size[N_SPARE] = table.rows.shape[1]
     use_words(table, lat.used[HIGH])
     for boundary in range(table.size[LEFT_DONE] + 1, upto + 1):

@@ -19,13 +19,14 @@ from guided.kernels.canvas_arrays import (
     Rows,
     merge,
     new_row,
+    trailing_zeros,
 )
 from guided.kernels.compiling import folded, lean
 from guided.kernels.memo_arrays import mix
 
-# Fields of Left.size after N_ROWS. Words from N_USED up to N_SPARE are zero in all rows; boundaries
-# up to LEFT_DONE are done.
-N_ENTRIES, N_EPOCHS, N_WAITING, N_USED, N_SPARE, LEFT_DONE = range(1, 7)
+# Fields of Left.size after N_ROWS. No state waits in the words before NEXT. Words from N_USED up to
+# N_SPARE are zero in all rows; boundaries up to LEFT_DONE are done.
+N_ENTRIES, N_EPOCHS, N_WAITING, NEXT, N_USED, N_SPARE, LEFT_DONE = range(1, 8)
 
 
 class Left(NamedTuple):
@@ -35,8 +36,8 @@ class Left(NamedTuple):
     lowering their sizes to its mark.
     """
 
-    #: int64[7]: how many rows, entries, groups of entries and waiting states there are; the words
-    #: between which rows are empty; the last boundary that is done.
+    #: int64[8]: how many rows, entries, groups of entries and waiting states there are; the first
+    #: word of these; the words between which rows are empty; the last boundary that is done.
     size: Any
     #: uint64[..., W + spare].
     rows: Any
@@ -51,8 +52,7 @@ class Left(NamedTuple):
     mark: Any
     #: int32[H, 2]: hash table of the entries of one group: entry, group.
     slot: Any
-    #: int64[Q], uint8[Q]: states to be looked at, whether they wait.
-    queue: Any
+    #: uint64[Q / 64]: states that are to be looked at, the first one next.
     waits: Any
     #: int32[R]: row of the origins from which a rule has ended here.
     ended: Any
@@ -184,10 +184,35 @@ def _own_row(table, found):  # type: ignore[no-untyped-def]
 @folded
 def wait(table, q):  # type: ignore[no-untyped-def]
     """Marks that the row of q at the position at hand has changed."""
-    if not table.waits[q]:
-        table.waits[q] = 1
-        table.queue[table.size[N_WAITING]] = q
+    word = np.int64(q) >> 6
+    here = np.uint64(1) << np.uint64(q & 63)
+    if not table.waits[word] & here:
+        table.waits[word] |= here
         table.size[N_WAITING] += 1
+        if word < table.size[NEXT]:
+            table.size[NEXT] = word
+
+
+@folded
+def next_waiting(table):  # type: ignore[no-untyped-def]
+    """The first state that waits, which it no longer does."""
+    word = table.size[NEXT]
+    while not table.waits[word]:
+        word += 1
+    table.size[NEXT] = word
+    bits = table.waits[word]
+    table.waits[word] = bits & (bits - np.uint64(1))
+    table.size[N_WAITING] -= 1
+    return word * 64 + trailing_zeros(bits)
+
+
+@folded
+def stop_waiting(table):  # type: ignore[no-untyped-def]
+    """Lets no state wait."""
+    for word in range(len(table.waits)):
+        table.waits[word] = 0
+    table.size[N_WAITING] = 0
+    table.size[NEXT] = 0
 
 
 @lean

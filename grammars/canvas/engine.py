@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.crossing import candidates, followers, pruned, token_tree, with_mids
 from guided.grammars.canvas.net import compact
 from guided.grammars.canvas.plain import PlainRules
+from guided.grammars.canvas.unions import United
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import (
     FULL,
@@ -49,8 +50,7 @@ class CanvasEngine:
         self.vocabulary = vocabulary
         self.lock = threading.RLock()
         self.net, self.cyclic = compact(plain.rules)
-        self.callers, self.caller_number = _numbered(self.net.caller_state, len(self.net.final))
-        self.targets, self.target_number = _numbered(self.net.call_target, len(self.net.final))
+        self.callers, self.targets = United.callers(self.net), United.targets(self.net)
         self.sets = _new_sets(plain.rules)
         self.token_nodes = vocabulary.whole_trie.node
         self.most_visits = np.int64(1 << 40 if len(self.token_nodes) < 1 << 15 else LONG_VISITS)
@@ -188,14 +188,6 @@ def _n_states(rules: Rules, lex: int) -> int:
     if rules.lexeme[lex, LEAST] == PLAIN:
         return states
     return states * (int(max(rules.lexeme[lex, LEAST], rules.lexeme[lex, MOST], 0)) + 1)
-
-
-def _numbered(states: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], Any]:
-    """(the states without repeats, int32[count]: the number of every state among them or -1)."""
-    found = np.unique(states)
-    number = np.full(count, -1, np.int32)
-    number[found] = np.arange(len(found))
-    return found, number
 
 
 def _has_specials(rules: Rules) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def compact(rules: Rules) -> tuple[Net, bool]:
     final = {q: any(rules.state[c, FINAL] for c in closures[q]) for q in roots}
     onward = {q: {e for c in closures[q] for e in edges[c] if e[0] != EPSILON} for q in roots}
     place = _classes(roots, rule_of, final, onward)
-    number = {cls: n for n, cls in enumerate(dict.fromkeys(place[q] for q in roots))}
+    number = _numbered(place, rule_of, final, onward)
     chosen = {number[place[q]]: q for q in roots}
     compacted = [
         sorted({(symbol, number[place[t]]) for symbol, t in onward[chosen[n]]})
@@ -113,6 +114,44 @@ def _classes(
         if len(known) == count:
             return place
         count = len(known)
+
+
+def _numbered(
+    place: dict[int, int],
+    rule_of: dict[int, int],
+    final: dict[int, bool],
+    onward: dict[int, set[Edge]],
+) -> dict[int, int]:
+    """Numbers for the classes: where a rule may end come before what follows it, cycles aside.
+
+    The left table looks at states in this order, so that at a position each rule mostly ends once.
+    """
+    chosen = {place[q]: q for q in place}
+    follow: dict[int, set[int]] = defaultdict(set)
+    for q in chosen.values():
+        for symbol, target in onward[q]:
+            if symbol < 0:
+                follow[-1 - symbol].add(place[target])
+
+    def behind(cls: int) -> Iterator[int]:
+        q = chosen[cls]
+        return iter(sorted(follow[rule_of[q]]) if final[q] else ())
+
+    order: list[int] = []
+    seen: set[int] = set()
+    for root in chosen:
+        stack = [] if root in seen else [(root, behind(root))]
+        seen.add(root)
+        while stack:
+            cls, onward_of = stack[-1]
+            after = next((each for each in onward_of if each not in seen), None)
+            if after is None:
+                order.append(cls)
+                stack.pop()
+            else:
+                seen.add(after)
+                stack.append((after, behind(after)))
+    return {cls: n for n, cls in enumerate(reversed(order))}
 
 
 def _order(edges: list[list[Edge]], first: list[int]) -> tuple[list[int], bool]:

@@ -171,7 +171,7 @@ class Tables:
         states, rules = len(engine.net.final), len(engine.net.start_of)
         rows = max(512, mains * engine.left_rows)
         self.left = Left(
-            size=np.array([0, 0, 0, 0, 0, 0, -1], np.int64),
+            size=np.array([0, 0, 0, 0, 0, 0, 0, -1], np.int64),
             rows=self._rows(rows, width + self._spare // 64),
             index=np.full((64 * width, states), -1, np.int32),
             entry=np.zeros((rows, 4), np.int32),
@@ -179,11 +179,10 @@ class Tables:
             entry_end=np.zeros(64 * width + 1, np.int32),
             mark=np.zeros((count + 1, 2), np.int32),
             slot=np.zeros((_power(rows), 2), np.int32),
-            queue=np.zeros(states, np.int64),
-            waits=np.zeros(states, np.uint8),
+            waits=np.zeros((states + 63) // 64, np.uint64),
             ended=np.zeros(rules, np.int32),
             local=np.full((self._spare, states), -1, np.int32),
-            blocks=new_unions(engine.callers, engine.caller_number, width),
+            blocks=new_unions(engine.callers, width),
         )
         rows = max(512, mains * engine.right_rows)
         self.right = Right(
@@ -197,7 +196,7 @@ class Tables:
             chain=np.zeros(2 * (64 * width + 1), np.int64),
             changed=np.zeros(states, np.int64),
             seen=np.zeros(states, np.int64),
-            blocks=new_unions(engine.targets, engine.target_number, width),
+            blocks=new_unions(engine.targets, width),
         )
         self._new_room()
 
@@ -317,7 +316,7 @@ class Tables:
             index=_taller(self.left.index, 64 * width),
             entry_begin=_taller(self.left.entry_begin, 64 * width + 1),
             entry_end=_taller(self.left.entry_end, 64 * width + 1),
-            blocks=new_unions(engine.callers, engine.caller_number, width, self.left.blocks),
+            blocks=new_unions(engine.callers, width, self.left.blocks),
         )
         right = self.right
         rows = self._rows(len(right.rows), width)
@@ -328,7 +327,7 @@ class Tables:
             rows=rows,
             index=_taller(right.index, 64 * width),
             chain=np.zeros(2 * (64 * width + 1), np.int64),
-            blocks=new_unions(engine.targets, engine.target_number, width, right.blocks),
+            blocks=new_unions(engine.targets, width, right.blocks),
         )
         places.widen(width)
         self._new_room()
