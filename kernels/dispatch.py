@@ -23,6 +23,8 @@ class Implementation(StrEnum):
 
 
 _FASTEST = {"cpu": Implementation.NUMBA, "cuda": Implementation.TRITON}
+#: The types of devices that were asked about: torch makes a text of it every time.
+_KINDS: dict[torch.device, str] = {}
 _override: ContextVar[Implementation | None] = ContextVar("implementation", default=None)
 
 
@@ -37,7 +39,10 @@ def implementation(device: torch.device) -> Implementation:
     forced = _override.get()
     if forced is not None:
         return forced
-    fastest = _FASTEST.get(device.type, Implementation.TORCH)
+    kind = _KINDS.get(device)
+    if kind is None:
+        kind = _KINDS[device] = device.type
+    fastest = _FASTEST.get(kind, Implementation.TORCH)
     if fastest is Implementation.TRITON and not has_triton():
         return Implementation.TORCH
     return fastest

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from guided.kernels import tree_mask_cpu
-from guided.kernels.direct_calls import Direct
 from guided.kernels.dispatch import Implementation, implementation, triton_kernel
-
-_fill = Direct(tree_mask_cpu.fill)
 
 
 def tree_mask(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
@@ -44,16 +40,11 @@ def _tree_mask_torch(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
     return seen[:, None]
 
 
-def of_arrays(parents: NDArray[np.int32], lengths: NDArray[np.int32], columns: int) -> Tensor:
-    """What `tree_mask` gives, on the CPU."""
+def _tree_mask_numba(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
     rows, width = parents.shape
     seen = np.zeros((rows, width, columns), np.bool_)
-    _fill(parents, lengths, seen)
+    tree_mask_cpu.fill(parents.contiguous().numpy(), lengths.contiguous().numpy(), seen)
     return torch.from_numpy(seen[:, None])
-
-
-def _tree_mask_numba(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:
-    return of_arrays(parents.contiguous().numpy(), lengths.contiguous().numpy(), columns)
 
 
 def _tree_mask_triton(parents: Tensor, lengths: Tensor, columns: int) -> Tensor:

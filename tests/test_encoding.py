@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[1] / "examples" / "models" / "tiny-lm"
 TEXTS = ["", "a", "Hello, wörld 🙂", '{"name": "Ann"}', "<eos>in<bos> between<pad>", " \n\t x"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(FOLDER)
 

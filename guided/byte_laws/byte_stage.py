@@ -195,7 +195,7 @@ class ByteStage:
         below = [one.feed() for one in self._read]
         self._check_length(below)
         logits = self.inner.forward(below) if any(each.tokens for each in below) else None
-        found = np.zeros((len(feeds), max(len(feed.tokens) for feed in feeds), N_SYMBOLS))
+        found = np.zeros((len(feeds), max(len(feed) for feed in feeds), N_SYMBOLS))
         weighed = self._weighed(logits)
         for row, one in enumerate(self._read):
             laws = one.take(islice(weighed, len(one.new)))

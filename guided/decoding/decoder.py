@@ -142,6 +142,9 @@ class Decoder:
             why it stopped early, "interrupt" or "memory"; else "".
         """
         began = time.perf_counter()
+        # Once for all passes: switching takes long after each of them.
+        had_gradients = torch.is_grad_enabled()
+        torch.set_grad_enabled(False)
         try:
             if branches:
                 loop.add(branches)
@@ -157,6 +160,7 @@ class Decoder:
             loop.abandon("memory", branches)
             return "memory"
         finally:
+            torch.set_grad_enabled(had_gradients)
             self.usage.seconds += time.perf_counter() - began
         return ""
 

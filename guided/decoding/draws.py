@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from guided.controls.pipeline import Pipeline, Plain, States, apply_all
@@ -22,6 +24,7 @@ from guided.kernels.dispatch import Implementation, implementation
 from guided.kernels.mask_table import mask_table
 
 _HALF = (torch.float16, torch.bfloat16)
+_LOCAL = threading.local()
 
 
 class Drawn(NamedTuple):
@@ -132,9 +135,13 @@ def told(
     return [Drawn(int(row[0]), row[1], row[2]) for row in rows]
 
 
+#: Samplers whose draws are a part of the kernel.
+_FUSED = (Inversion, Greedy)
+
+
 def _plain(sampler: Sampler, branches: Sequence[Spot]) -> Plain | None:
     """What all branches' controls amount to, where one kernel does it all."""
-    if not isinstance(sampler, Inversion | Greedy):
+    if not isinstance(sampler, _FUSED):
         return None
     first = branches[0].pipeline.plain
     if len(branches) > 1 and any(branch.pipeline.plain != first for branch in branches):
@@ -175,6 +182,19 @@ def _kernel(
 _DRAW_ONE = {kind: Direct(sampling_cpu.draw_one) for kind in (np.float32, np.float64)}
 
 
+def _room(width: int, kind: str) -> tuple[NDArray[Any], ...]:
+    """What `draw_one` works in, for each thread: nothing in it outlasts a call."""
+    known: dict[tuple[int, str], tuple[NDArray[Any], ...]] | None = getattr(_LOCAL, "rooms", None)
+    if known is None:
+        known = _LOCAL.rooms = {}
+    found = known.get((width, kind))
+    if found is None:
+        block = sampling_cpu.BLOCK
+        found = np.empty(block), np.empty(block, kind), np.empty(-(-width // block))
+        known[width, kind] = found
+    return found
+
+
 class NodeDraws:
     """Draws at the nodes of one pass over some branches, one after the other, by one kernel.
 
@@ -196,11 +216,7 @@ class NodeDraws:
         self._row_bytes = width * kind.itemsize
         self._temperature = kind.type(plain.temperature)
         self._mask = np.empty((width + 31) // 32 if plain.mask is not None else 0, np.int32)
-        self._room = (
-            np.empty(sampling_cpu.BLOCK),
-            np.empty(sampling_cpu.BLOCK, kind),
-            np.empty(-(-width // sampling_cpu.BLOCK)),
-        )
+        self._room = _room(width, kind.char)
 
     @classmethod
     def of(

@@ -11,13 +11,12 @@ from torch import Tensor
 from guided.decoding.branch import Branch
 from guided.decoding.chains import verify_chains
 from guided.decoding.drafters.protocol import Observation
-from guided.decoding.drafts import ROOT
 from guided.decoding.draws import NodeDraws, draw
 from guided.decoding.growing import Row
-from guided.decoding.picking import HowToDraw, Nodes, Picker
+from guided.decoding.picking import HowToDraw, Nodes, Picker, Picks
 from guided.decoding.rig import Rig
 from guided.decoding.sampling import Sampler
-from guided.decoding.speculation import Speculation
+from guided.decoding.speculation import Policy, Speculation
 from guided.decoding.usage import Usage
 from guided.decoding.verifiers.protocol import ChainVerifier
 
@@ -132,11 +131,11 @@ class Loop:
             return
         self._guess()
         feeds = [row.feed() for row in self.rows]
-        width = max(len(feed.tokens) for feed in feeds)
+        width = max([len(feed) for feed in feeds])
         began = time.perf_counter()
         raw, aux = self.rig.forward(feeds)
         for row, feed in zip(self.rows, feeds, strict=True):
-            row.branch.was_read(len(feed.tokens))
+            row.branch.was_read(len(feed))
         self._walk(self.rows, raw, aux, began=(began, width))
         for number, row in enumerate(self.rows):
             self.rig.commit(number, row.kept)
@@ -206,13 +205,34 @@ class Loop:
         draws = self._picker.picks(going, raw, aux, self.draw, self.draws_ahead)
         if isinstance(draws, Nodes) and self.until is None:
             self._walk_apart(draws.draws, going, began, len(rows))
-            return
+        else:
+            self._walk_together(draws, going, raw, aux, began, len(rows))
+        if self.speculation is not None:
+            self._judge(self.speculation.policy, rows)
+
+    def _judge(self, policy: Policy, rows: Sequence[Row]) -> None:
+        """The policy learns from all guesses at what was drawn."""
+        for row in rows:
+            if row.seen and len(row.draft):
+                tokens = row.branch.tokens[-len(row.seen) :]
+                policy.judged(row.branch, row.draft, row.stood, tokens)
+
+    def _walk_together(
+        self,
+        draws: Picks,
+        going: Sequence[Row],
+        raw: Tensor,
+        aux: dict[str, Tensor],
+        began: tuple[float, int] | None,
+        count: int,
+    ) -> None:
+        """Draws level by level: all rows have their token before any of them is looked at."""
         levels, drawn_at = 0, 0.0
         while going:
             drawn = draws.draw(going)
             if levels == 0 and began is not None and self.speculation is not None:
                 drawn_at = time.perf_counter()
-                self.speculation.policy.timed(len(rows), began[1], drawn_at - began[0])
+                self.speculation.policy.timed(count, began[1], drawn_at - began[0])
             levels += 1
             taken = [self._take(row, *one) for row, one in zip(going, drawn, strict=True)]
             # Asked when all rows have their token: `until` may look at the other branches.
@@ -249,12 +269,9 @@ class Loop:
     def _take(
         self, row: Row, token: int, log_p: float, log_q: float, forced: bool | None = None
     ) -> bool:
-        """Adds a drawn token; whether it confirms a guess, at which the row then stands.
-
-        The policy learns from all guesses at it.
-        """
-        branch, usage, position = row.branch, self.usage, row.position
-        row.seen.append(position)
+        """Adds a drawn token; whether it confirms a guess, at which the row then stands."""
+        branch, usage = row.branch, self.usage
+        row.seen.append(row.position)
         if forced is None:
             forced = branch.pipeline.forced(branch.states) is not None
         if forced:
@@ -262,22 +279,9 @@ class Loop:
             usage.forced += 1
         usage.tokens += 1
         branch.push(token, log_p, log_q, self.stop_ids)
-        pending = len(row.pending)
-        found: int | None = None
-        nodes = row.children.get(position - pending if pending else ROOT)
-        if nodes is not None:
-            draft, tokens = row.draft, row.draft.tokens
-            policy = None if self.speculation is None else self.speculation.policy
-            for node in nodes:
-                is_it = tokens[node] == token
-                if is_it:
-                    found = node
-                if policy is not None:
-                    policy.judged(branch, draft, node, is_it)
-        if found is None or branch.finish_reason is not None:
+        if branch.finish_reason is not None or not row.follow(token):
             row.pending = [token]
             return False
-        row.position = found + pending
         row.kept.append(row.position)
         usage.accepted += 1
         branch.accepted += 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,24 +11,71 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from guided.kernels import tree_mask as kernel
+from guided.kernels import pass_layout
+from guided.kernels.direct_calls import Direct
 from guided.kernels.dispatch import Implementation, implementation
+from guided.kernels.tree_mask import tree_mask
 
-#: Shapes of passes whose arrays are kept.
+_lay_out = Direct(pass_layout.lay_out)
+_NO_NODES = np.empty((0, 3), np.int64)
+_NO_MASK = np.empty((0, 0, 0, 0), np.bool_)
+#: Shapes of passes whose numbers are kept.
 _SHAPES = 64
+_LOCAL = threading.local()
 
 
-@dataclass(frozen=True, slots=True)
 class Feed:
     """New tokens of one row, a tree: token i follows token `parents[i]`, -1 the row's last one."""
 
-    tokens: Sequence[int]
-    parents: Sequence[int]
+    __slots__ = ("_lists", "_nodes", "last")
+
+    def __init__(self, tokens: Sequence[int], parents: Sequence[int]) -> None:
+        self._lists: tuple[Sequence[int], Sequence[int]] | None = (tokens, parents)
+        self._nodes: NDArray[np.int64] | None = None
+        #: A token before the nodes, -1: none.
+        self.last = -1
 
     @classmethod
     def chain(cls, tokens: Sequence[int]) -> Feed:
         """One token after the other."""
         return cls(tokens, range(-1, len(tokens) - 1))
+
+    @classmethod
+    def after(cls, last: int, nodes: NDArray[np.int64] = _NO_NODES) -> Feed:
+        """A token, and a draft after it: int64 `[n, 2 or more]`, its tokens and their parents."""
+        found = cls.__new__(cls)
+        found._lists, found._nodes, found.last = None, nodes, last
+        return found
+
+    def __len__(self) -> int:
+        if self._lists is None and self._nodes is not None:
+            return 1 + len(self._nodes)
+        return len(self.tokens)
+
+    @property
+    def nodes(self) -> NDArray[np.int64]:
+        """The tokens but `last` and their parents, int64 `[n, 2 or more]`."""
+        found = self._nodes
+        if found is None:
+            tokens, parents = self._lists or self._listed()
+            found = self._nodes = np.empty((len(tokens), 2), np.int64)
+            found.T[:] = tokens, parents
+        return found
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """All tokens."""
+        return (self._lists or self._listed())[0]
+
+    @property
+    def parents(self) -> Sequence[int]:
+        """What each of them follows."""
+        return (self._lists or self._listed())[1]
+
+    def _listed(self) -> tuple[Sequence[int], Sequence[int]]:
+        tokens, parents = self.nodes[:, 0].tolist(), (self.nodes[:, 1] + 1).tolist()
+        found = self._lists = [self.last, *tokens], [-1, *parents]
+        return found
 
     def places(self, base: int) -> list[int]:
         """Where each new token stands in the text of a row that holds `base` tokens."""
@@ -39,85 +86,99 @@ class Feed:
 
 
 class Layout(NamedTuple):
-    """The new tokens of a pass `[n, q]`, where they stand in their texts, and what they follow.
+    """The new tokens of a pass `[n, q]`, where they stand in their texts, and what they see.
 
     Rows are padded at the end, with tokens 0 that follow the row's last one. `ids` and `positions`
-    are int64; `parents`, on the host, is int32.
+    are int64; `mask` is boolean `[n, 1, q, columns]`, None where nobody has asked for it.
     """
 
     ids: Tensor
     positions: Tensor
-    parents: NDArray[np.int32]
+    mask: Tensor | None
+
+
+def lay_out(
+    feeds: Sequence[Feed],
+    width: int,
+    bases: Sequence[int],
+    lengths: Sequence[int],
+    columns: int | None,
+    device: torch.device,
+) -> Layout:
+    """The layout of a pass over rows that hold `bases` tokens each, `lengths` of them in slots.
+
+    On a CPU the next one of a shape takes the place of the last in this thread.
+
+    Args:
+        width: of the widest row.
+        columns: of the mask; None where it is not needed.
+    """
+    if implementation(device) is not Implementation.NUMBA:
+        return _by_arrays(feeds, width, bases, lengths, columns, device)
+    rows = len(feeds)
+    room = _rooms().get((rows, width)) or _new_room(rows, width)
+    seen = _NO_MASK if columns is None else np.empty((rows, 1, width, columns), np.bool_)
+    for row, feed in enumerate(feeds):
+        _lay_out(
+            feed.last, feed.nodes, bases[row], lengths[row], row, room.ids, room.positions, seen
+        )
+    return Layout(*room.tensors, None if columns is None else torch.from_numpy(seen))
 
 
 class _Room(NamedTuple):
-    """Arrays of one shape, and on a CPU the tensors over the same memory."""
+    """Numbers `[rows, width]` of a pass on the CPU, and tensors over the same memory."""
 
     ids: NDArray[np.int64]
     positions: NDArray[np.int64]
-    parents: NDArray[np.int32]
-    tensors: tuple[Tensor, Tensor] | None
+    tensors: tuple[Tensor, Tensor]
 
 
-class Layouts:
-    """Makes the layouts of passes on a device; on a CPU the next one of a shape takes the place of
-    the last.
-    """
+def _rooms() -> dict[tuple[int, int], _Room]:
+    """Those of this thread by their shape: a pass is over before the next one is laid out."""
+    found: dict[tuple[int, int], _Room] | None = getattr(_LOCAL, "rooms", None)
+    if found is None:
+        found = _LOCAL.rooms = {}
+    return found
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self._rooms: dict[tuple[int, int], _Room] = {}
 
-    def of(self, feeds: Sequence[Feed], bases: Sequence[int]) -> Layout:
-        """The layout of a pass over rows that hold `bases` tokens each."""
-        counts = [len(feed.tokens) for feed in feeds]
-        width = max(counts)
-        room = self._rooms.get((len(feeds), width)) or self._new(len(feeds), width)
-        ids, positions, parents = room.ids, room.positions, room.parents
-        for row, (feed, base, count) in enumerate(zip(feeds, bases, counts, strict=True)):
-            if width == 1:
-                ids[row, 0], positions[row, 0] = feed.tokens[0] if count else 0, base
-                continue
-            if count < width:
-                ids[row, count:], positions[row, count:], parents[row, count:] = 0, base, -1
-            ids[row, :count], parents[row, :count] = feed.tokens, feed.parents
-            positions[row, :count] = feed.places(base)
-        if room.tensors is not None:
-            return Layout(*room.tensors, parents)
-        # One transfer for both.
-        both = to_device(np.stack((ids, positions)), self.device)
-        return Layout(both[0], both[1], parents)
+def _new_room(rows: int, width: int) -> _Room:
+    ids, positions = np.zeros((rows, width), np.int64), np.zeros((rows, width), np.int64)
+    known = _rooms()
+    if len(known) >= _SHAPES:
+        known.clear()
+    room = _Room(ids, positions, (torch.from_numpy(ids), torch.from_numpy(positions)))
+    known[rows, width] = room
+    return room
 
-    def _new(self, rows: int, width: int) -> _Room:
-        ids, positions = np.zeros((rows, width), np.int64), np.zeros((rows, width), np.int64)
-        tensors = None
-        if self.device.type == "cpu":
-            tensors = torch.from_numpy(ids), torch.from_numpy(positions)
-        room = _Room(ids, positions, np.full((rows, width), -1, np.int32), tensors)
-        if len(self._rooms) >= _SHAPES:
-            self._rooms.clear()
-        self._rooms[rows, width] = room
-        return room
+
+def _by_arrays(
+    feeds: Sequence[Feed],
+    width: int,
+    bases: Sequence[int],
+    lengths: Sequence[int],
+    columns: int | None,
+    device: torch.device,
+) -> Layout:
+    """The same with numbers that go to a device, where the mask is made."""
+    both = np.zeros((2, len(feeds), width), np.int64)
+    parents = np.full((len(feeds), width), -1, np.int32)
+    for row, (feed, base) in enumerate(zip(feeds, bases, strict=True)):
+        count = len(feed)
+        both[0, row, :count], parents[row, :count] = feed.tokens, feed.parents
+        both[1, row, :count], both[1, row, count:] = feed.places(base), base
+    # One transfer for both.
+    ids, positions = to_device(both, device).unbind()
+    mask = None
+    if columns is not None:
+        held = np.array(lengths, np.int32)
+        mask = tree_mask(to_device(parents, device), to_device(held, device), columns)
+    return Layout(ids, positions, mask)
 
 
 def to_device(numbers: NDArray[Any], device: torch.device) -> Tensor:
     """The numbers as a tensor; on a CPU it is the same memory."""
     found = torch.from_numpy(numbers)
     return found if device.type == "cpu" else found.to(device)
-
-
-def tree_mask(
-    parents: NDArray[np.int32], lengths: Sequence[int], columns: int, device: torch.device
-) -> Tensor:
-    """Boolean `[n, 1, q, columns]`: a query sees its row's slots, its ancestors and itself.
-
-    Row r holds `lengths[r]` tokens; its new ones are in the slots after them. Queries beyond a
-    row's new tokens are padding: they see the row, and what they give is not used.
-    """
-    held = np.array(lengths, np.int32)
-    if implementation(device) is Implementation.NUMBA:
-        return kernel.of_arrays(parents, held, columns)
-    return kernel.tree_mask(to_device(parents, device), to_device(held, device), columns)
 
 
 def windowed(mask: Tensor, positions: Tensor, window: int) -> Tensor:

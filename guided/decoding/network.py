@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from guided.decoding.attention import NAME as CASCADE
 from guided.decoding.attention import SharedPrefix, register, shared, without_plans
@@ -100,6 +101,19 @@ def _parameters(model: Any) -> set[str]:
     return names | _parameters(inner) if inner is not None and inner is not model else names
 
 
+def _at_path(model: Any, path: Sequence[str]) -> Tensor | None:
+    """The parameter at a path of names, None if there is none now."""
+    if not path:
+        return None
+    at = model
+    for name in path[:-1]:
+        at = at._modules.get(name)
+        if at is None:
+            return None
+    found: Tensor | None = at._parameters.get(path[-1])
+    return found
+
+
 class Network:
     """Calls the model's public forward with what its signature takes."""
 
@@ -123,7 +137,16 @@ class Network:
     @property
     def device(self) -> torch.device:
         """Where token ids belong."""
-        return torch.device(getattr(self.model, "device", "cpu"))
+        found = _at_path(self.model, self._first_parameter)
+        return torch.device(getattr(self.model, "device", "cpu")) if found is None else found.device
+
+    @cached_property
+    def _first_parameter(self) -> tuple[str, ...]:
+        """Where the parameter is whose device a plain model calls its own; searching takes long."""
+        if getattr(type(self.model), "device", None) is not PreTrainedModel.device:
+            return ()
+        names = (name for name, _ in self.model.named_parameters())
+        return tuple(next(names, "").split("."))
 
     def forward(
         self,
@@ -185,15 +208,11 @@ class Network:
         if mask is not None:
             given["attention_mask"] = self._formed(mask, positions, bool(prefixes))
         given.update(input_ids=ids, position_ids=positions)
-        had_gradients = torch.is_grad_enabled()
-        # Not by `no_grad`, whose objects take longer: this is done for every pass.
-        try:
-            if had_gradients:
-                torch.set_grad_enabled(False)
-            logits: Tensor = self._called(given, prefixes).logits
-        finally:
-            if had_gradients:
-                torch.set_grad_enabled(True)
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                logits: Tensor = self._called(given, prefixes).logits
+        else:
+            logits = self._called(given, prefixes).logits
         if kept:
             logits = logits[:, -kept:]
         if logits.shape[-1] != self.width:

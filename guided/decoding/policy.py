@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from guided.decoding.branch import Branch
 from guided.decoding.cost import CostModel
 from guided.decoding.drafts import Draft
 from guided.decoding.tallies import Tallies
-from guided.kernels import draft_choice
+from guided.kernels import draft_choice, draft_judging
 from guided.kernels.direct_calls import Direct
 
-_choose = Direct(draft_choice.choose)
+_choose, _judge = Direct(draft_choice.choose), Direct(draft_judging.judge)
 #: Guesses per row that may be tried in one pass, by the number of rows; beyond the last, none:
 #: there a pass is filled by the rows alone, and looking for guesses costs more than it saves.
 _MOST = ((1, 31), (2, 27), (4, 23), (8, 19), (16, 13), (32, 7), (256, 3))
@@ -50,7 +51,9 @@ class Fixed:
         """Not known."""
         return None
 
-    def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
+    def judged(
+        self, branch: Branch, draft: Draft, stood: Sequence[int], said: Sequence[int]
+    ) -> None:
         """Nothing to learn."""
 
     def timed(self, rows: int, width: int, seconds: float) -> None:
@@ -82,7 +85,8 @@ class Adaptive:
     tallies: Tallies = field(default_factory=Tallies)
     #: Under which branches hold how lucky they have been.
     _key: object = field(default_factory=object)
-    _recent: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    _recent: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    _path: NDArray[np.int64] = field(default_factory=lambda: np.empty((2, 32), np.int64))
     _resting: int = 0
     #: Passes' worth of time that guesses have saved and drafting has not used up.
     _credit: float = _CREDIT
@@ -158,25 +162,33 @@ class Adaptive:
 
         A new row is taken to be as lucky as others have been.
         """
-        found: list[float] | None = branch.notes.get(self._key)
-        if found is None:
-            hits, expected = self._recent
-            found = [_SHARED_LUCK * (hits + 2) / (expected + 2), _SHARED_LUCK]
-        return found
+        found: NDArray[np.float64] | None = branch.notes.get(self._key)
+        if found is not None:
+            return cast(list[float], found.tolist())
+        hits, expected = self._recent.tolist()
+        return [_SHARED_LUCK * (hits + 2) / (expected + 2), _SHARED_LUCK]
 
-    def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
-        """Learns from a node whose parent came true."""
-        if hit:
-            self._earn(1 / self._rows)
-        chance = draft.chances[node]
-        if chance >= 1:
-            return
-        rate = self.tallies.add(draft.sources[node], chance, hit)
-        luck, recent = branch.notes.get(self._key), self._recent
+    def judged(
+        self, branch: Branch, draft: Draft, stood: Sequence[int], said: Sequence[int]
+    ) -> None:
+        """Learns from what was drawn at some nodes."""
+        count = len(stood)
+        # Arrays that are kept: making them takes longer than all that is learnt.
+        if count > self._path.shape[1]:
+            self._path = np.empty((2, 2 * count), np.int64)
+        for at in range(count):
+            self._path[0, at], self._path[1, at] = stood[at], said[at]
+        luck = branch.notes.get(self._key)
         if luck is None:
-            luck = branch.notes[self._key] = self._luck_of(branch)
-        luck[0], luck[1] = 0.9 * luck[0] + hit, 0.9 * luck[1] + rate
-        recent[0], recent[1] = 0.97 * recent[0] + hit, 0.97 * recent[1] + rate
+            luck = np.array(self._luck_of(branch))
+        nodes, chances = draft.nodes
+        hits, tried = _judge(
+            nodes, chances, self._path, count, self.tallies.cover(), luck, self._recent
+        )
+        if tried:
+            branch.notes[self._key] = luck
+        if hits:
+            self._earn(hits / self._rows)
 
     def timed(self, rows: int, width: int, seconds: float) -> None:
         """Learns what a pass costs."""

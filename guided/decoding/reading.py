@@ -34,7 +34,9 @@ def fitted(logits: Tensor, width: int) -> Tensor:
     missing ones are impossible.
     """
     missing = width - logits.shape[-1]
-    if missing <= 0:
+    if missing == 0:
+        return logits
+    if missing < 0:
         return logits[..., :width]
     return torch.nn.functional.pad(logits, (0, missing), value=-torch.inf)
 

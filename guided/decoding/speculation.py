@@ -38,8 +38,15 @@ class Policy(Protocol):
         """Seconds of a pass without guesses, None if not known."""
         ...
 
-    def judged(self, branch: Branch, draft: Draft, node: int, hit: bool) -> None:
-        """Learns from a node whose parent came true."""
+    def judged(
+        self, branch: Branch, draft: Draft, stood: Sequence[int], said: Sequence[int]
+    ) -> None:
+        """Learns from what was drawn at some nodes.
+
+        Args:
+            stood: the nodes, `ROOT` first, each a child of the one before.
+            said: the token that was drawn at each.
+        """
         ...
 
     def timed(self, rows: int, width: int, seconds: float) -> None:

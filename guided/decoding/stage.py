@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from guided.decoding.attention import SharedPrefix
-from guided.decoding.masks import Feed, Layouts, to_device, tree_mask
+from guided.decoding.masks import Feed, lay_out, to_device
 from guided.decoding.network import Network
 from guided.decoding.reading import MOST_LOGITS, Reading, following_log_p, token_log_p
 from guided.decoding.slots import SlotCache, Window
@@ -32,7 +32,6 @@ class Stage:
         # Asking the model takes a walk over its parameters.
         self.device = network.device
         network.look_at_attention()
-        self._layouts = Layouts(self.device)
         self.usage = usage
         self.ledger = ledger
         self.shares = shares
@@ -106,8 +105,10 @@ class Stage:
         Returns the logits `[n, kept or q, V]` of the last columns.
         """
         width, device = max(map(len, group)), self.device
-        at = torch.arange(width, device=device)[None]
-        ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in group], device=device)
+        # By numpy: where little is made, torch takes many times as long.
+        at = to_device(np.arange(width)[None], device)
+        rows = [[0] * (width - len(row)) + list(row) for row in group]
+        ids = to_device(np.array(rows, np.int64), device)
         if min(map(len, group)) == width:
             self.cache.aim(Window(begin, len(self), width, 0))
             positions, mask = at.expand(len(group), width), None
@@ -306,9 +307,8 @@ class Stage:
                 length if trunk is None else length + trunk.total
                 for length, trunk in zip(lengths, self.trunks, strict=True)
             ]
-        ids, positions, parents = self._layouts.of(feeds, bases)
-        width = ids.shape[1]
-        longest = max(lengths)
+        widths = [len(feed) for feed in feeds]
+        width, longest = max(widths), max(lengths)
         columns = longest + width
         is_even = min(lengths) == longest
         if is_even:
@@ -317,11 +317,9 @@ class Stage:
             slots = np.array(lengths)[:, None] + np.arange(width)
             self.cache.aim(Window(0, len(lengths), columns, None, to_device(slots, device)))
         self._count()
-        mask = None
-        if not (is_even and width == 1 and self._is_near(columns)):
-            mask = tree_mask(parents, lengths, columns, device)
-        count = sum([len(feed.tokens) for feed in feeds])
-        return self._run(ids, mask, positions, self._prefixes(), 0, count)
+        seen = None if is_even and width == 1 and self._is_near(columns) else columns
+        ids, positions, mask = lay_out(feeds, width, bases, lengths, seen, device)
+        return self._run(ids, mask, positions, self._prefixes(), 0, sum(widths))
 
     def _is_near(self, columns: int) -> bool:
         """Whether every layer sees so many tokens."""

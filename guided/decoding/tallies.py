@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.decoding.drafts import source_count, source_number
-from guided.kernels.draft_choice import BINS, PRIOR
+from guided.decoding.drafts import source_count
+from guided.kernels.draft_choice import BINS
 
-_MEMORY = 100.0
 _FIRST_ROOM = 8
 
 
@@ -28,14 +27,3 @@ class Tallies:
         while self.table.shape[1] < source_count():
             self.table = np.concatenate((self.table, np.zeros_like(self.table)), axis=1)
         return self.table
-
-    def add(self, source: str, chance: float, hit: bool) -> float:
-        """Takes in one guess; the share of such guesses that had come true before."""
-        number, at = source_number(source), min(int(chance * BINS), BINS - 1)
-        table = self.table if number < self.table.shape[1] else self.cover()
-        hits, count = table.item(0, number, at), table.item(1, number, at)
-        rate = (hits + PRIOR * chance) / (count + PRIOR)
-        if count >= _MEMORY:
-            hits, count = hits * 0.5, count * 0.5
-        table[0, number, at], table[1, number, at] = hits + hit, count + 1
-        return rate

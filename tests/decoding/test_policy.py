@@ -66,8 +66,8 @@ def test_guesses_that_never_come_true_are_given_up_and_others_are_not() -> None:
     wrong, right = chain(4, 0.75, "wrong"), chain(4, 0.75, "right")
     assert len(policy.chosen([branch], [wrong])[0]) == 4
     for _ in range(60):
-        policy.judged(branch, wrong, 0, hit=False)
-        policy.judged(branch, right, 0, hit=True)
+        policy.judged(branch, wrong, [ROOT], [99])
+        policy.judged(branch, right, [ROOT], [1])
     (other,) = branches()
     assert len(policy.chosen([other], [wrong])[0]) == 0
     assert len(policy.chosen([other], [right])[0]) == 4
@@ -78,8 +78,8 @@ def test_a_row_that_guesses_worse_than_others_gets_less() -> None:
     lucky, unlucky = branches(2)
     draft = chain(4, 0.75)
     for _ in range(30):
-        policy.judged(lucky, draft, 0, hit=True)
-        policy.judged(unlucky, draft, 0, hit=False)
+        policy.judged(lucky, draft, [ROOT], [1])
+        policy.judged(unlucky, draft, [ROOT], [99])
     assert chances(policy, unlucky, draft)[0] < chances(policy, lucky, draft)[0] / 2
 
 
@@ -101,7 +101,7 @@ def test_drafting_rests_only_when_it_has_used_up_what_it_saved() -> None:
     policy = timed(w1=1.0, w2=1.9, w8=4.0)
     (branch,) = branches()
     for _ in range(4):
-        policy.judged(branch, chain(8, 0.1), 0, hit=True)
+        policy.judged(branch, chain(8, 0.1), [ROOT], [1])
     tries = 0
     while policy.room(1) > 0:
         tries += 1
