@@ -23,6 +23,7 @@ from guided.kernels import (
     copy_lookup,
     draft_choice,
     draft_closing,
+    draft_judging,
     draft_merge,
     mask_apply_cpu,
     pass_layout,
@@ -86,9 +87,9 @@ def compile_sampling_kernels() -> None:
 
 def compile_drafting_kernels() -> None:
     """Guesses at two tokens, merges and chooses them as `draft="auto"` does on a CPU."""
-    line, numbers, seen = np.array([[0, -1]]), np.empty((2, 1, 2), np.int64), np.empty(6, np.bool_)
-    where = numbers.ctypes.data, seen.ctypes.data
-    pass_layout.lay_out(0, line, 1, 1, 0, (1, 2, 3), *where)
+    line, numbers = np.array([[0, -1]]), np.empty((1, 2), np.int64)
+    seen = np.empty((1, 1, 2, 3), np.bool_)
+    pass_layout.lay_out(0, line, 1, 1, 0, numbers, numbers.copy(), seen)
     said, pool = np.zeros(4, np.int32), suffix_pool.ring(8)
     suffix_pool.append(pool, 0, -1, said, True)
     nodes, chances = np.empty((2, 3), np.int64), np.empty(2)
@@ -108,8 +109,11 @@ def compile_drafting_kernels() -> None:
         np.empty((2, draft_merge.N_COLUMNS), np.int64), np.empty(2), 0, draft, chances,
         np.full(count + 1, -1), np.ones(count + 1), 0, (draft_merge.FREE, 2, -1, False),
         np.zeros((0, 256), np.int32), np.zeros((0, 4), np.int32), np.frombuffer(b"", np.uint8),
-        np.zeros(1, np.int64), np.zeros(1, np.int64),
+        np.zeros(1, np.int64), np.zeros(1, np.bool_), np.zeros(1, np.int64),
     )  # fmt: skip
+    path, recent = np.full((2, 1), -1), np.zeros(2)
+    tallies = np.zeros((2, 1, draft_choice.BINS))
+    draft_judging.judge(draft, chances, path, 1, tallies, recent, recent.copy())
     draft_choice.choose(
         np.array([0, count]), draft, chances, np.ones(1), np.zeros((2, 1, draft_choice.BINS)),
         np.ones(len(draft_choice.WIDTHS)), 0.0, 0.0, 1.0, into, sure,

@@ -20,7 +20,7 @@ FAINT = 0.005
 
 
 @inner
-def _after(config, token, rest, step, facts, data, offsets):  # type: ignore[no-untyped-def]
+def _after(config, token, rest, step, facts, data, offsets, ends):  # type: ignore[no-untyped-def]
     """The configuration after a token with `rest` tokens left then (negative: any number)."""
     if token < 0 or token >= len(offsets) - 1 or offsets[token] == offsets[token + 1]:
         return np.int64(_ILLEGAL)
@@ -32,6 +32,8 @@ def _after(config, token, rest, step, facts, data, offsets):  # type: ignore[no-
         if target == DEAD:
             return np.int64(_ILLEGAL)
         at = np.int64(target)
+    if at < len(ends) and ends[at]:
+        return np.int64(_ILLEGAL)
     # Whether nothing may follow, or the rest is too short, is for the grammar to say.
     if facts[at, ACCEPTING] or (rest >= 0 and facts[at, REST] + 1 > rest):
         return np.int64(_UNCLEAR)
@@ -49,7 +51,7 @@ def _is_among(token, some):  # type: ignore[no-untyped-def]
 @entry
 def merge(  # type: ignore[no-untyped-def]
     tree, sure, size, draft, chances, place, likely, begin, form, step, facts, data, offsets,
-    stops,
+    ends, stops,
 ):  # fmt: skip
     """Adds the nodes of a draft from number `begin` on to a tree.
 
@@ -64,6 +66,7 @@ def merge(  # type: ignore[no-untyped-def]
         form: (configuration at the root, depth up to which nodes are added, tokens left at the
             root or -1, whether only chains are wanted).
         step, facts: of the grammar's memo; `data`, `offsets`: the bytes of all tokens.
+        ends: bool, whether nothing but a stop token may follow a configuration, as far as known.
         stops: the stop tokens.
 
     Returns:
@@ -91,7 +94,8 @@ def merge(  # type: ignore[no-untyped-def]
         config = tree[above, CONFIG] if above >= 0 else np.int64(root)
         if config != FREE:
             rest = left - depth if left >= 0 else np.int64(-1)
-            config = _after(config, token, max(rest, np.int64(-1)), step, facts, data, offsets)
+            rest = max(rest, np.int64(-1))
+            config = _after(config, token, rest, step, facts, data, offsets, ends)
             if config == _UNCLEAR:
                 return i, size
             if config == _ILLEGAL:

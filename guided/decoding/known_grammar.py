@@ -20,6 +20,8 @@ from guided.kernels.draft_merge import FREE
 
 _NO_STEPS = np.zeros((0, 256), np.int32)
 _NO_FACTS = np.zeros((0, 4), np.int32)
+#: Configurations that there is room for at first.
+_FIRST_CONFIGS = 256
 
 
 class TokenBytes(NamedTuple):
@@ -54,6 +56,53 @@ def token_bytes(vocabulary: Vocabulary) -> TokenBytes:
     return found
 
 
+class Ends:
+    """Configurations of one grammar after which nothing but a stop token may come.
+
+    Attributes:
+        known: bool, for the configurations up to its length whether they were found to be such.
+    """
+
+    def __init__(self) -> None:
+        self.known = np.zeros(_FIRST_CONFIGS, np.bool_)
+
+    def has(self, engine: TokenEngine, config: int) -> bool:
+        """Whether nothing but a stop token may follow a configuration, whatever the budget is."""
+        if config < len(self.known) and self.known[config]:
+            return True
+        if engine.parser.is_accepting(config) and (engine.mask(config) == engine.stop_mask).all():
+            if config >= len(self.known):
+                self.known = np.concatenate((self.known, np.zeros(config + 1, np.bool_)))
+            self.known[config] = True
+            return True
+        return False
+
+
+class About(NamedTuple):
+    """What does not change from one configuration of a grammar to the next."""
+
+    bytes: TokenBytes
+    ends: Ends
+
+
+_ABOUT: WeakKeyDictionary[TokenEngine, About] = WeakKeyDictionary()
+#: The grammar that was asked for last: a weak dictionary takes longer to ask.
+_LAST_ABOUT: list[tuple[Callable[[], TokenEngine | None], About]] = [
+    (lambda: None, About(_NO_BYTES, Ends()))
+]
+
+
+def _about(engine: TokenEngine) -> About:
+    last, known = _LAST_ABOUT[0]
+    if last() is engine:
+        return known
+    found = _ABOUT.get(engine)
+    if found is None:
+        found = _ABOUT[engine] = About(token_bytes(engine.vocabulary), Ends())
+    _LAST_ABOUT[0] = ref(engine), found
+    return found
+
+
 class Known(NamedTuple):
     """A configuration of a parser, and what is left of the token budget.
 
@@ -62,13 +111,14 @@ class Known(NamedTuple):
         config: `FREE` where there is none.
         left: tokens left; -1: any number.
         at: the index of its control among the branch's.
+        about: the rest of what kernels want to know of the grammar.
     """
 
     engine: TokenEngine | None
     config: int
     left: int
     at: int
-    bytes: TokenBytes
+    about: About
 
     @property
     def steps(self) -> NDArray[np.int32]:
@@ -81,22 +131,7 @@ class Known(NamedTuple):
         return _NO_FACTS if self.engine is None else self.engine.parser.memo.config
 
 
-#: Configurations after which nothing but a stop token may come.
-_ENDS: WeakKeyDictionary[TokenEngine, set[int]] = WeakKeyDictionary()
-
-
-def is_end(engine: TokenEngine, config: int) -> bool:
-    """Whether nothing but a stop token may follow a configuration, whatever the budget is."""
-    ends = _ENDS.setdefault(engine, set())
-    if config in ends:
-        return True
-    if engine.parser.is_accepting(config) and (engine.mask(config) == engine.stop_mask).all():
-        ends.add(config)
-        return True
-    return False
-
-
-_FREE = Known(None, FREE, -1, -1, _NO_BYTES)
+_FREE = Known(None, FREE, -1, -1, About(_NO_BYTES, Ends()))
 
 
 def known_grammar(branch: Branch) -> Known | None:
@@ -123,7 +158,7 @@ def _known(state: object, at: int) -> Known | None:
     if engine is None or engine.careful or grammar.is_finished:
         return None
     left = -1 if state.left is None else state.left
-    return Known(engine, grammar.config, left, at, token_bytes(engine.vocabulary))
+    return Known(engine, grammar.config, left, at, _about(engine))
 
 
 def engine_of(state: object) -> TokenEngine | None:

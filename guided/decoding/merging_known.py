@@ -11,7 +11,7 @@ from guided.controls.grammar_mask import MaskState
 from guided.controls.pipeline import States
 from guided.decoding.branch import Branch
 from guided.decoding.drafts import ROOT, Draft
-from guided.decoding.known_grammar import Known, is_end, known_grammar
+from guided.decoding.known_grammar import Known, known_grammar
 from guided.decoding.merging import Merging, Tree
 from guided.kernels import draft_merge
 from guided.kernels.direct_calls import Direct
@@ -74,11 +74,11 @@ class KnownMerging:
         nodes, chances = draft.nodes
         place, likely = np.empty(count + 1, np.int64), np.empty(count + 1)
         place[0], likely[0] = ROOT, 1.0
-        at = 0
+        at, about = 0, self._known.about
         while True:
             at, self._size = _merge(
                 self._tree, self._sure, self._size, nodes, chances, place, likely, at, self._form,
-                self._known.steps, self._known.facts, *self._known.bytes, self._stops,
+                self._known.steps, self._known.facts, *about.bytes, about.ends.known, self._stops,
             )  # fmt: skip
             if at == count:
                 return
@@ -108,7 +108,7 @@ class KnownMerging:
         if engine is None:
             raise TypeError("a kernel that asks about a grammar where there is none")
         config = engine.after(config if above == ROOT else int(self._tree[above, CONFIG]), token)
-        if config == 0 or is_end(engine, config):
+        if config == 0 or self._known.about.ends.has(engine, config):
             return None
         after = self._branch.pipeline.follow(self._states_at(above), token)
         if after is None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from guided.controls.grammar_mask import MaskState
+from guided.controls.pipeline import States
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafters.remembered import Remembered
@@ -45,38 +47,51 @@ _Way = tuple[int, _Doubt]
 
 
 class _Text:
-    """The bytes of a branch, prompt included, and the style of its structured part.
+    """What a branch has said, and the style of its structured part.
 
     `state` is the grammar's after the `count` tokens that have been read.
     """
 
-    def __init__(self, data: bytes, state: GrammarState, style: Style) -> None:
-        self.data = bytearray(data)
+    def __init__(self, prompt: Callable[[], bytes], state: GrammarState, style: Style) -> None:
+        self._prompt = prompt
+        self._data: bytearray | None = None
+        self._pieces: list[bytes] = []
         self.state = state
         self.first = self.style = style
         self.count = 0
 
+    @property
+    def data(self) -> bytearray:
+        """The bytes so far, the prompt's first; made when they are asked for, which is seldom."""
+        found = self._data
+        if found is None:
+            found = self._data = bytearray(self._prompt())
+        if self._pieces:
+            found += b"".join(self._pieces)
+            self._pieces.clear()
+        return found
+
     def copy(self) -> _Text:
-        twin = _Text(bytes(self.data), self.state, self.first)
+        twin = _Text(self._prompt, self.state, self.first)
+        twin._data = None if self._data is None else bytearray(self._data)
+        twin._pieces = list(self._pieces)
         twin.style, twin.count = self.style, self.count
         return twin
 
-    def read(
-        self,
-        tokens: Sequence[int],
-        state: GrammarState,
-        spelled: Callable[[Sequence[int]], bytes],
-    ) -> None:
-        """Takes in new tokens, which are `spelled` so, after which the grammar is in `state`."""
+    def read(self, tokens: Sequence[int], state: GrammarState, pieces: Sequence[bytes]) -> None:
+        """Takes in new tokens, spelled by `pieces`, after which the grammar is in `state`."""
         begin = 0
         before: GrammarState | None = self.state
         while before is not None and before.in_free_text and begin < len(tokens):
             before = before.advance(tokens[begin])
             begin += 1
             self.style = self.first
-        data = spelled(tokens)
-        self.style = self.style.after(data if begin == 0 else spelled(tokens[begin:]))
-        self.data += data
+        # Token by token, which are met again and again: whole texts seldom are.
+        style = self.style
+        for piece in pieces[begin:] if begin else pieces:
+            style = style.after(piece)
+        self.style = style
+        self._pieces += pieces
         self.count += len(tokens)
         self.state = state
 
@@ -250,17 +265,15 @@ class GrammarText(Drafter):
     def _text(self, branch: Branch, state: GrammarState) -> _Text:
         text: _Text | None = branch.notes.get(self)
         if text is None:
-            start = state.grammar.start(self.vocabulary)
-            data = self.vocabulary.decode(branch.prompt)
-            text = branch.notes[self] = _Text(data, start, self._style)
-        if new := branch.tokens[text.count :]:
-            text.read(new, state, self._decode)
+            start = _state_in(branch.first) or state.grammar.start(self.vocabulary)
+            prompt = partial(self.vocabulary.decode, branch.prompt)
+            text = branch.notes[self] = _Text(prompt, start, self._style)
+        if text.count < len(branch.tokens):
+            new = branch.tokens[text.count :]
+            spelling, silent = self.vocabulary.tokens, self._silent
+            pieces = [(spelling[token] or b"") if token not in silent else b"" for token in new]
+            text.read(new, state, pieces)
         return text
-
-    def _decode(self, tokens: Sequence[int]) -> bytes:
-        """What `Vocabulary.decode` gives, without collecting the special tokens every time."""
-        spelling, silent = self.vocabulary.tokens, self._silent
-        return b"".join([spelling[token] or b"" for token in tokens if token not in silent])
 
 
 def context(branch: Branch) -> tuple[int, ...]:
@@ -310,7 +323,12 @@ class _Ends:
 
 def grammar_state(branch: Branch) -> GrammarState | None:
     """Where the branch stands in its grammar, None if it has none."""
-    for state in branch.states:
+    return _state_in(branch.states)
+
+
+def _state_in(states: States) -> GrammarState | None:
+    """Where controls with these states stand in their grammar."""
+    for state in states:
         if isinstance(state, MaskState):
             return state.grammar
     return None

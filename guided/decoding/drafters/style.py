@@ -43,12 +43,13 @@ class Style:
         if found is not None:
             return found
         spacing = self.spacing.after(data)
+        if len(self._after) >= _TEXTS:
+            self._after.clear()
         if spacing is self.spacing:
+            self._after[data] = self
             return self
         family = self._family
         if len(family) >= _STYLES:
             family.clear()
-        if len(self._after) >= _TEXTS:
-            self._after.clear()
         found = self._after[data] = family.setdefault(spacing.key, Style(spacing, family))
         return found
