@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.grammars.free_group import EXTRA, Costs, FreeGroup, Missing, Shortest
+from guided.grammars.free_group import EXTRA, Costs, FreeGroup, Missing, OpenWay, Shortest
 from guided.kernels.memo_arrays import DIST, EPSILON, FAR, Rules
 
 
@@ -33,6 +34,8 @@ class AnyOrder:
         self._groups = groups
         self._costs: dict[int, Costs] = {}
         self._places: dict[int, _Place] = {}
+        # Of places that nothing has reached yet: what was before, and the member that led here.
+        self._origins: dict[int, tuple[_Place, int]] = {}
         self._states: dict[tuple[int, int, int], int] = {}
         self._growth: _Growth | None = None
         self._shortest: Shortest | None = None
@@ -42,16 +45,16 @@ class AnyOrder:
         if self._growth is None or not self._growth.made(rules):
             self._growth = _Growth(rules)
         growth = self._growth
-        place = self._places.get(state) or self._first(rules, state)
+        place = self._place_of(rules, state)
         costs = self._costs[place.home]
-        edges: list[tuple[int, int]] = []
+        edges = array("i")
         if place.present >= costs.group.least and not place.missing.number:
-            edges.append((EPSILON, costs.group.end))
+            edges.extend((EPSILON, costs.group.end))
         onward, nearest = self._onward(growth, place, costs)
         if place.present and onward:
             middle = growth.state(nearest)
             growth.expand(middle, onward)
-            onward = [(costs.group.separator, middle)]
+            onward = array("i", (costs.group.separator, middle))
         growth.expand(state, edges + onward)
         return growth.rules()
 
@@ -64,37 +67,53 @@ class AnyOrder:
         costs = self._costs[home] = Costs(group, shortest, int(rules.state[group.end, DIST]))
         return _Place(home, 0, 0, costs.needed)
 
-    def _onward(
-        self, growth: _Growth, place: _Place, costs: Costs
-    ) -> tuple[list[tuple[int, int]], int]:
+    def _onward(self, growth: _Growth, place: _Place, costs: Costs) -> tuple[array[int], int]:
         """The edges of the members that may come next, and the fewest bytes from there."""
-        edges: list[tuple[int, int]] = []
-        nearest = FAR
+        edges, nearest = array("i"), FAR
         more = costs.group.count_after(place.present)
         if more is None:
             return edges, nearest
-        for way, first, second in costs.ways:
-            if way.member != EXTRA and place.seen >> way.member & 1:
+        home, seen, states = place.home, place.seen, self._states
+        # Fewest bytes to the end where nothing but the required members has to follow.
+        plain = costs.plain_rest(place.present, more, place.missing)
+        for way in costs.ways:
+            if seen & way.bit:
                 continue
-            target = self._target(growth, place, costs, way.member, more)
-            between = second + growth.distance(target)
-            if between < FAR:
-                # A state between the two symbols of the way.
-                middle = growth.state(between)
-                growth.expand(middle, [(way.second, target)])
-                edges.append((way.first, middle))
-                nearest = min(nearest, first + between)
+            rest = self._rest(costs, place, way, more) if plain is None else plain - way.gain
+            between = way.second_cost + rest
+            if between >= FAR:
+                continue
+            key = home, seen | way.bit, more
+            target = states.get(key)
+            if target is None:
+                target = states[key] = growth.state(rest)
+                self._origins[target] = place, way.member
+            # A state between the two symbols of the way.
+            edges.append(way.first)
+            edges.append(growth.between(between, way.second, target))
+            nearest = min(nearest, way.first_cost + between)
         return edges, nearest
 
-    def _target(self, growth: _Growth, place: _Place, costs: Costs, member: int, more: int) -> int:
-        seen = place.seen if member == EXTRA else place.seen | 1 << member
-        found = self._states.get((place.home, seen, more))
-        if found is None:
-            missing = costs.after(place.missing, member)
-            found = growth.state(costs.rest(seen, more, missing))
-            self._states[place.home, seen, more] = found
-            self._places[found] = _Place(place.home, seen, more, missing)
-        return found
+    def _rest(self, costs: Costs, place: _Place, way: OpenWay, more: int) -> int:
+        missing = costs.after(place.missing, way.member)
+        return costs.rest(place.seen | way.bit, more, missing)
+
+    def _place_of(self, rules: Rules, state: int) -> _Place:
+        known = self._places.get(state)
+        if known is not None:
+            return known
+        origin = self._origins.pop(state, None)
+        if origin is None:
+            place = self._first(rules, state)
+        else:
+            before, member = origin
+            costs = self._costs[before.home]
+            more = costs.group.count_after(before.present)
+            assert more is not None
+            seen = before.seen if member == EXTRA else before.seen | 1 << member
+            place = _Place(before.home, seen, more, costs.after(before.missing, member))
+        self._places[state] = place
+        return place
 
 
 class _Growth:
@@ -105,9 +124,9 @@ class _Growth:
         self._state = _Column(base.state)
         self._edge = _Column(base.edge)
         self._handed_out: Rules | None = None
-        # What is not yet in the arrays.
-        self._rows: list[list[int]] = []
-        self._edges: list[tuple[int, int]] = []
+        # What is not yet in the arrays, row after row.
+        self._rows = array("i")
+        self._edges = array("i")
 
     def made(self, rules: Rules) -> bool:
         """Whether `rules` is what was handed out last."""
@@ -115,32 +134,36 @@ class _Growth:
 
     def state(self, distance: int) -> int:
         """A new, unexpanded rule state that is so far from the end of its rule."""
-        self._rows.append([-1, 0, 0, distance])
-        return self._state.size + len(self._rows) - 1
+        number = self._state.size + len(self._rows) // 4
+        self._rows.extend((-1, 0, 0, distance))
+        return number
 
-    def distance(self, state: int) -> int:
-        """Fewest bytes from `state` to the end of its rule."""
+    def between(self, distance: int, symbol: int, target: int) -> int:
+        """A new rule state with one edge."""
+        number = self._state.size + len(self._rows) // 4
+        begin = self._edge.size + len(self._edges) // 2
+        self._rows.extend((begin, begin + 1, 0, distance))
+        self._edges.append(symbol)
+        self._edges.append(target)
+        return number
+
+    def expand(self, state: int, edges: array[int]) -> None:
+        """Gives `state` its edges: symbol, target, symbol, target, …"""
+        begin = self._edge.size + len(self._edges) // 2
+        self._edges.extend(edges)
+        end = begin + len(edges) // 2
         known = self._state.size
         if state >= known:
-            return self._rows[state - known][DIST]
-        return int(self._state.array[state, DIST])
-
-    def expand(self, state: int, edges: list[tuple[int, int]]) -> None:
-        """Gives `state` its edges (symbol, target)."""
-        begin = self._edge.size + len(self._edges)
-        self._edges += edges
-        span = [begin, begin + len(edges)]
-        known = self._state.size
-        if state >= known:
-            self._rows[state - known][:2] = span
+            place = 4 * (state - known)
+            self._rows[place], self._rows[place + 1] = begin, end
         else:
-            self._state.array[state, :2] = span
+            self._state.array[state, :2] = begin, end
 
     def rules(self) -> Rules:
         """The base with everything appended."""
         self._state.append(self._rows)
         self._edge.append(self._edges)
-        self._rows, self._edges = [], []
+        self._rows, self._edges = array("i"), array("i")
         self._handed_out = self._base._replace(
             state=self._state.array[: self._state.size], edge=self._edge.array[: self._edge.size]
         )
@@ -155,13 +178,14 @@ class _Column:
         self.array = np.empty((2 * len(rows) + 64, rows.shape[1]), np.int32)
         self.array[: self.size] = rows
 
-    def append(self, rows: Sequence[Sequence[int]]) -> None:
-        """Adds `rows` at the end."""
-        end = self.size + len(rows)
+    def append(self, numbers: array[int]) -> None:
+        """Adds rows at the end, whose numbers are given one after the other."""
+        width = self.array.shape[1]
+        end = self.size + len(numbers) // width
         if end > len(self.array):
-            wider = np.empty((2 * end, self.array.shape[1]), np.int32)
+            wider = np.empty((2 * end, width), np.int32)
             wider[: self.size] = self.array[: self.size]
             self.array = wider
-        if rows:
-            self.array[self.size : end] = rows
+        if numbers:
+            self.array[self.size : end] = np.frombuffer(numbers, np.int32).reshape(-1, width)
         self.size = end

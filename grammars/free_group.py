@@ -60,6 +60,25 @@ class FreeGroup(NamedTuple):
         return min(present + 1, self.cap)
 
 
+class OpenWay(NamedTuple):
+    """A way that ends.
+
+    Attributes:
+        member: its number, EXTRA for what may be repeated.
+        bit: of the member in a set of those seen, 0 for EXTRA.
+        first_cost, second_cost: fewest bytes of its symbols.
+        gain: by how much less is required after it.
+    """
+
+    member: int
+    bit: int
+    first: int
+    second: int
+    first_cost: int
+    second_cost: int
+    gain: int
+
+
 class Missing(NamedTuple):
     """How many required members are not there yet, and the fewest bytes of them all."""
 
@@ -94,19 +113,49 @@ class Costs:
         #: Fewest bytes of each member, and of what may be repeated.
         self.cheapest = [FAR] * len(group.required)
         self.extra = FAR
-        #: Ways that end, each with the fewest bytes of its first and second symbol.
-        self.ways: list[tuple[Way, int, int]] = []
+        costed: list[tuple[Way, int, int]] = []
         for way in group.ways:
             first, second = shortest.of(way.first), shortest.of(way.second)
             if first >= FAR or second >= FAR:
                 continue
-            self.ways.append((way, first, second))
+            costed.append((way, first, second))
             if way.member == EXTRA:
                 self.extra = min(self.extra, first + second)
             else:
                 self.cheapest[way.member] = min(self.cheapest[way.member], first + second)
         needed = list(itertools.compress(self.cheapest, group.required))
         self.needed = Missing(len(needed), sum(needed))
+        self.ways = [
+            OpenWay(
+                way.member,
+                0 if way.member == EXTRA else 1 << way.member,
+                way.first,
+                way.second,
+                first,
+                second,
+                self._gain(way.member),
+            )
+            for way, first, second in costed
+        ]
+
+    def _gain(self, member: int) -> int:
+        if member == EXTRA or not self.group.required[member]:
+            return 0
+        return self.cheapest[member] + self.separator
+
+    def plain_rest(self, present: int, more: int, missing: Missing) -> int | None:
+        """Fewest bytes from after the next member to the end, were that member an optional one.
+
+        None where the number of members is bounded so that this is not all there is to it.
+        """
+        group = self.group
+        if group.least > present + missing.number:
+            return None
+        if group.most is not None and more + missing.number > group.most:
+            return None
+        if missing.cost >= FAR:
+            return None
+        return missing.cost + missing.number * self.separator + self.onward
 
     def after(self, missing: Missing, member: int) -> Missing:
         """What is missing once `member`, which was not there before, is there."""
