@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from guided.errors import ModelError, RewardError
+
+#: Pieces whose tokens are remembered, for each tokenizer.
+_PIECES = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,27 @@ def token_of(tokenizer: Any, text: str, what: str) -> int:
 def ids_of(tokenizer: Any, text: str) -> list[int]:
     """The tokens of a text alone, without special tokens around it."""
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+#: The tokens of pieces that were spelled lately.
+_SPELLED: WeakKeyDictionary[Any, OrderedDict[str, list[int]]] = WeakKeyDictionary()
+
+
+def spelled(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """What `ids_of` gives for every text, which must not be changed.
+
+    A solution is scored anew with every step that it grows by; all but that step were spelled
+    before.
+    """
+    known = _SPELLED.setdefault(tokenizer, OrderedDict())
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    if new:
+        # One call for all: a call costs more than what it spells.
+        known.update(zip(new, tokenizer(new, add_special_tokens=False)["input_ids"], strict=True))
+    found = [known[text] for text in texts]
+    while len(known) > _PIECES:
+        known.popitem(last=False)
+    return found
 
 
 def joined(tokenizer: Any, chunks: Sequence[str], read: Sequence[bool], specials: bool) -> Written:
@@ -242,10 +268,9 @@ class Pieces:
     ) -> Written:
         bos = tokenizer.bos_token_id if self.starts_with_bos else None
         texts = [question + self.after_question, self.separator, *steps]
-        # One call for all: a call costs more than what it spells.
-        asked, separator, *spelled = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        asked, separator, *pieces = spelled(tokenizer, texts)
         tokens, reads = [*([] if bos is None else [bos]), *asked], list[int]()
-        for number, step in enumerate(spelled):
+        for number, step in enumerate(pieces):
             is_end = self.stops and is_complete and number + 1 == len(steps)
             tokens += [*step, *([tokenizer.eos_token_id] if is_end else separator)]
             reads.append(len(tokens) - 1)

@@ -252,8 +252,8 @@ class Driver:
 
 def _until(group: Sequence[tuple[Task, Grow]]) -> Until | None:
     """What ends a branch: its own condition, or that the budget of its problem is used up."""
-    if all(wish.until is None and task.problem.ledger.budget.is_open_ended for task, wish in group):
-        return None
+    if all(task.problem.ledger.budget.is_open_ended for task, _ in group):
+        return _own_until(group)
     owner = {id(branch): (task, wish) for task, wish in group for branch in wish.branches}
     drawn = {id(task): 0 for task, _ in group}
     starts = {id(branch): len(branch.tokens) for _, wish in group for branch in wish.branches}
@@ -266,5 +266,19 @@ def _until(group: Sequence[tuple[Task, Grow]]) -> Until | None:
         if ledger.is_dry(own) if wish.final else ledger.reached(own) in ("tokens", "seconds"):
             return True
         return wish.until is not None and wish.until(branch)
+
+    return ended
+
+
+def _own_until(group: Sequence[tuple[Task, Grow]]) -> Until | None:
+    """What ends a branch where no budget does."""
+    (_, first), *others = group
+    if all(wish.until is first.until for _, wish in others):
+        return first.until
+    untils = {id(branch): wish.until for _, wish in group for branch in wish.branches}
+
+    def ended(branch: Branch) -> bool:
+        until = untils[id(branch)]
+        return until is not None and until(branch)
 
     return ended

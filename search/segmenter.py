@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from guided.controls.token_index import token_index
 from guided.decoding import Branch
@@ -25,6 +26,29 @@ class Segmenter(Protocol):
         ...
 
 
+class _Ends(dict[int, bool]):
+    """Whether a text may end inside of each token, found out when it is asked for."""
+
+    def __init__(self, texts: Sequence[bytes], wanted: bytes) -> None:
+        self._texts, self._wanted = texts, wanted
+        self._rests = tuple(wanted[at:] for at in range(1, len(wanted)))
+
+    def __missing__(self, token: int) -> bool:
+        text = self._texts[token]
+        found = self[token] = self._wanted in text or text.startswith(self._rests)
+        return found
+
+
+_ENDS: WeakKeyDictionary[Vocabulary, dict[bytes, _Ends]] = WeakKeyDictionary()
+
+
+def _ends(vocabulary: Vocabulary, wanted: bytes) -> _Ends:
+    known = _ENDS.setdefault(vocabulary, {})
+    if wanted not in known:
+        known[wanted] = _Ends(token_index(vocabulary).texts, wanted)
+    return known[wanted]
+
+
 @dataclass(frozen=True, slots=True)
 class Delimiter:
     """A segment ends with the token that completes `text`, or after `most` tokens."""
@@ -38,14 +62,20 @@ class Delimiter:
         _check_most(self.most)
 
     def until(self, vocabulary: Vocabulary, starts: dict[int, int]) -> Until:
-        texts, wanted = token_index(vocabulary).texts, self.text.encode()
+        texts, wanted, most = token_index(vocabulary).texts, self.text.encode(), self.most
+        ends = _ends(vocabulary, wanted)
 
         def ended(branch: Branch) -> bool:
-            own = branch.tokens[starts[id(branch)] :]
-            if len(own) >= self.most:
+            tokens, start = branch.tokens, starts[id(branch)]
+            count = len(tokens) - start
+            if count >= most:
                 return True
+            # Most tokens cannot complete it, whatever stands before them.
+            if count == 0 or not ends[tokens[-1]]:
+                return False
             # The delimiter may span tokens, and may end inside of the last one.
-            tail, last = b"", len(texts[own[-1]]) if own else 0
+            own = tokens[start:]
+            tail, last = b"", len(texts[own[-1]])
             for token in reversed(own):
                 tail = texts[token] + tail
                 if len(tail) >= last + len(wanted) - 1:

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from guided.decoding import Branch, Sampler
-from guided.decoding.draws import Drawn, check_row, controlled, draw, full_precision, told
+from guided.decoding.draws import (
+    Drawn,
+    NodeDraws,
+    check_row,
+    controlled,
+    draw,
+    full_precision,
+    told,
+)
 from guided.decoding.rng import uniform
 from guided.decoding.sampling import Plain, log_total
 from guided.kernels import sampling_cpu
@@ -23,14 +31,18 @@ def draw_at(
     places: Sequence[int],
     raw: Tensor,
     aux: Mapping[str, Tensor],
+    nodes: NodeDraws | None = None,
 ) -> list[Drawn]:
     """What `draws.draw` gives; branches at one place get the very same states, as it has seen them.
 
     Args:
         places: for every branch the row of the logits that is its own.
         raw: `[m, V]` of the model; `aux`: of others.
+        nodes: what draws by one kernel from these logits, where that works.
     """
     rows = list(places)
+    if nodes is not None:
+        return [Drawn(*nodes.draw(b, row, 0)) for b, row in zip(branches, rows, strict=True)]
     first: dict[int, Branch] = {}
     for branch, row in zip(branches, rows, strict=True):
         first.setdefault(row, branch)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from guided.decoding import Branch, Decoder, Sampler, Segment
-from guided.decoding.draws import Drawn, Spot, draw
+from guided.decoding.draws import Drawn, NodeDraws, Spot
 from guided.decoding.growing import Row
 from guided.search.laws import Laws
 from guided.search.runners import Runners
@@ -127,6 +127,7 @@ class Twins:
         self.loop.draw = self._draw
         if ahead:
             self.loop.beyond = self._beyond
+        self._nodes: NodeDraws | None = None
         self._ready = list(branches)
         self._followers: dict[Branch, list[Branch]] = {}
         #: leaders that have drawn a token, of which their followers have not been asked yet.
@@ -213,7 +214,7 @@ class Twins:
             known = [self._known(firsts[row]) or [] for row in range(len(places))]
             raw = torch.stack([logits[0] for logits in known])
             aux = self.loop.rig.named([logits[1:] for logits in known])
-            drawn = draw_at(self.decoder.sampler, walking, rows, raw, aux)
+            drawn = self._drawn_at(walking, rows, raw, aux)
             alike: dict[tuple[int, int], Branch] = {}
             for branch, row, one in zip(walking, rows, drawn, strict=True):
                 self._push(branch, one, alike.setdefault((row, one.token), branch))
@@ -270,15 +271,27 @@ class Twins:
             for row, leader in enumerate(leaders)
             for follower in self._followers.get(leader, ())
         ]
-        if not pairs:
-            return draw(sampler, leaders, raw, aux)
         rows = [*range(len(leaders)), *(row for row, _, _ in pairs)]
         every = [*leaders, *(follower for _, _, follower in pairs)]
-        drawn = draw_at(sampler, every, rows, raw, aux)
+        drawn = self._drawn_at(every, rows, raw, aux)
         for (_, leader, follower), one in zip(pairs, drawn[len(leaders) :], strict=True):
             self._push(follower, one)
             self._drawn.add(leader)
         return drawn[: len(leaders)]
+
+    def _drawn_at(
+        self,
+        branches: Sequence[Branch],
+        rows: Sequence[int],
+        raw: Tensor,
+        aux: Mapping[str, Tensor],
+    ) -> list[Drawn]:
+        """A token for every branch from its row of the logits `[n, V]`."""
+        sampler = self.decoder.sampler
+        nodes = NodeDraws.of(sampler, branches, raw[:, None], self._nodes)
+        if nodes is not None:
+            self._nodes = nodes
+        return draw_at(sampler, branches, rows, raw, aux, nodes)
 
     def _push(self, branch: Branch, one: Drawn, first: Branch | None = None) -> None:
         """Adds a token that the model has not read.
