@@ -130,8 +130,8 @@ def _copy(text, place, matched, room, size, source, nodes, chances):  # type: ig
     return size
 
 
-@entry
-def look_up(said, text, prompt, n_max, state, spare, longest, source, nodes, chances):  # type: ignore[no-untyped-def]
+@inner
+def looked_up(said, text, prompt, n_max, state, spare, longest, source, nodes, chances):  # type: ignore[no-untyped-def]
     """Copies of what followed the last tokens before: one chain, or two; the number of nodes.
 
     Args:
@@ -168,3 +168,9 @@ def look_up(said, text, prompt, n_max, state, spare, longest, source, nodes, cha
             second = min(spare, longest)
             return _copy(text, places[i], lengths[i], second, size, source, nodes, chances)
     return size
+
+
+@entry
+def look_up(said, text, prompt, n_max, state, spare, longest, source, nodes, chances):  # type: ignore[no-untyped-def]
+    """See `looked_up`."""
+    return looked_up(said, text, prompt, n_max, state, spare, longest, source, nodes, chances)

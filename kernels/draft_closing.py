@@ -85,8 +85,8 @@ def _reach(nodes, configs, begin, step, data, offsets):  # type: ignore[no-untyp
     return np.int64(len(nodes))
 
 
-@entry
-def find_ends(  # type: ignore[no-untyped-def]
+@inner
+def ends_found(  # type: ignore[no-untyped-def]
     nodes, chances, configs, begin, step, last, string, data, offsets, edges, ends, shares
 ):
     """Fills in the likeliest nodes (-1: the root) at which a string may end.
@@ -168,8 +168,8 @@ def _put(token, above, source, chance, room, size, into, sure):  # type: ignore[
     return known, size
 
 
-@entry
-def join(forced, given, copied, chances, configs, ways, shares, name, room, into, sure):  # type: ignore[no-untyped-def]
+@inner
+def joined(forced, given, copied, chances, configs, ways, shares, name, room, into, sure):  # type: ignore[no-untyped-def]
     """Makes one tree of what is forced, a copy, and what closes it; how many nodes it has.
 
     Args:
@@ -209,3 +209,19 @@ def join(forced, given, copied, chances, configs, ways, shares, name, room, into
                 at, size = _put(ways[begin + 2 + i], at, name, chance, room, size, into, sure)
         begin += 2 + length
     return size
+
+
+@entry
+def find_ends(  # type: ignore[no-untyped-def]
+    nodes, chances, configs, begin, step, last, string, data, offsets, edges, ends, shares
+):
+    """See `ends_found`."""
+    return ends_found(
+        nodes, chances, configs, begin, step, last, string, data, offsets, edges, ends, shares
+    )
+
+
+@entry
+def join(forced, given, copied, chances, configs, ways, shares, name, room, into, sure):  # type: ignore[no-untyped-def]
+    """See `joined`."""
+    return joined(forced, given, copied, chances, configs, ways, shares, name, room, into, sure)

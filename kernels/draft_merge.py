@@ -48,8 +48,8 @@ def _is_among(token, some):  # type: ignore[no-untyped-def]
     return found
 
 
-@entry
-def merge(  # type: ignore[no-untyped-def]
+@inner
+def merged(  # type: ignore[no-untyped-def]
     tree, sure, size, draft, chances, place, likely, begin, form, step, facts, data, offsets,
     ends, stops,
 ):  # fmt: skip
@@ -106,3 +106,15 @@ def merge(  # type: ignore[no-untyped-def]
         place[i + 1] = size
         size += 1
     return len(draft), size
+
+
+@entry
+def merge(  # type: ignore[no-untyped-def]
+    tree, sure, size, draft, chances, place, likely, begin, form, step, facts, data, offsets,
+    ends, stops,
+):  # fmt: skip
+    """See `merged`."""
+    return merged(
+        tree, sure, size, draft, chances, place, likely, begin, form, step, facts, data, offsets,
+        ends, stops,
+    )  # fmt: skip

@@ -61,8 +61,8 @@ def _mixed(h, token):  # type: ignore[no-untyped-def]
     return h ^ (h >> np.uint64(29))
 
 
-@entry
-def append(pool, total, last, tokens, indexed):  # type: ignore[no-untyped-def]
+@inner
+def appended(pool, total, last, tokens, indexed):  # type: ignore[no-untyped-def]
     """Adds tokens after the token of number `last` (-1: at the beginning of a sequence).
 
     They get the numbers from `total` on. Only those that are `indexed` are ever found.
@@ -182,8 +182,8 @@ def _count_tokens(pool, places, tokens, counts):  # type: ignore[no-untyped-def]
     return different, total
 
 
-@entry
-def guess(pool, total, said, factor, offset, least, is_chain, source, into, chances):  # type: ignore[no-untyped-def]
+@inner
+def guessed(pool, total, said, factor, offset, least, is_chain, source, into, chances):  # type: ignore[no-untyped-def]
     """The likeliest continuations of `said`, best first, as a tree; the number of its nodes.
 
     Args:
@@ -242,3 +242,15 @@ def guess(pool, total, said, factor, offset, least, is_chain, source, into, chan
             if is_chain:
                 break
     return nodes
+
+
+@entry
+def append(pool, total, last, tokens, indexed):  # type: ignore[no-untyped-def]
+    """See `appended`."""
+    appended(pool, total, last, tokens, indexed)
+
+
+@entry
+def guess(pool, total, said, factor, offset, least, is_chain, source, into, chances):  # type: ignore[no-untyped-def]
+    """See `guessed`."""
+    return guessed(pool, total, said, factor, offset, least, is_chain, source, into, chances)

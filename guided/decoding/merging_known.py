@@ -35,8 +35,15 @@ def merging(branch: Branch, stop_ids: frozenset[int], form: str = "tree") -> Tre
 
 
 @lru_cache(maxsize=16)
-def _sorted(ids: frozenset[int]) -> NDArray[np.int64]:
+def sorted_ids(ids: frozenset[int]) -> NDArray[np.int64]:
     return np.array(sorted(ids), np.int64)
+
+
+def form_of(branch: Branch, known: Known, form: str) -> tuple[int, int, int, bool]:
+    """What `draft_merge.merged` is told of the tree that it makes."""
+    limit = branch.limit
+    deepest = _DEEPEST if limit is None else limit - len(branch.tokens) - 1
+    return known.config, deepest, known.left, form == "chain"
 
 
 class KnownMerging:
@@ -48,11 +55,8 @@ class KnownMerging:
     def __init__(self, branch: Branch, stop_ids: frozenset[int], form: str, known: Known) -> None:
         self._branch = branch
         self._known = known
-        self._stops = _sorted(stop_ids)
-        deepest = _DEEPEST
-        if branch.limit is not None:
-            deepest = branch.limit - len(branch.tokens) - 1
-        self._form = (known.config, deepest, known.left, form == "chain")
+        self._stops = sorted_ids(stop_ids)
+        self._form = form_of(branch, known, form)
         self._tree = np.empty((_ROOM, N_COLUMNS), np.int64)
         self._sure = np.empty(_ROOM)
         self._size = 0

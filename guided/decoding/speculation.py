@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from guided.decoding.branch import Branch
+from guided.decoding.drafters.joint import Joint
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafts import Draft
 from guided.decoding.merging_known import merging
@@ -100,6 +101,7 @@ class Speculation:
         self._observing = [
             drafter for drafter in self.drafters if type(drafter).observe is not Drafter.observe
         ]
+        self._joint = Joint.of(self.drafters)
         if verifier is not None and len(self.drafters) != 1:
             raise InputError(
                 f"a verifier for chains goes with one drafter, not {len(self.drafters)}; "
@@ -149,6 +151,21 @@ class Speculation:
 
     def _merged(self, request: Request, stop_ids: frozenset[int], form: str) -> list[Draft]:
         """One tree of all drafters for each branch; those that read guesses come last."""
+        if self._joint is not None and form == "tree":
+            drafts = [
+                self._joint.draft(branch, room, stop_ids)
+                for branch, room in zip(request.branches, request.room, strict=True)
+            ]
+            return [
+                self._merged_apart(_alone(request, at), stop_ids, form)[0]
+                if draft is None
+                else draft
+                for at, draft in enumerate(drafts)
+            ]
+        return self._merged_apart(request, stop_ids, form)
+
+    def _merged_apart(self, request: Request, stop_ids: frozenset[int], form: str) -> list[Draft]:
+        """The same by asking each drafter."""
         trees = [merging(branch, stop_ids, form) for branch in request.branches]
         for drafter in self._in_turn:
             if drafter.reads_guesses:
@@ -180,6 +197,11 @@ def _room(branch: Branch, most: int) -> int:
     if branch.limit is None:
         return most
     return max(0, min(most, 8 * (branch.limit - len(branch.tokens) - 1)))
+
+
+def _alone(request: Request, at: int) -> Request:
+    """What is asked for one of the branches."""
+    return replace(request, branches=[request.branches[at]], room=[request.room[at]])
 
 
 def _cut(branch: Branch, draft: Draft, stop_ids: frozenset[int]) -> Draft:

@@ -151,6 +151,10 @@ class GrammarText(Drafter):
         """The tokens of `text` after others, of which the last few count (`context`)."""
         return self._speller.after(self._bytes_of(before), text)
 
+    def guess(self, branch: Branch, room: int) -> Draft:
+        """A tree of literals for one branch."""
+        return self._guess(branch, room, self.literals)
+
     def _guess(self, branch: Branch, room: int, most: int) -> Draft:
         state = grammar_state(branch)
         if state is None or state.is_finished:

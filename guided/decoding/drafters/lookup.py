@@ -47,7 +47,7 @@ class Lookup(Drafter):
         self.n_max = n_max
         self.longest = longest
         self._bare = None if vocabulary is None else np.array(bare_ids(vocabulary), np.int32)
-        self._source = source_number(self.name)
+        self.source = source_number(self.name)
 
     def propose(self, request: Request) -> list[Draft]:
         """A chain, or two where there is room; a tree has no laws."""
@@ -63,16 +63,20 @@ class Lookup(Drafter):
             child.notes[self] = text.copy()
 
     def _guess(self, branch: Branch, room: int, is_forked: bool) -> Draft:
-        text = self._text(branch)
+        text = self.text(branch)
         nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
-        spare = room // 4 if is_forked and room >= _FORKED else 0
+        spare = self.spare(room) if is_forked else 0
         count = _look_up(
-            *text.arrays, text.prompt, self.n_max, text.state, spare, self.longest, self._source,
+            *text.arrays, text.prompt, self.n_max, text.state, spare, self.longest, self.source,
             nodes, chances,
         )  # fmt: skip
         return Draft.of(nodes[:count], chances[:count])
 
-    def _text(self, branch: Branch) -> CopyText:
+    def spare(self, room: int) -> int:
+        """Nodes of a second guess."""
+        return room // 4 if room >= _FORKED else 0
+
+    def text(self, branch: Branch) -> CopyText:
         """All that the branch has said so far."""
         text: CopyText | None = branch.notes.get(self)
         if text is None:

@@ -23,22 +23,22 @@ class SequencePool:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._ring = suffix_pool.ring(capacity)
-        self._total = 0
+        self.ring = suffix_pool.ring(capacity)
+        self.total = 0
 
     @property
     def n_tokens(self) -> int:
         """Tokens that are known."""
-        return min(self._total, self.capacity)
+        return min(self.total, self.capacity)
 
     @property
     def n_bytes(self) -> int:
         """Bytes of the pool, which do not change."""
-        return sum(array.nbytes for array in self._ring)
+        return sum(array.nbytes for array in self.ring)
 
     def __contains__(self, last: int) -> bool:
         """Whether the sequence that ends with this token can go on."""
-        return last >= max(0, self._total - self.capacity)
+        return last >= max(0, self.total - self.capacity)
 
     def extend(self, last: int, tokens: Sequence[int], *, indexed: bool = True) -> int:
         """The new name of the sequence `last` (`NOTHING`: a new one) with more tokens.
@@ -48,9 +48,14 @@ class SequencePool:
         """
         if not tokens:
             return last
-        _append(self._ring, self._total, last, np.array(tokens, np.int32), indexed)
-        self._total += len(tokens)
-        return self._total - 1
+        _append(self.ring, self.total, last, np.array(tokens, np.int32), indexed)
+        self.total += len(tokens)
+        return self.total - 1
+
+    def grew(self, count: int) -> int:
+        """The name of a sequence to which a kernel has added so many tokens, as `extend` does."""
+        self.total += count
+        return self.total - 1
 
     def guess(
         self,
@@ -66,7 +71,7 @@ class SequencePool:
         """How texts went on that ended like `said`; see `suffix_pool.guess`."""
         nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
         count = _guess(
-            self._ring, self._total, np.array(said, np.int32), float(factor), offset, float(least),
+            self.ring, self.total, np.array(said, np.int32), float(factor), offset, float(least),
             is_chain, source_number(source), nodes, chances,
         )  # fmt: skip
         return Draft.of(nodes[:count], chances[:count])

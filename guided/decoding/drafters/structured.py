@@ -13,7 +13,7 @@ from guided.decoding.drafters.grammar import GrammarText, context, grammar_state
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafters.remembered import Remembered
 from guided.decoding.drafters.style import Style
-from guided.decoding.drafts import ROOT, Draft, source_number
+from guided.decoding.drafts import ROOT, Draft, Nodes, source_number
 from guided.decoding.known_grammar import engine_of, token_bytes
 from guided.errors import InputError
 from guided.grammars.token_engine import TokenEngine
@@ -27,10 +27,10 @@ _find_ends, _join = Direct(draft_closing.find_ends), Direct(draft_closing.join)
 _CLOSED = 3
 _QUOTE = b'"'
 #: The chance of a forced token from which on copies that begin with another one are left out.
-_SURE = 0.9
+SURE = 0.9
 
 
-class _Closing(NamedTuple):
+class Closing(NamedTuple):
     """Tokens that close a copy after one of its nodes, and how likely the first one is."""
 
     node: int
@@ -55,6 +55,8 @@ class Structured(Drafter):
     """
 
     name: ClassVar[str] = "closing"
+    #: At how many nodes a copy may be closed.
+    most_ends: ClassVar[int] = _CLOSED
 
     def __init__(self, grammar: GrammarText, copies: Drafter) -> None:
         if copies.reads_logits:
@@ -65,10 +67,10 @@ class Structured(Drafter):
         self.grammar = grammar
         self.copies = copies
         self.vocabulary = grammar.vocabulary
-        self._source = source_number(self.name)
+        self.source = source_number(self.name)
         self._quote = self.vocabulary.spellings.get(_QUOTE)
-        self._bytes = token_bytes(self.vocabulary)
-        self._edges = _edges(self.vocabulary)
+        self.bytes = token_bytes(self.vocabulary)
+        self.edges = _edges(self.vocabulary)
         self._closings: Remembered[list[tuple[int, ...]]] = Remembered()
 
     def propose(self, request: Request) -> list[Draft]:
@@ -115,30 +117,39 @@ class Structured(Drafter):
         engine: TokenEngine,
         copied: Draft,
         configs: NDArray[np.int64],
-    ) -> list[_Closing]:
+    ) -> list[Closing]:
         """What follows where a copy's string may end.
 
         Args:
             configs: is filled with the grammar's configurations after the copy's nodes, 0: illegal.
         """
-        string = draft_closing.OUTSIDE
-        if style.in_string:
-            string = draft_closing.ESCAPED if style.is_escaped else draft_closing.INSIDE
+        ends = self.ends(branch, string_at(style), engine, copied, configs)
+        return self.closings(branch, style, engine, copied.nodes, configs, ends)
+
+    def closings(
+        self,
+        branch: Branch,
+        style: Style,
+        engine: TokenEngine,
+        copied: Nodes,
+        configs: NDArray[np.int64],
+        ends: Sequence[tuple[int, float, bool]],
+    ) -> list[Closing]:
+        """What follows at the ends that `ends` has found."""
         found = []
-        for node, share, stays in self._ends(branch, string, engine, copied, configs):
+        for node, share, stays in ends:
             here = style
             if node != ROOT and not stays:
-                for at in copied.path(node):
-                    here = here.after(self.vocabulary.tokens[copied.tokens[at]] or b"")
-            config = int(configs[node + 1])
-            before = context(branch)
-            if node != ROOT:
-                before = (int(copied.nodes.numbers[node, 0]),)
+                draft = Draft.of(*copied)
+                for at in draft.path(node):
+                    here = here.after(self.vocabulary.tokens[draft.tokens[at]] or b"")
+            config = configs.item(node + 1)
+            before = context(branch) if node == ROOT else (copied.numbers.item(node, 0),)
             chains = self._chains(engine, config, before, here)
-            found += [_Closing(node, tokens, share / len(chains)) for tokens in chains]
+            found += [Closing(node, tokens, share / len(chains)) for tokens in chains]
         return found
 
-    def _ends(
+    def ends(
         self,
         branch: Branch,
         string: int,
@@ -151,7 +162,7 @@ class Structured(Drafter):
         """
         ends, shares = np.empty(_CLOSED, np.int64), np.empty(_CLOSED)
         nodes, chances = copied.nodes
-        data, offsets = self._bytes
+        data, offsets = self.bytes
         last = branch.tokens[-1] if branch.tokens else branch.prompt[-1]
         at = 0
         while engine.careful and at < len(copied):
@@ -159,7 +170,7 @@ class Structured(Drafter):
         while True:
             at, count, strings = _find_ends(
                 nodes, chances, configs, at, engine.parser.memo.step, last, string, data, offsets,
-                self._edges, ends, shares,
+                self.edges, ends, shares,
             )  # fmt: skip
             if at == len(copied):
                 break
@@ -193,10 +204,19 @@ class Structured(Drafter):
         forced: Draft,
         copied: Draft,
         configs: NDArray[np.int64],
-        closings: Sequence[_Closing],
+        closings: Sequence[Closing],
         room: int,
     ) -> Draft:
         """One tree of what is forced, a copy as far as it is legal, and what closes it."""
+        ways, shares = self.ways(closings)
+        nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
+        size = _join(
+            *forced.nodes, *copied.nodes, configs, ways, shares, self.source, room, nodes, chances
+        )
+        return Draft.of(nodes[:size], chances[:size])
+
+    def ways(self, closings: Sequence[Closing]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Closings as `draft_closing.joined` reads them."""
         count = sum([2 + len(closing.tokens) for closing in closings])
         # One by one: arrays take longer to be made of lists.
         ways, shares = np.empty(count, np.int64), np.empty(len(closings))
@@ -207,16 +227,19 @@ class Structured(Drafter):
             for token in tokens:
                 ways[at] = token
                 at += 1
-        nodes, chances = np.empty((room, 3), np.int64), np.empty(room)
-        size = _join(
-            *forced.nodes, *copied.nodes, configs, ways, shares, self._source, room, nodes, chances
-        )
-        return Draft.of(nodes[:size], chances[:size])
+        return ways, shares
+
+
+def string_at(style: Style) -> int:
+    """Where a text stands, as kernels call it."""
+    if not style.in_string:
+        return draft_closing.OUTSIDE
+    return draft_closing.ESCAPED if style.is_escaped else draft_closing.INSIDE
 
 
 def _contradicts(copied: Draft, forced: Draft) -> bool:
     """Whether a copy begins with other tokens than the one that is all but sure to come."""
-    if not len(forced) or forced.nodes.chances[0] < _SURE:
+    if not len(forced) or forced.nodes.chances[0] < SURE:
         return False
     first, (tokens, parents, _) = forced.nodes.numbers[0, 0], copied.nodes.numbers.T
     return not ((tokens == first) & (parents == ROOT)).any()

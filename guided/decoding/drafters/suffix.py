@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 from guided.decoding.branch import Branch
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
 from guided.decoding.drafters.sequence_pool import NOTHING, SequencePool
-from guided.decoding.drafts import Draft
+from guided.decoding.drafts import Draft, source_number
 from guided.errors import InputError
 from guided.grammars.vocabulary import Vocabulary
 
@@ -21,7 +22,8 @@ _PROMPTS = 256
 _LEAST = 0.1
 
 
-class _Own(NamedTuple):
+@dataclass(slots=True)
+class Own:
     """The last token of a branch's sequence in the pool, and how many of its tokens are there."""
 
     last: int
@@ -43,6 +45,9 @@ class Suffix(Drafter):
     """
 
     name: ClassVar[str] = "suffix"
+    #: Tokens at the end of a text that are looked for, and how likely a path has to be.
+    looks: ClassVar[int] = 2 * _CONTEXT
+    least: ClassVar[float] = _LEAST
 
     def __init__(
         self,
@@ -57,9 +62,10 @@ class Suffix(Drafter):
                 f"capacity={capacity} must be at least 1, factor={factor} and offset={offset} "
                 "not negative"
             )
-        self.factor = factor
+        self.factor = float(factor)
         self.offset = offset
         self.pool = SequencePool(capacity)
+        self.source = source_number(self.name)
         self._stop_ids = vocabulary.stop_ids
         self._prompts: OrderedDict[tuple[int, ...], int] = OrderedDict()
 
@@ -81,21 +87,34 @@ class Suffix(Drafter):
 
     def fork(self, branch: Branch, child: Branch) -> None:
         self._take_in(branch)
-        child.notes[self] = _Own(self._opened(_end(child)), len(child.tokens))
+        child.notes[self] = Own(self._opened(_end(child)), len(child.tokens))
 
-    def _take_in(self, branch: Branch) -> None:
-        own: _Own | None = branch.notes.get(self)
-        if own is not None and own.taken == len(branch.tokens):
-            return
+    def own(self, branch: Branch) -> Own:
+        """The branch's sequence, which may lack its last tokens."""
+        own: Own | None = branch.notes.get(self)
         if own is None:
             self._take_in_prompt(branch.prompt)
-            own = _Own(self._opened(branch.prompt[-_CONTEXT:]), 0)
+            own = branch.notes[self] = Own(self._opened(branch.prompt[-_CONTEXT:]), 0)
         elif own.last not in self.pool:
-            own = _Own(self._opened(_end(branch, own.taken)), own.taken)
+            own.last = self._opened(_end(branch, own.taken))
+        return own
+
+    def took(self, branch: Branch, count: int) -> None:
+        """Says that a kernel has added the last `count` tokens of a branch to the pool."""
+        own: Own = branch.notes[self]
+        if count:
+            own.last = self.pool.grew(count)
+            own.taken += count
+
+    def _take_in(self, branch: Branch) -> None:
+        known: Own | None = branch.notes.get(self)
+        if known is not None and known.taken == len(branch.tokens):
+            return
+        own = self.own(branch)
         new = branch.tokens[own.taken :]
         if new and new[-1] in self._stop_ids:
             new = new[:-1]
-        branch.notes[self] = _Own(self.pool.extend(own.last, new), len(branch.tokens))
+        own.last, own.taken = self.pool.extend(own.last, new), len(branch.tokens)
 
     def _opened(self, context: Sequence[int]) -> int:
         """A sequence that goes on from `context`, which is found elsewhere."""
@@ -112,12 +131,12 @@ class Suffix(Drafter):
         if room < 1:
             return Draft()
         return self.pool.guess(
-            _end(branch, wanted=2 * _CONTEXT),
+            _end(branch, wanted=self.looks),
             room,
             self.name,
             factor=self.factor,
             offset=self.offset,
-            least=_LEAST,
+            least=self.least,
             is_chain=is_chain,
         )
 
