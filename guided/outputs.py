@@ -122,9 +122,14 @@ def _compiled_schema(text: str, form: JsonForm) -> Grammar:
     )
 
 
+@lru_cache(maxsize=64)
+def _text_output(schema: str, form: JsonForm) -> Output:
+    return _json_output(_parsed_schema(schema), form)
+
+
 def _json_output(schema: Any, form: JsonForm) -> Output:
     if isinstance(schema, str):
-        schema = _parsed_schema(schema)
+        return _text_output(schema, form)
     if isinstance(schema, Mapping | bool):
         parse, partial_of = _load_json, partial(partial_value, Any)
         document: Any = dict(schema) if isinstance(schema, Mapping) else schema

@@ -27,6 +27,7 @@ class RowDecoder:
         self.discarded = [0] * len(rows)
         self.attempts = [0] * len(rows)
         self.growing: dict[int, tuple[Branch, float]] = {}
+        self._pipelines: dict[int, Pipeline] = {}
         #: Why decoding stopped early: "interrupt" or "memory".
         self.stopped = ""
 
@@ -37,7 +38,7 @@ class RowDecoder:
             ValidationFailedError: a validator has refused a value once more than `retries`.
         """
         waiting = deque(range(len(self.rows)))
-        models = Pipeline(self.rows[0].controls).models if self.rows else {}
+        models = self._pipeline(self.rows[0]).models if self.rows else {}
         loop = self.decoder.loop(models=models)
         while (waiting or self.growing) and not self.stopped:
             self._admit(loop, waiting)
@@ -61,7 +62,7 @@ class RowDecoder:
         try:
             branches = self.decoder.open(
                 [row.tokens for row in rows],
-                [row.controls for row in rows],
+                [self._pipeline(row) for row in rows],
                 seed,
                 max_new_tokens=[row.limit for row in rows],
                 rows=[
@@ -74,6 +75,13 @@ class RowDecoder:
         self.growing |= {i: (branch, began) for i, branch in zip(chunk, branches, strict=False)}
         if branches and not self.stopped:
             self.stopped = self.decoder.run(loop, branches, steps=0)
+
+    def _pipeline(self, row: Row) -> Pipeline:
+        """The controls of a row; rows with the same ones share it."""
+        found = self._pipelines.get(id(row.controls))
+        if found is None:
+            found = self._pipelines[id(row.controls)] = Pipeline(row.controls)
+        return found
 
     def _most(self) -> int:
         """Rows that are decoded at a time."""

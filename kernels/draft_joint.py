@@ -47,7 +47,7 @@ def copy(  # type: ignore[no-untyped-def]
 def grow(  # type: ignore[no-untyped-def]
     forced, given, copied, chances, configs, ways, shares, name, pool, total, last, new, said,
     factor, offset, least, source, form, step, facts, data, offsets, stopping, stops, parts, sure,
-    tree, known,
+    tree, nodes, known,
 ):  # fmt: skip
     """One tree: (nodes of the first part, of the second, of the tree; -1: one was unclear).
 
@@ -57,7 +57,8 @@ def grow(  # type: ignore[no-untyped-def]
     Args:
         total, last, new: see `suffix_pool.appended`; `said`: see `suffix_pool.guessed`.
         parts: int64 `[2, room, 3]`, is filled with both parts; `sure`: their chances.
-        tree: int64 `[2 room or more, N_COLUMNS]`, is filled with the tree; `known`: its chances.
+        tree: int64 `[2 room or more, N_COLUMNS]`, to work in.
+        nodes: int64 `[2 room or more, 3]`, is filled with the tree; `known`: its chances.
         stopping, stops: `ends` and `stops` of `draft_merge.merged`; for the others see there, and
             `draft_closing.joined`.
     """
@@ -81,4 +82,7 @@ def grow(  # type: ignore[no-untyped-def]
         )  # fmt: skip
         if at < count:
             return one, other, np.int64(-1)
+    for i in range(size):
+        for column in range(3):
+            nodes[i, column] = tree[i, column]
     return one, other, size

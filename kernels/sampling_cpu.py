@@ -131,6 +131,21 @@ def _best(x, temperature, mask, scaled):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _first_at(x, top):  # type: ignore[no-untyped-def]
+    """The first index at which `x` is `top`, -1 if there is none."""
+    for begin in range(0, len(x), BLOCK):
+        block = x[begin : begin + BLOCK]
+        count = 0
+        for i in range(len(block)):
+            count += block[i] >= top
+        if count > 0:
+            for i in range(len(block)):
+                if block[i] >= top:
+                    return begin + i
+    return -1
+
+
+@njit(cache=True, nogil=True)
 def _sum_raw(x, top, weights):  # type: ignore[no-untyped-def]
     total = 0.0
     for begin in range(0, len(x), BLOCK):
@@ -214,6 +229,11 @@ def _draw_row(x, mask, temperature, number, greedy, weights, scaled, sums):  # t
     if not (top < np.inf and raw < np.inf and total < np.inf):
         return 0, np.nan, np.nan, NOT_NUMBERS
     log_raw = top + math.log(raw)
+    if greedy and temperature == 1:
+        # Mostly what the model likes best is allowed; the lowest id of all is that of the allowed.
+        token = _first_at(x, scaled[0])
+        if len(mask) == 0 or (mask[token // 32] >> np.int32(token % 32)) & np.int32(1) != 0:
+            return token, x[token] - log_raw, 0.0, OK
     if greedy or total < _FAINT:
         token, law_top = _best(x, temperature, mask, scaled)
         if token < 0:

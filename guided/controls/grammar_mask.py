@@ -11,7 +11,6 @@ from torch import Tensor
 
 from guided.controls.protocol import NO_AUXILIARY, Auxiliary, Context, Control, Stage
 from guided.errors import BudgetError, ControlError, DeadEndError
-from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.mask_apply import apply_masks, only_token, pack_tokens
 
 if TYPE_CHECKING:
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from guided.grammars.states import GrammarState
 
 Mask = NDArray[np.int32]
-
-
-def _stop_mask(vocabulary: Vocabulary) -> Mask:
-    return pack_tokens(vocabulary.stop_ids, vocabulary.size)
 
 
 class MaskState:
@@ -137,6 +132,8 @@ class MaskState:
         if thinking is not None and self.grammar.in_free_text:
             thinking -= 1
         left = None if self.left is None else self.left - 1
+        if type(self).next is MaskState.next:
+            return type(self)(grammar, self.stop_mask, left, thinking, self.position + 1, self)
         return self.next(token, grammar, left, thinking)
 
     def next(
@@ -192,7 +189,7 @@ class GrammarMask(Control):
         start = self.grammar.start(vocabulary)
         if left is not None:
             _check_budget(start, left, self.redrawn)
-        return MaskState(start, _stop_mask(vocabulary), left, self.thinking_budget)
+        return MaskState(start, vocabulary.stop_mask, left, self.thinking_budget)
 
     def apply(
         self, logits: Tensor, states: Sequence[MaskState], aux: Auxiliary = NO_AUXILIARY

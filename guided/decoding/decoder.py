@@ -63,7 +63,7 @@ class Decoder:
     def open(
         self,
         prompts: Sequence[Sequence[int]],
-        controls: Sequence[Iterable[Control]] | None = None,
+        controls: Sequence[Iterable[Control] | Pipeline] | None = None,
         seed: int = 0,
         *,
         max_new_tokens: Limits = None,
@@ -72,7 +72,7 @@ class Decoder:
         """One branch for every prompt, after a pass over the prompts; equal ones are read once.
 
         Args:
-            controls: the controls of every branch; none if not given.
+            controls: the controls of every branch, or their pipeline; none if not given.
             max_new_tokens: for all, or one for each; the stop token counts.
             rows: names of the branches' random streams; their positions if not given.
 
@@ -306,10 +306,15 @@ def _segment(branch: Branch, at: int) -> Segment:
     return Segment(tuple(branch.tokens[at:]), tuple(branch.log_p[at:]), tuple(branch.log_q[at:]))
 
 
-def _pipelines(controls: Sequence[Iterable[Control]] | None, wanted: int) -> list[Pipeline]:
+def _pipelines(
+    controls: Sequence[Iterable[Control] | Pipeline] | None, wanted: int
+) -> list[Pipeline]:
     if controls is None:
         return [Pipeline(())] * wanted
-    return [Pipeline(given) for given in _each(list(controls), wanted, "controls")]
+    return [
+        given if isinstance(given, Pipeline) else Pipeline(given)
+        for given in _each(list(controls), wanted, "controls")
+    ]
 
 
 def _limits(limits: Limits, wanted: int) -> list[int | None]:

@@ -23,8 +23,11 @@ from guided.kernels.direct_calls import Direct
 from guided.kernels.dispatch import Implementation, implementation
 from guided.kernels.mask_table import mask_table
 
+_CPU = torch.device("cpu")
 _HALF = (torch.float16, torch.bfloat16)
 _LOCAL = threading.local()
+#: Kinds of draws whose rooms are kept.
+_ROOMS = 16
 
 
 class Drawn(NamedTuple):
@@ -182,16 +185,31 @@ def _kernel(
 _DRAW_ONE = {kind: Direct(sampling_cpu.draw_one) for kind in (np.float32, np.float64)}
 
 
-def _room(width: int, kind: str) -> tuple[NDArray[Any], ...]:
-    """What `draw_one` works in, for each thread: nothing in it outlasts a call."""
-    known: dict[tuple[int, str], tuple[NDArray[Any], ...]] | None = getattr(_LOCAL, "rooms", None)
+class _Room(NamedTuple):
+    """What `draw_one` takes beside a row of logits: nothing in it outlasts a call."""
+
+    row_bytes: int
+    temperature: Any
+    mask: NDArray[np.int32]
+    arrays: tuple[NDArray[Any], ...]
+
+
+def _room(plain: Plain, width: int, is_double: bool) -> _Room:
+    """That of this thread."""
+    known: dict[tuple[Plain, int, bool], _Room] | None = getattr(_LOCAL, "rooms", None)
     if known is None:
         known = _LOCAL.rooms = {}
-    found = known.get((width, kind))
+    found = known.get((plain, width, is_double))
     if found is None:
         block = sampling_cpu.BLOCK
-        found = np.empty(block), np.empty(block, kind), np.empty(-(-width // block))
-        known[width, kind] = found
+        kind = np.dtype(np.float64 if is_double else np.float32)
+        arrays = np.empty(block), np.empty(block, kind), np.empty(-(-width // block))
+        # The kernel is compiled for one kind of mask, and most of the grammars' are read-only.
+        mask = np.empty((width + 31) // 32 if plain.mask is not None else 0, np.int32)
+        if len(known) >= _ROOMS:
+            known.clear()
+        found = _Room(width * kind.itemsize, kind.type(plain.temperature), mask, arrays)
+        known[plain, width, is_double] = found
     return found
 
 
@@ -208,15 +226,12 @@ class NodeDraws:
         self._columns = 0
         self._mask_at = plain.mask
         self._is_random = sampler.is_random
-        self._call = _DRAW_ONE[np.float64 if dtype == torch.float64 else np.float32]
-        self._raw = torch.empty(0, dtype=dtype)
-        self._address = 0
         # Logits of half precision become single ones where they are drawn from, not all at once.
-        kind = np.dtype(np.float64 if dtype == torch.float64 else np.float32)
-        self._row_bytes = width * kind.itemsize
-        self._temperature = kind.type(plain.temperature)
-        self._mask = np.empty((width + 31) // 32 if plain.mask is not None else 0, np.int32)
-        self._room = _room(width, kind.char)
+        is_double = dtype == torch.float64
+        self._call = _DRAW_ONE[np.float64 if is_double else np.float32]
+        self._raw: Tensor | None = None
+        self._address = 0
+        self._row_bytes, self._temperature, self._mask, self._room = _room(plain, width, is_double)
 
     @classmethod
     def of(
@@ -228,26 +243,26 @@ class NodeDraws:
             before: that of an earlier pass with the same sampler, which is used again if it can be.
         """
         plain = _plain(sampler, spots) if spots else None
-        if plain is None or implementation(raw.device) is not Implementation.NUMBA:
+        # Of a tensor's device torch makes a new object.
+        if plain is None or not raw.is_cpu or implementation(_CPU) is not Implementation.NUMBA:
             return None
         _, columns, width = raw.shape
         kind = (plain, width, raw.dtype)
         found = before
         if found is None or found.kind != kind:
             found = cls(sampler, *kind)
-        found._raw, found._columns = raw if raw.is_contiguous() else raw.contiguous(), columns
-        found._address = found._raw.data_ptr()
+        whole = raw if raw.is_contiguous() else raw.contiguous()
+        found._raw, found._columns, found._address = whole, columns, whole.data_ptr()
         return found
 
     def draw(self, spot: Spot, row: int, position: int) -> tuple[int, float, float, bool]:
         """The token after one node of the pass, as in `Drawn`; raises as `draw` does."""
-        if self._is_half:
+        if self._is_half and self._raw is not None:
             single = self._raw[row, position].float()
             address = single.data_ptr()
         else:
             address = self._address + (row * self._columns + position) * self._row_bytes
         if self._mask_at is not None:
-            # The kernel is compiled for one kind of mask, and most of these are read-only.
             self._mask[:] = spot.states[self._mask_at].mask
         number = uniform(*spot.stream) if self._is_random else 0.0
         token, log_p, log_q, status, forced = self._call(

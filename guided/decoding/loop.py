@@ -131,12 +131,12 @@ class Loop:
             return
         self._guess()
         feeds = [row.feed() for row in self.rows]
-        width = max([len(feed) for feed in feeds])
+        widths = [len(feed) for feed in feeds]
         began = time.perf_counter()
         raw, aux = self.rig.forward(feeds)
-        for row, feed in zip(self.rows, feeds, strict=True):
-            row.branch.was_read(len(feed))
-        self._walk(self.rows, raw, aux, began=(began, width))
+        for row, width in zip(self.rows, widths, strict=True):
+            row.branch.was_read(width)
+        self._walk(self.rows, raw, aux, began=(began, max(widths)))
         for number, row in enumerate(self.rows):
             self.rig.commit(number, row.kept)
         self._observe(raw)
@@ -188,6 +188,8 @@ class Loop:
         began: tuple[float, int] | None,
     ) -> None:
         """Draws the tokens of all rows from the logits `[n, q, V]`, as far as the drafts carry."""
+        if len(rows) == 1 and self._walk_alone(rows[0], raw, began):
+            return
         going = []
         for number, row in enumerate(rows):
             row.stand(number)
@@ -209,6 +211,34 @@ class Loop:
             self._walk_together(draws, going, raw, aux, began, len(rows))
         if self.speculation is not None:
             self._judge(self.speculation.policy, rows)
+
+    def _walk_alone(self, row: Row, raw: Tensor, began: tuple[float, int] | None) -> bool:
+        """The same for a single row that one kernel draws for and nobody looks at.
+
+        False, and nothing is done, where there is more to it.
+        """
+        speculation, branch = self.speculation, row.branch
+        if row.pausing or self.until is not None or self.draw is not draw or self.draws_ahead:
+            return False
+        if speculation is not None and speculation.verifier is not None:
+            return False
+        draws = self._picker.nodes(branch, raw)
+        if draws is None:
+            return False
+        row.stand(0)
+        take, draw_at = self._take, draws.draw
+        follows = take(row, *draw_at(branch, 0, row.position))
+        drawn_at, levels = time.perf_counter(), 0
+        while follows:
+            follows = take(row, *draw_at(branch, 0, row.position))
+            levels += 1
+        if speculation is not None and began is not None:
+            policy = speculation.policy
+            policy.timed(1, began[1], drawn_at - began[0])
+            if levels:
+                policy.levelled((time.perf_counter() - drawn_at) / levels)
+            self._judge(policy, (row,))
+        return True
 
     def _judge(self, policy: Policy, rows: Sequence[Row]) -> None:
         """The policy learns from all guesses at what was drawn."""

@@ -206,13 +206,18 @@ class Network:
         if self._takes_kept:
             given["logits_to_keep"] = kept
         if mask is not None:
-            given["attention_mask"] = self._formed(mask, positions, bool(prefixes))
+            is_plain = self.window is None and (prefixes or not self._is_eager)
+            given["attention_mask"] = (
+                mask if is_plain else self._formed(mask, positions, bool(prefixes))
+            )
         given.update(input_ids=ids, position_ids=positions)
         if torch.is_grad_enabled():
             with torch.no_grad():
                 logits: Tensor = self._called(given, prefixes).logits
-        else:
+        elif prefixes or ids.is_cuda:
             logits = self._called(given, prefixes).logits
+        else:
+            logits = self.model(**given).logits
         if kept:
             logits = logits[:, -kept:]
         if logits.shape[-1] != self.width:

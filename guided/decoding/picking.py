@@ -53,12 +53,18 @@ class Picker:
             known = _ahead(self._sampler, rows, raw)
             if known is not None:
                 return _Known(known)
-        branches = [row.branch for row in rows]
+        nodes = self._nodes_for([row.branch for row in rows], raw)
+        return Levels(draw, self._sampler, raw, aux) if nodes is None else Nodes(nodes)
+
+    def nodes(self, branch: Branch, raw: Tensor) -> NodeDraws | None:
+        """How one kernel draws at any node of a pass over one row, None where it cannot."""
+        return self._nodes_for([branch], raw)
+
+    def _nodes_for(self, branches: Sequence[Branch], raw: Tensor) -> NodeDraws | None:
         nodes = NodeDraws.of(self._sampler, branches, raw, self._nodes)
-        if nodes is None:
-            return Levels(draw, self._sampler, raw, aux)
-        self._nodes = nodes
-        return Nodes(nodes)
+        if nodes is not None:
+            self._nodes = nodes
+        return nodes
 
 
 class _Known:

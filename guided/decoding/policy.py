@@ -86,6 +86,9 @@ class Adaptive:
     #: Under which branches hold how lucky they have been.
     _key: object = field(default_factory=object)
     _recent: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    # Arrays that kernels read, kept for the next round of as many rows.
+    _bounds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2, np.int64))
+    _lucks: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     _path: NDArray[np.int64] = field(default_factory=lambda: np.empty((2, 32), np.int64))
     _resting: int = 0
     #: Passes' worth of time that guesses have saved and drafting has not used up.
@@ -115,21 +118,27 @@ class Adaptive:
         """Nodes for each row at which most tokens come out in the same time, and the drafts with
         the likeliest of theirs.
         """
-        rows, bounds = len(branches), [0]
-        for draft in drafts:
-            bounds.append(bounds[-1] + len(draft))
+        rows = len(branches)
         if rows == 1:
             nodes, chances = drafts[0].nodes
         else:
             nodes = np.concatenate([draft.nodes.numbers for draft in drafts])
             chances = np.concatenate([draft.nodes.chances for draft in drafts])
-        kept, sure = np.empty_like(nodes), np.empty_like(chances)
+        kept, sure = np.empty((len(nodes), 3), np.int64), np.empty(len(nodes))
+        bounds, lucks = self._bounds, self._lucks
+        if len(lucks) != rows:
+            bounds = self._bounds = np.zeros(rows + 1, np.int64)
+            lucks = self._lucks = np.empty(rows)
+        end = 0
+        for row, draft in enumerate(drafts):
+            end += len(draft)
+            bounds[row + 1], lucks[row] = end, self._luck_factor(branches[row])
         width = int(
             _choose(
-                np.array(bounds),
+                bounds,
                 nodes,
                 chances,
-                np.array([self._luck_factor(branch) for branch in branches]),
+                lucks,
                 self.tallies.cover(),
                 self.cost.known(rows),
                 self.cost.draft_seconds(rows),
@@ -145,7 +154,7 @@ class Adaptive:
             draft
             if width >= len(draft)
             else Draft.of(kept[begin : begin + width], sure[begin : begin + width])
-            for draft, begin in zip(drafts, bounds, strict=False)
+            for draft, begin in zip(drafts, bounds.tolist(), strict=False)
         ]
 
     def base(self, rows: int) -> float | None:

@@ -154,9 +154,9 @@ class Rig:
 
     def forward(self, feeds: Sequence[Feed]) -> tuple[Tensor, dict[str, Tensor]]:
         """The logits `[n, q, V]` of the model, and those of the others by name."""
+        if len(self.stages) == 1:
+            return self.stages[0].forward(feeds), {}
         first, *others = [stage.forward(feeds) for stage in self.stages]
-        if not others:
-            return first, {}
         self._count()
         return first, {
             name: fitted(logits.to(first.device), self.width)

@@ -129,17 +129,12 @@ class Speculation:
         if not any(room):
             return [Draft() for _ in branches]
         coupled = self.verifier is None
-        request = Request(
-            branches,
-            room,
-            sampler,
-            Purpose.TOKEN if coupled else Purpose.DRAFT,
-            keeps_laws=not coupled,
-            pass_seconds=self.policy.base(rows),
-        )
-        if coupled:
-            drafts = self._merged(request, stop_ids, form)
+        if self._joint is not None and coupled and form == "tree":
+            drafts = self._joined(self._joint, branches, room, sampler, stop_ids)
+        elif coupled:
+            drafts = self._merged(self._request(branches, room, sampler), stop_ids, form)
         else:
+            request = self._request(branches, room, sampler)
             drafts = [
                 _cut(branch, draft, stop_ids)
                 for branch, draft in zip(branches, self.drafters[0].propose(request), strict=True)
@@ -149,23 +144,39 @@ class Speculation:
         # what it is would change the law.
         return self.policy.chosen(branches, drafts) if coupled else drafts
 
+    def _request(
+        self, branches: Sequence[Branch], room: Sequence[int], sampler: Sampler
+    ) -> Request:
+        coupled = self.verifier is None
+        return Request(
+            branches,
+            room,
+            sampler,
+            Purpose.TOKEN if coupled else Purpose.DRAFT,
+            keeps_laws=not coupled,
+            pass_seconds=self.policy.base(len(branches)),
+        )
+
+    def _joined(
+        self,
+        joint: Joint,
+        branches: Sequence[Branch],
+        room: Sequence[int],
+        sampler: Sampler,
+        stop_ids: frozenset[int],
+    ) -> list[Draft]:
+        """What `_merged` gives, by few kernels where these can tell."""
+        found = []
+        for branch, most in zip(branches, room, strict=True):
+            draft = joint.draft(branch, most, stop_ids)
+            if draft is None:
+                request = self._request([branch], [most], sampler)
+                draft = self._merged(request, stop_ids, "tree")[0]
+            found.append(draft)
+        return found
+
     def _merged(self, request: Request, stop_ids: frozenset[int], form: str) -> list[Draft]:
         """One tree of all drafters for each branch; those that read guesses come last."""
-        if self._joint is not None and form == "tree":
-            drafts = [
-                self._joint.draft(branch, room, stop_ids)
-                for branch, room in zip(request.branches, request.room, strict=True)
-            ]
-            return [
-                self._merged_apart(_alone(request, at), stop_ids, form)[0]
-                if draft is None
-                else draft
-                for at, draft in enumerate(drafts)
-            ]
-        return self._merged_apart(request, stop_ids, form)
-
-    def _merged_apart(self, request: Request, stop_ids: frozenset[int], form: str) -> list[Draft]:
-        """The same by asking each drafter."""
         trees = [merging(branch, stop_ids, form) for branch in request.branches]
         for drafter in self._in_turn:
             if drafter.reads_guesses:
@@ -197,11 +208,6 @@ def _room(branch: Branch, most: int) -> int:
     if branch.limit is None:
         return most
     return max(0, min(most, 8 * (branch.limit - len(branch.tokens) - 1)))
-
-
-def _alone(request: Request, at: int) -> Request:
-    """What is asked for one of the branches."""
-    return replace(request, branches=[request.branches[at]], room=[request.room[at]])
 
 
 def _cut(branch: Branch, draft: Draft, stop_ids: frozenset[int]) -> Draft:

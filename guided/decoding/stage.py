@@ -111,7 +111,7 @@ class Stage:
         ids = to_device(np.array(rows, np.int64), device)
         if min(map(len, group)) == width:
             self.cache.aim(Window(begin, len(self), width, 0))
-            positions, mask = at.expand(len(group), width), None
+            positions, mask = at.expand(len(group), width) if len(group) > 1 else at, None
         else:
             pads = torch.tensor([width - len(row) for row in group], device=device)[:, None]
             # Padding goes into the slots after the row, where later tokens overwrite it.

@@ -38,7 +38,7 @@ class Joint:
         self._grammar = structured.grammar
         self._lookup = lookup
         self._suffix = suffix
-        # What the kernels fill in; a draft is copied out of it.
+        # What the kernels work in.
         self._ends = np.empty(structured.most_ends, np.int64)
         self._shares = np.empty(structured.most_ends)
         self._stays = np.empty(structured.most_ends, np.bool_)
@@ -51,7 +51,6 @@ class Joint:
         self._parts = np.empty((2, room, 3), np.int64)
         self._part_chances = np.empty((2, room))
         self._tree = np.empty((2 * room, N_COLUMNS), np.int64)
-        self._known = np.empty(2 * room)
 
     @classmethod
     def of(cls, drafters: Sequence[Drafter]) -> Joint | None:
@@ -82,20 +81,21 @@ class Joint:
         own, pool, about = suffix.own(branch), suffix.pool, known.about
         fresh, words = len(branch.tokens) - own.taken, text.arrays[1]
         new, said = words[text.count - fresh :], words[max(0, text.count - suffix.looks) :]
+        nodes, chances = np.empty((2 * room, 3), np.int64), np.empty(2 * room)
         one, other, size = _grow(
             *given, *copied, self._configs, ways, shares, self._structured.source, pool.ring,
             pool.total, own.last, new, said, suffix.factor, suffix.offset, suffix.least,
             suffix.source,
             form_of(branch, known, "tree"), known.steps, known.facts, *about.bytes,
             about.ends.known, sorted_ids(stop_ids), self._parts, self._part_chances, self._tree,
-            self._known,
+            nodes, chances,
         )  # fmt: skip
         suffix.took(branch, fresh)
         if size >= 0:
-            return Draft.of(self._tree[:size, :3].copy(), self._known[:size].copy())
+            return Draft.of(nodes[:size], chances[:size])
         tree = KnownMerging(branch, stop_ids, "tree", known)
-        for part, nodes in enumerate((one, other)):
-            tree.add(Draft.of(self._parts[part, :nodes], self._part_chances[part, :nodes]))
+        for part, count in enumerate((one, other)):
+            tree.add(Draft.of(self._parts[part, :count], self._part_chances[part, :count]))
         return tree.draft
 
     def _copy(

@@ -71,7 +71,6 @@ def test_the_trees_are_the_same(seed: int) -> None:
     # A small pool forgets texts while they are written.
     capacity = rng.choice([1 << 10, 40])
     one, other = Speculation(drafters(capacity)), Speculation(drafters(capacity))
-    assert one._joint is not None
     limit = rng.choice([None, 70])
     nodes = 0
     for _ in range(5):
@@ -81,9 +80,8 @@ def test_the_trees_are_the_same(seed: int) -> None:
         while branch.finish_reason is None and said:
             room = rng.choice([1, 5, 31])
             request = Request([branch], [room], Plain())
-            joint = one._joint.draft(branch, room, STOPS)
-            assert joint is not None
-            (apart,) = other._merged_apart(request, STOPS, "tree")
+            joint = drawn(one, branch, room)
+            (apart,) = other._merged(request, STOPS, "tree")
             assert joint == apart
             nodes += len(joint)
             for token in said[: rng.randrange(1, 4)]:
@@ -93,6 +91,14 @@ def test_the_trees_are_the_same(seed: int) -> None:
             for drafter in speculation.drafters:
                 drafter.observe([seen(branch)])
     assert nodes > 200
+
+
+def drawn(speculation: Speculation, branch: Branch, room: int = 31) -> Draft:
+    """What the joint drafter has for a branch."""
+    assert speculation._joint is not None
+    found = speculation._joint.draft(branch, room, STOPS)
+    assert found is not None
+    return found
 
 
 def seen(branch: Branch) -> Any:
@@ -109,7 +115,7 @@ def test_forks_go_on_by_themselves() -> None:
     for token in SPELL(b'{"name": "Wug'):
         branch.push(token, 0.0, 0.0, STOPS)
         request = Request([branch], [31], Plain())
-        assert one._merged(request, STOPS, "tree") == other._merged_apart(request, STOPS, "tree")
+        assert drawn(one, branch) == other._merged(request, STOPS, "tree")[0]
     child = branch.fork(7)
     one.fork(branch, child)
     other.fork(branch, child)
@@ -117,18 +123,17 @@ def test_forks_go_on_by_themselves() -> None:
         child.push(token, 0.0, 0.0, STOPS)
         for some in (child, branch):
             request = Request([some], [31], Plain())
-            joint = one._merged(request, STOPS, "tree")
-            assert joint == other._merged_apart(request, STOPS, "tree")
+            assert drawn(one, some) == other._merged(request, STOPS, "tree")[0]
 
 
 def test_other_drafters_and_branches_are_asked_one_by_one() -> None:
     assert Joint.of([*drafters(), Recycling(MODEL.vocabulary)]) is None
     assert Joint.of(drafters()[::-1]) is None
-    assert Joint.of([Structured(GrammarText(MODEL.vocabulary), Suffix(MODEL.vocabulary)), *drafters()[1:]]) is None  # fmt: skip
+    copies = Suffix(MODEL.vocabulary)
+    assert Joint.of([Structured(GrammarText(MODEL.vocabulary), copies), copies]) is None
     joint = Joint.of(drafters())
     assert joint is not None
     (free,) = Decoder(MODEL.network, MODEL.vocabulary).open([SPELL(b"Wug Wug Wug Wug")])
     assert joint.draft(free, 31, STOPS) is None
-    (draft,) = Speculation(drafters())._merged(Request([free], [31], Plain()), STOPS, "tree")
-    assert isinstance(draft, Draft)
+    (draft,) = Speculation(drafters()).drafts([free], Plain(), STOPS, "tree")
     assert len(draft) > 0
