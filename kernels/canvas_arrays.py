@@ -119,7 +119,8 @@ class Lattice(NamedTuple):
     it keeps while tokens are fixed elsewhere: boundaries are 0 to U, all others from U + 1 on.
     """
 
-    #: uint8[M], uint8[M], uint8[M]: what follows (LAST, BYTE, MASK), the byte, whether a gap.
+    #: uint8[M], uint8[M], uint8[M]: what follows (LAST, BYTE, MASK), the byte, whether a gap. There
+    #: is room for more of these.
     kind: Any
     byte: Any
     loop: Any

@@ -35,6 +35,8 @@ class Blocks(NamedTuple):
     #: uint64[..., W], int64[1]: the rows, and how many there are.
     rows: Any
     size: Any
+    #: uint64[W]: room for the positions that are kept.
+    kept: Any
 
 
 @lean

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.slots import GAP, MASKED, Layout
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import BYTE, HIGH, LAST, LEFT_OUT, MASK, N_FREE, N_INNER, Lattice
+from guided.kernels.canvas_cuts import arrange
+from guided.kernels.direct_calls import Direct
 
+_ARRANGE = Direct(arrange)
 T = TypeVar("T", bound=np.generic)
 #: So many units are put into the arrays one by one.
 _FEW = 4
@@ -29,12 +32,15 @@ class Units:
         loops: whether a gap lies at the boundary before every unit, and behind the last.
         unit_of: number of units before every slot boundary.
         ends: boundaries at which the text may end.
+        changed: units that are others than in what these were made from by `after`, as far as both
+            go; None where they were made otherwise.
     """
 
     texts: list[bytes | None]
     loops: list[bool]
     unit_of: Sequence[int]
     ends: Sequence[int]
+    changed: list[int] | None = None
 
     @classmethod
     def of(cls, layout: Layout, vocabulary: Vocabulary) -> Units:
@@ -63,14 +69,15 @@ class Units:
         if end > before.end or len(self.texts) != before.end:
             return Units.of(layout, vocabulary)
         texts = self.texts[:end]
-        for at in changes(before.slots[:end], layout.slots[:end]):
+        changed = changes(before.slots[:end], layout.slots[:end])
+        for at in changed:
             new = layout.slots[at]
             if new is GAP:
                 return Units.of(layout, vocabulary)
             texts[at] = None if new is MASKED else vocabulary.grammar_bytes(int(new))
         first = layout.text_end if vocabulary.stop_ids else end
         loops, unit_of = self.loops[: end + 1], self.unit_of[: end + 1]
-        return Units(texts, loops, unit_of, range(first, end + 1))
+        return Units(texts, loops, unit_of, range(first, end + 1), changed)
 
 
 class Places:
@@ -130,10 +137,12 @@ class Places:
 
     def drop(self, units: Sequence[int]) -> list[int]:
         """Frees the numbers inside of units, and returns them."""
-        mids = self.mid[units]
-        found: list[int] = mids[mids >= 0].tolist()
-        self.used[N_INNER] -= len(found)
-        self.mid[units] = -1
+        found: list[int] = []
+        if self._n_mids:
+            mids = self.mid[units]
+            found = mids[mids >= 0].tolist()
+            self.used[N_INNER] -= len(found)
+            self.mid[units] = -1
         for unit in units:
             if self.inner[unit]:
                 found += self.inner[unit]
@@ -156,29 +165,22 @@ class Places:
             self.lattice = self._arranged()
             return
         for unit in changed:
-            self._arrange(unit, before.texts[unit])
-        self.lattice = self.lattice._replace(may_mid=may_mid, accepting=self._accepting())
+            if units.texts[unit] is not before.texts[unit]:
+                self._arrange(unit, before.texts[unit])
+        self.lattice = self.lattice._replace(may_mid=may_mid)
+        if units.ends != before.ends:
+            self.lattice = self.lattice._replace(accepting=self._accepting())
 
     def _arrange(self, unit: int, before: bytes | None) -> None:
         """Puts the main positions of one unit into the arrays."""
-        lattice, text = self.lattice, self.units.texts[unit]
-        begin = int(lattice.main[unit])
-        end = begin + (1 if before is None else len(before))
-        data = b"\0" if text is None else text
-        more = len(data) - (end - begin)
-        count = len(data)
-        kind = np.full(count, MASK if text is None else BYTE, np.uint8)
-        loop = np.zeros(count, np.uint8)
-        loop[0] = self.units.loops[unit]
-        number = np.array([unit, *self.inner[unit]], np.int32)
-        if more:
-            lattice.main[unit + 1 :] += more
-        self.lattice = lattice._replace(
-            kind=_spliced(lattice.kind, begin, end, kind),
-            byte=_spliced(lattice.byte, begin, end, np.array(bytearray(data))),
-            loop=_spliced(lattice.loop, begin, end, loop),
-            id=_spliced(lattice.id, begin, end, number),
-            unit=_spliced(lattice.unit, begin, end, np.full(count, unit, np.int32)),
+        text = self.units.texts[unit]
+        _ARRANGE(
+            self.lattice,
+            unit,
+            1 if before is None else len(before),
+            np.frombuffer(text or b"\0", np.uint8),
+            np.array(self.inner[unit], np.int32),
+            text is None,
         )
 
     def widen(self, width: int) -> None:
@@ -186,7 +188,22 @@ class Places:
         free = np.zeros(64 * width, np.int32)
         free[: len(self.free)] = self.free
         self.free, self.width = free, width
-        self.lattice = self.lattice._replace(free=free, accepting=self._accepting())
+        lattice = self.lattice
+        self.lattice = lattice._replace(
+            kind=self._roomy(lattice.kind),
+            byte=self._roomy(lattice.byte),
+            loop=self._roomy(lattice.loop),
+            id=self._roomy(lattice.id),
+            unit=self._roomy(lattice.unit),
+            free=free,
+            accepting=self._accepting(),
+        )
+
+    def _roomy(self, array: NDArray[T]) -> NDArray[T]:
+        """The array with room for as many main positions as there are numbers."""
+        wider = np.zeros(64 * self.width, array.dtype)
+        wider[: len(array)] = array
+        return wider
 
     def _number(self) -> int:
         if self.used[N_FREE]:
@@ -218,11 +235,11 @@ class Places:
         unit = np.full(len(kind), count, np.int32)
         unit[:-1] = np.repeat(np.arange(count), lengths)
         return Lattice(
-            kind=kind,
-            byte=np.array(bytearray(data)),  # writable, as the spliced one: kernels are typed by it
-            loop=loop,
-            id=number,
-            unit=unit,
+            kind=self._roomy(kind),
+            byte=self._roomy(np.frombuffer(data, np.uint8)),
+            loop=self._roomy(loop),
+            id=self._roomy(number),
+            unit=self._roomy(unit),
             main=main,
             may_mid=self.may_mid if count else np.zeros(1, np.uint8),
             mid=self.mid,
@@ -235,14 +252,6 @@ class Places:
 def changes(before: Sequence[object], now: Sequence[object]) -> list[int]:
     """Where two sequences hold different objects, as far as the shorter one goes."""
     return list(compress(range(len(before)), map(is_not, before, now)))
-
-
-def _spliced(array: NDArray[T], begin: int, end: int, part: NDArray[T]) -> NDArray[T]:
-    """The array with `part` in place of what is from `begin` to `end`."""
-    if len(part) == end - begin and array.flags.writeable:
-        array[begin:end] = part
-        return array
-    return np.concatenate([array[:begin], part, array[end:]])
 
 
 def packed(numbers: Sequence[int] | slice | NDArray[np.int32], width: int) -> NDArray[np.uint64]:

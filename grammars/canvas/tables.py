@@ -12,10 +12,11 @@ from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.lattice import Places, Units, changes
 from guided.grammars.canvas.limits import CanvasLimits
 from guided.grammars.canvas.slots import Layout
-from guided.grammars.canvas.unions import cut_unions, new_unions
+from guided.grammars.canvas.unions import new_unions
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import FULL, HIGH, N_ROWS, WANTS
 from guided.kernels.canvas_check import MOST_PAIRS
+from guided.kernels.canvas_cuts import cut_left, cut_right
 from guided.kernels.canvas_ends import N_TAILS, RIGHT_DONE, Right
 from guided.kernels.canvas_left import fill_left
 from guided.kernels.canvas_origins import LEFT_DONE, N_ENTRIES, Left
@@ -27,6 +28,7 @@ T = TypeVar("T", bound=np.generic)
 #: Bits for the places between the bytes of a token that is tried, more once a longer one is.
 _SPARE = 128
 _FILL_LEFT, _FILL_RIGHT = Direct(fill_left), Direct(fill_right)
+_CUT_LEFT, _CUT_RIGHT = Direct(cut_left), Direct(cut_right)
 #: Members of sets beyond which more room is made only where it is nearly used up.
 _ENOUGH = 1 << 20
 
@@ -210,11 +212,12 @@ class Tables:
         places = self.places
         before, now = places.units.texts, units.texts
         may_mid, complete = places.mids_for(units)
-        changed = changes(before, now)
-        both = min(len(before), len(now))
-        moved = np.flatnonzero(may_mid[:both] != places.may_mid[:both])
-        if len(moved):
-            changed = sorted({*changed, *moved.tolist()})
+        changed = changes(before, now) if units.changed is None else units.changed
+        if self._n_mids:
+            both = min(len(before), len(now))
+            moved = np.flatnonzero(may_mid[:both] != places.may_mid[:both])
+            if len(moved):
+                changed = sorted({*changed, *moved.tolist()})
         cut_off = range(len(now), len(before))
         if changed:
             # Before a token, the left table has only what may go on with its first byte.
@@ -235,8 +238,9 @@ class Tables:
             # More is possible now: what the tables hold further right leaves some of it out.
             self._visited[freed:] = False
         numbers = places.drop([*changed, *cut_off])
-        self.left.index[numbers] = -1
-        self.right.index[numbers] = -1
+        if numbers:
+            self.left.index[numbers] = -1
+            self.right.index[numbers] = -1
         wanted = places.wants([now[unit] for unit in changed])
         if wanted > 0:
             self._widen(wanted)
@@ -245,27 +249,14 @@ class Tables:
             self.right.size[RIGHT_DONE] = len(now) + 1
 
     def _cut_left(self, boundary: int) -> None:
-        left, lattice = self.left, self.places.lattice
-        left.size[LEFT_DONE] = boundary
-        left.size[N_ROWS], left.size[N_ENTRIES] = left.mark[boundary] if boundary >= 0 else (0, 0)
-        kept = lattice.mid[: max(boundary, 0)]
-        mains = lattice.id[: lattice.main[boundary] + 1 if boundary >= 0 else 0]
-        cut_unions(left.blocks, np.concatenate([mains, kept[kept >= 0]]), self.places.width)
+        """Keeps what is done up to a boundary, -1: nothing."""
+        _CUT_LEFT(self.left, self.places.lattice, boundary)
 
     def _cut_right(self, boundary: int | None) -> None:
         """Keeps what is done from a boundary on, None: nothing."""
-        right, lattice = self.right, self.places.lattice
-        count = len(lattice.main) - 1
-        if boundary is None or boundary > count:
-            boundary, rows, tails = count + 1, 0, 0
-        else:
-            rows, tails = right.mark[boundary]
-        known = right.tail[tails : right.size[N_TAILS]]
-        right.key[known] = -1
-        right.size[RIGHT_DONE], right.size[N_ROWS], right.size[N_TAILS] = boundary, rows, tails
-        kept = lattice.mid[boundary:]
-        mains = lattice.id[lattice.main[boundary] :] if boundary <= count else lattice.id[:0]
-        cut_unions(right.blocks, np.concatenate([mains, kept[kept >= 0]]), self.places.width)
+        behind = len(self.places.lattice.main)
+        boundary = behind if boundary is None else min(boundary, behind)
+        _CUT_RIGHT(self.right, self.places.lattice, boundary)
 
     def _grow_left(self, always: bool = False) -> None:
         if self.places.used[WANTS]:
@@ -353,7 +344,7 @@ class Tables:
         return np.empty((rows, width), np.uint64)
 
     def _learn_left(self) -> None:
-        mains = len(self.places.lattice.kind)
+        mains = int(self.places.lattice.main[-1]) + 1
         if self.left.size[LEFT_DONE] == len(self.places.units.texts):
             self.engine.left_rows = rows_per(self.left.size[N_ROWS], mains)
             inner = int(self.places.used[HIGH]) - len(self.places.inner) - 1
@@ -361,7 +352,7 @@ class Tables:
 
     def _learn_right(self) -> None:
         if self.right_done == 0:
-            mains = len(self.places.lattice.kind)
+            mains = int(self.places.lattice.main[-1]) + 1
             self.engine.right_rows = rows_per(self.right.size[N_ROWS], mains)
 
 

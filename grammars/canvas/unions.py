@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from guided.grammars.canvas.lattice import packed
 from guided.kernels.canvas_arrays import Net
 from guided.kernels.canvas_blocks import PER_WORD, Blocks
 
@@ -71,17 +70,5 @@ def new_unions(united: United, width: int, known: Blocks | None = None) -> Block
         covered=np.zeros((len(states), PER_WORD * width), np.uint64),
         rows=np.empty((min(blocks, _WORDS // width), width), np.uint64),
         size=np.zeros(1, np.int64),
+        kept=np.zeros(width, np.uint64),
     )
-
-
-def cut_unions(blocks: Blocks, kept: NDArray[np.int32], width: int) -> None:
-    """Leaves rows at the positions `kept` only, and unions over these."""
-    if not len(blocks.state):
-        return
-    bits = packed(kept, width)
-    np.bitwise_and(blocks.has, bits, out=blocks.has)
-    if blocks.size[0]:
-        each = np.empty((width, PER_WORD), np.uint64)
-        each[:, 0] = bits
-        each[:, 1:] = bits[:, None]
-        blocks.covered[(blocks.covered & ~each.reshape(-1)) != 0] = 0

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from guided.grammars.canvas.unions import United, cut_unions, new_unions
+from guided.grammars.canvas.unions import United, new_unions
 from guided.kernels.canvas_blocks import settle, unite
+from guided.kernels.canvas_cuts import cut_to
 
 WIDTH, STATES = 3, 4
 POSITIONS = 64 * WIDTH
@@ -25,6 +26,12 @@ def united(blocks, index, rows, q, word, bits, into):  # type: ignore[no-untyped
 def settled(blocks, index, position):  # type: ignore[no-untyped-def]
     """The same."""
     settle(blocks, index, position)
+
+
+@njit
+def cut(blocks):  # type: ignore[no-untyped-def]
+    """The same."""
+    cut_to(blocks)
 
 
 def _numbers(words: np.ndarray) -> set[int]:
@@ -62,11 +69,11 @@ def test_unions_are_those_of_the_rows(seed: int) -> None:
     for step in range(1500):
         if step % 300 == 299:
             # What is cut off may come back with other rows.
-            cut = rng.randrange(POSITIONS)
-            kept = np.arange(cut, dtype=np.int32)
-            cut_unions(blocks, kept, WIDTH)
-            index[cut:] = -1
-            settled_at &= set(kept.tolist())
+            kept = set(range(rng.randrange(POSITIONS)))
+            blocks.kept[:] = _words(kept)
+            cut(blocks)
+            index[len(kept) :] = -1
+            settled_at &= kept
         free = sorted(set(range(POSITIONS)) - settled_at)
         if free and rng.random() < 0.5:
             settle_at(rng.choice(free))
