@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from numpy.typing import NDArray
 
 from guided.grammars.automata.build import literal
 from guided.grammars.canvas import MASKED
@@ -23,11 +24,13 @@ from guided.kernels import (
     copy_lookup,
     draft_choice,
     draft_closing,
+    draft_joint,
     draft_judging,
     draft_merge,
     mask_apply_cpu,
     pass_layout,
     sampling_cpu,
+    slot_moves,
     suffix_pool,
 )
 
@@ -90,6 +93,7 @@ def compile_drafting_kernels() -> None:
     line, numbers = np.array([[0, -1]]), np.empty((1, 2), np.int64)
     seen = np.empty((1, 1, 2, 3), np.bool_)
     pass_layout.lay_out(0, line, 1, 1, 0, numbers, numbers.copy(), seen)
+    slot_moves.move(np.empty((0, 4), np.int64), 0, np.zeros(1, np.int64), 0)
     said, pool = np.zeros(4, np.int32), suffix_pool.ring(8)
     suffix_pool.append(pool, 0, -1, said, True)
     nodes, chances = np.empty((2, 3), np.int64), np.empty(2)
@@ -111,12 +115,37 @@ def compile_drafting_kernels() -> None:
         np.zeros((0, 256), np.int32), np.zeros((0, 4), np.int32), np.frombuffer(b"", np.uint8),
         np.zeros(1, np.int64), np.zeros(1, np.bool_), np.zeros(1, np.int64),
     )  # fmt: skip
+    compile_joint_drafts(pool, said, steps, text, offsets)
     path, recent = np.full((2, 1), -1), np.zeros(2)
     tallies = np.zeros((2, 1, draft_choice.BINS))
     draft_judging.judge(draft, chances, path, 1, tallies, recent, recent.copy())
     draft_choice.choose(
         np.array([0, count]), draft, chances, np.ones(1), np.zeros((2, 1, draft_choice.BINS)),
         np.ones(len(draft_choice.WIDTHS)), 0.0, 0.0, 1.0, into, sure,
+    )  # fmt: skip
+
+
+def compile_joint_drafts(
+    pool: suffix_pool.Ring,
+    said: NDArray[np.int32],
+    steps: NDArray[np.int32],
+    text: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+) -> None:
+    """Drafts one tree by the two kernels that do it for a branch under a grammar."""
+    nodes, chances, configs = np.empty((2, 3), np.int64), np.empty(2), np.ones(3, np.int64)
+    edges, ends, shares = np.zeros(1, np.uint8), np.empty(3, np.int64), np.empty(3)
+    count, _, _ = draft_joint.copy(
+        said, said, 2, 4, np.zeros(3, np.int64), 0, 8, 0, -1, nodes, chances, configs, steps,
+        draft_closing.INSIDE, text, offsets, edges, ends, np.empty(3, np.bool_), shares,
+    )  # fmt: skip
+    forced, copied = np.empty((0, 3), np.int64), nodes[:count]
+    draft_joint.grow(
+        forced, np.empty(0), copied, chances[:count], configs, np.empty(0, np.int64), np.empty(0),
+        0, pool, 4, 3, said[:1], said, 2.0, 1, 0.1, 0, (1, 2, -1, False), steps,
+        np.zeros((2, 4), np.int32), text, offsets, np.zeros(1, np.bool_), np.zeros(1, np.int64),
+        np.empty((2, 2, 3), np.int64), np.empty((2, 2)),
+        np.empty((4, draft_merge.N_COLUMNS), np.int64), np.empty((4, 3), np.int64), np.empty(4),
     )  # fmt: skip
 
 

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-#: Numbers of so many bytes, which numpy knows.
-_OF_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+from guided.kernels import slot_moves
+from guided.kernels.direct_calls import Direct
+
+_move = Direct(slot_moves.move)
 #: Slots are made in blocks, so that buffers rarely grow: of `_BLOCK`, and where there are few rows
 #: of more, but of at most `_SPARE` for all rows together.
 _BLOCK, _SPARE = 8, 64
@@ -28,24 +31,10 @@ class LayerSlots:
 
     keys: Tensor
     values: Tensor
-    _arrays: tuple[NDArray[Any], ...] | None = field(init=False, default=None)
 
     def put(self, keys: Tensor, values: Tensor) -> None:
         """Takes other buffers."""
-        self.keys, self.values, self._arrays = keys, values, None
-
-    @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        """Both buffers on the CPU as arrays of numbers of the same size; of what kind, nobody asks.
-
-        Where little is moved numpy takes a fraction of torch's time.
-        """
-        found = self._arrays
-        if found is None:
-            kind = _OF_SIZE[self.keys.element_size()]
-            found = tuple([each.view(kind).numpy() for each in (self.keys, self.values)])
-            self._arrays = found
-        return found
+        self.keys, self.values = keys, values
 
     @property
     def n_bytes(self) -> int:
@@ -85,6 +74,7 @@ class SlotCache(Cache):
         #: Whether buffers grow no further than they have to.
         self.is_tight = False
         self._n_bytes: int | None = 0
+        self._moves: tuple[NDArray[np.int64], list[LayerSlots]] | None = None
 
     def aim(self, window: Window) -> None:
         """Sets where the next pass reads and writes, and makes room for it."""
@@ -111,7 +101,7 @@ class SlotCache(Cache):
             layer.put(
                 _grown(layer.keys, self.rows, self.room), _grown(layer.values, self.rows, self.room)
             )
-        self._n_bytes = None
+        self._n_bytes = self._moves = None
 
     def bytes_for(self, rows: int, columns: int) -> int:
         """Bytes of all buffers once there is room for so many rows and slots."""
@@ -125,11 +115,11 @@ class SlotCache(Cache):
         """Gives the memory of all but the first `rows` rows back."""
         self.rows = min(rows, self.rows)
         if self.rows == 0:
-            self.slots, self.room, self._n_bytes = {}, 0, 0
+            self.slots, self.room, self._n_bytes, self._moves = {}, 0, 0, None
             return
         for layer in self.slots.values():
             layer.put(layer.keys[:rows].clone(), layer.values[:rows].clone())
-        self._n_bytes = None
+        self._n_bytes = self._moves = None
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -140,7 +130,7 @@ class SlotCache(Cache):
             layer = self.slots[layer_idx] = LayerSlots(
                 _empty(key_states, self.rows, self.room), _empty(value_states, self.rows, self.room)
             )
-            self._n_bytes = None
+            self._n_bytes = self._moves = None
         return self._stored(layer.keys, key_states), self._stored(layer.values, value_states)
 
     def _stored(self, buffer: Tensor, new: Tensor) -> Tensor:
@@ -153,18 +143,38 @@ class SlotCache(Cache):
         return buffer[window.begin : window.end, :, : window.columns]
 
     def compact(self, row: int, sources: Sequence[int], target: int) -> None:
-        """Moves the slots `sources` of `row`, in order, to `target` and the slots after it."""
+        """Moves the slots `sources` of `row`, in order, to `target` and the slots after it.
+
+        Args:
+            sources: rising, none of them before the place that it moves to.
+        """
         index: Tensor | None = None
         stop = target + len(sources)
-        for layer in self.slots.values():
-            if layer.keys.is_cpu:
-                for array in layer.arrays:
-                    array[row, :, target:stop] = array[row][:, sources]
-                continue
+        table, others = self._moving()
+        if len(table):
+            _move(table, row, np.array(sources, np.int64), target)
+        for layer in others:
             for buffer in (layer.keys, layer.values):
-                if index is None:
+                if index is None or index.device != buffer.device:
                     index = torch.tensor(sources, device=buffer.device)
                 buffer[row, :, target:stop] = buffer[row].index_select(1, index)
+
+    def _moving(self) -> tuple[NDArray[np.int64], list[LayerSlots]]:
+        """The buffers on a CPU as `slot_moves.move` reads them, and the layers that are elsewhere.
+
+        Where little is moved torch takes many times as long.
+        """
+        found = self._moves
+        if found is None:
+            here = [layer for layer in self.slots.values() if layer.keys.is_cpu]
+            rows = [
+                (each.data_ptr(), *each.shape[1:3], each.shape[3] * each.element_size())
+                for layer in here
+                for each in (layer.keys, layer.values)
+            ]
+            others = [layer for layer in self.slots.values() if not layer.keys.is_cpu]
+            found = self._moves = np.array(rows, np.int64).reshape(-1, 4), others
+        return found
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copies the first `length` slots of a row to another row."""
@@ -190,7 +200,7 @@ class SlotCache(Cache):
                 layer = self.slots[index] = LayerSlots(
                     _empty(keys, self.rows, self.room), _empty(values, self.rows, self.room)
                 )
-                self._n_bytes = None
+                self._n_bytes = self._moves = None
             layer.keys[row, :, begin : begin + keys.shape[2]] = keys[0]
             layer.values[row, :, begin : begin + values.shape[2]] = values[0]
 
