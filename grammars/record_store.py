@@ -167,7 +167,7 @@ class RecordStore:
         size = path.stat().st_size if path.exists() else 0
         if not self._is_damaged and size + len(records) <= LIMIT:
             # In one call, so that nothing of another process comes between.
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 self._is_damaged = os.write(handle, records) < len(records)
                 self._note(handle, pending, len(records))
