@@ -73,14 +73,17 @@ class CostModel:
     level: Mean = field(default_factory=Mean)
     _known: NDArray[np.float64] = field(default_factory=_nothing_known)
 
-    def timed(self, rows: int, width: int, seconds: float) -> None:
-        """Takes in the time of a pass of `rows` rows and `width` tokens each."""
-        key = _batch(rows), _WIDTH_AT[min(width, WIDTHS[-1])]
+    def timed(self, rows: int, width: int, seconds: float) -> float | None:
+        """Takes in the time of a pass of `rows` rows and `width` tokens each; then as `base`."""
+        batch = _batch(rows)
+        key = batch, _WIDTH_AT[min(width, WIDTHS[-1])]
         mean = self.passes.get(key)
         if mean is None:
             mean = self.passes[key] = Mean()
         mean.add(seconds)
         self._known[key] = mean.value
+        plain = self.passes.get((batch, 0))
+        return None if plain is None else plain.value
 
     def drafted(self, rows: int, seconds: float) -> None:
         """Takes in the time that drafting took."""

@@ -251,9 +251,23 @@ class NodeDraws:
         found = before
         if found is None or found.kind != kind:
             found = cls(sampler, *kind)
-        whole = raw if raw.is_contiguous() else raw.contiguous()
-        found._raw, found._columns, found._address = whole, columns, whole.data_ptr()
+        found._stand_on(raw, columns)
         return found
+
+    def goes_on(self, raw: Tensor) -> bool:
+        """Stands on the logits of the next pass, if they are of the same kind as the last."""
+        _, columns, width = raw.shape
+        _, own_width, dtype = self.kind
+        if width != own_width or raw.dtype is not dtype or not raw.is_cpu:
+            return False
+        if implementation(_CPU) is not Implementation.NUMBA:
+            return False
+        self._stand_on(raw, columns)
+        return True
+
+    def _stand_on(self, raw: Tensor, columns: int) -> None:
+        whole = raw if raw.is_contiguous() else raw.contiguous()
+        self._raw, self._columns, self._address = whole, columns, whole.data_ptr()
 
     def draw(self, spot: Spot, row: int, position: int) -> tuple[int, float, float, bool]:
         """The token after one node of the pass, as in `Drawn`; raises as `draw` does."""

@@ -352,16 +352,16 @@ class Loop:
                     break
 
     def _observe(self, raw: Tensor) -> None:
-        if self.speculation is None or len(self.rows) > self.speculation.policy.most_rows:
+        speculation = self.speculation
+        if speculation is None or len(self.rows) > speculation.policy.most_rows:
             return
-        reads = self.speculation.reads_logits
-        self.speculation.observe(
-            [
-                _observation(row, raw[number, row.seen] if reads else _NONE)
-                for number, row in enumerate(self.rows)
-                if row.seen
-            ]
-        )
+        reads, waits = speculation.reads_logits, speculation.waits
+        found = [
+            _observation(row, raw[number, row.seen] if reads else _NONE)
+            for number, row in enumerate(self.rows)
+            if row.seen and not (waits and row.branch.finish_reason is None)
+        ]
+        speculation.observe(found)
 
     # --- rows leave
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from guided.controls.pipeline import Pipeline
 from guided.decoding.branch import Branch
 from guided.decoding.drafts import ROOT
 from guided.decoding.draws import Drawn, Guess, NodeDraws, Spot, draw, draw_ahead
@@ -31,6 +32,8 @@ class Picker:
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
         self._nodes: NodeDraws | None = None
+        #: Whose branches `_nodes` draws for, if `nodes` was asked last.
+        self._pipeline: Pipeline | None = None
 
     def picks(
         self,
@@ -58,9 +61,14 @@ class Picker:
 
     def nodes(self, branch: Branch, raw: Tensor) -> NodeDraws | None:
         """How one kernel draws at any node of a pass over one row, None where it cannot."""
-        return self._nodes_for([branch], raw)
+        known = self._nodes
+        if known is None or branch.pipeline is not self._pipeline or not known.goes_on(raw):
+            known = self._nodes_for([branch], raw)
+            self._pipeline = None if known is None else branch.pipeline
+        return known
 
     def _nodes_for(self, branches: Sequence[Branch], raw: Tensor) -> NodeDraws | None:
+        self._pipeline = None
         nodes = NodeDraws.of(self._sampler, branches, raw, self._nodes)
         if nodes is not None:
             self._nodes = nodes

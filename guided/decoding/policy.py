@@ -29,6 +29,9 @@ _IDLE_SHARE, _REST_MOST = 0.01, 32
 #: Passes' worth of time that drafting may lose before it has to earn any, and the most it can save
 #: up for when nothing pays.
 _CREDIT, _CREDIT_MOST = 1.0, 8.0
+#: Rounds of as many rows that are all timed, and of how many later ones one is: what a pass costs
+#: is known by then, and taking it in at every pass takes longer than what would change.
+_ALL_TIMED, _EVERY = 64, 4
 
 
 @dataclass(slots=True)
@@ -94,9 +97,14 @@ class Adaptive:
     #: Passes' worth of time that guesses have saved and drafting has not used up.
     _credit: float = _CREDIT
     _rows: int = 1
+    #: Rounds of so many rows, and for how many the times of the round at hand stand; 0: not taken.
+    _rounds: dict[int, int] = field(default_factory=dict)
+    _weight: int = 1
 
     def room(self, rows: int) -> int:
         """The most guesses that each of `rows` rows may get; 0 while drafting rests."""
+        rounds = self._rounds[rows] = self._rounds.get(rows, 0) + 1
+        self._weight = 1 if rounds <= _ALL_TIMED else _EVERY if rounds % _EVERY == 0 else 0
         if self._resting > 0:
             self._resting -= 1
             return 0
@@ -201,26 +209,34 @@ class Adaptive:
 
     def timed(self, rows: int, width: int, seconds: float) -> None:
         """Learns what a pass costs."""
-        self.cost.timed(rows, width, seconds)
         self._rows = rows
-        if width > 1:
-            self._spend(rows, seconds, passes=1)
+        if not self._weight:
+            return
+        base = self.cost.timed(rows, width, seconds)
+        if width > 1 and base is not None:
+            self._earn(self._weight - self._passes(seconds, base))
 
     def levelled(self, seconds: float) -> None:
         """Learns what drawing once more after a pass costs."""
-        self.cost.level.add(seconds)
+        if self._weight:
+            self.cost.level.add(seconds)
 
     def drafted(self, rows: int, seconds: float) -> None:
         """Learns what drafting costs."""
+        if not self._weight:
+            return
         self.cost.drafted(rows, seconds)
-        self._spend(rows, seconds)
-
-    def _spend(self, rows: int, seconds: float, passes: int = 0) -> None:
-        """Takes the time from the credit, as far as it is more than so many plain passes."""
         base = self.cost.base(rows)
         if base is not None:
-            # An outlier says more of the machine than of the guesses.
-            self._earn(passes - min(seconds / base, _CREDIT_MOST / 2))
+            self._earn(-self._passes(seconds, base))
+
+    def _passes(self, seconds: float, base: float) -> float:
+        """Plain passes, of `base` seconds, in such a time of each round that this one stands for.
+
+        An outlier says more of the machine than of the guesses.
+        """
+        most = _CREDIT_MOST / (2 if self._weight == 1 else 4)
+        return self._weight * min(seconds / base, most)
 
     def _earn(self, passes: float) -> None:
         self._credit = max(0.0, min(_CREDIT_MOST, self._credit + passes))

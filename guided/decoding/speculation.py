@@ -114,6 +114,11 @@ class Speculation:
             )
 
     @property
+    def waits(self) -> bool:
+        """Whether drafters learn of a round when they are asked for the next, if there is one."""
+        return self._joint is not None
+
+    @property
     def reads_logits(self) -> bool:
         """Whether some drafter wants to see the logits."""
         return self._reads_logits
@@ -192,7 +197,7 @@ class Speculation:
 
     def observe(self, observations: Sequence[Observation]) -> None:
         """Shows all drafters what came out, where so many rows get any guesses."""
-        if len(observations) > self.policy.most_rows:
+        if not observations or len(observations) > self.policy.most_rows:
             return
         for drafter in self._observing:
             drafter.observe(observations)

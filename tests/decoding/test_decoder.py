@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from guided.controls import BanTokens, GrammarMask, StopStrings, Temperature
-from guided.decoding import Decoder, Fixed, Greedy, Network, Speculation
+from guided.controls import BanTokens, GrammarMask, StopStrings, Temperature, TopK
+from guided.controls.protocol import Control
+from guided.decoding import Decoder, Fixed, Greedy, Network, Plain, Speculation
 from guided.decoding.drafters.grammar import GrammarText
 from guided.errors import DeadEndError, InputError, LogitsError
 from guided.testing import WordGrammar, enumerate_sequences, table_model
@@ -271,3 +272,20 @@ def test_bad_arguments_are_refused_before_any_pass() -> None:
     with pytest.raises(InputError, match="at least 1"):
         decoder.open([[1]], max_new_tokens=0)
     assert decoder.usage.passes == 0
+
+
+def test_one_loop_draws_for_branches_with_other_controls_in_turn() -> None:
+    model = table_model(6, seed=3)
+    decoder = Decoder(model.network, model.vocabulary, Plain())
+    loop = decoder.loop()
+    kinds: list[list[Control]] = [[], [Temperature(0.3)], [TopK(2)], [Temperature(0.3)], []]
+    for controls in kinds:
+        for rows in (1, 2, 1):
+            branches = decoder.open([[1, 2]] * rows, [controls] * rows, 5, max_new_tokens=9)
+            decoder.run(loop, branches)
+            alone = Decoder(model.network, model.vocabulary, Plain())
+            wanted = alone.open([[1, 2]] * rows, [controls] * rows, 5, max_new_tokens=9)
+            for branch in wanted:
+                alone.extend([branch])
+            assert [branch.tokens for branch in branches] == [branch.tokens for branch in wanted]
+            assert [branch.log_q for branch in branches] == [branch.log_q for branch in wanted]

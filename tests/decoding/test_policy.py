@@ -181,3 +181,21 @@ def test_first_times_that_were_all_slow_are_forgotten() -> None:
         mean.add(seconds)
     assert mean.value is not None
     assert mean.value <= 0.04
+
+
+def test_once_costs_are_known_one_round_in_four_stands_for_all() -> None:
+    policy = timed(w1=1.0)
+    for _ in range(64):
+        policy.room(1)
+    (mean,) = policy.cost.passes.values()
+    before, credit = mean.count, policy._credit
+    for _ in range(8):
+        assert policy.room(1) > 0
+        policy.timed(1, 1, 1.0)
+        policy.drafted(1, 0.05)
+    assert mean.count == before + 2
+    assert policy._credit == pytest.approx(credit - 8 * 0.05)
+    # What so many rows cost is not known yet.
+    policy.room(2)
+    policy.timed(2, 1, 3.0)
+    assert policy.base(2) == 3.0

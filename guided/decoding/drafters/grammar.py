@@ -159,6 +159,8 @@ class GrammarText(Drafter):
         state = grammar_state(branch)
         if state is None or state.is_finished:
             return Draft()
+        if self._ends in branch.notes:
+            self._ends.settle(branch)
         text = self._text(branch, state)
         engine = engine_of(state)
         likely = self._likely(engine, state, text.style)
