@@ -34,6 +34,8 @@ _DELAY = 0.5
 _MAGIC = b"guided\x01\n"
 _HEAD = struct.Struct("<8s16sI16s")
 _File = BinaryIO | FileIO
+# Windows would write another end of line for what looks like one.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 def hash_of_code(paths: Iterable[Path]) -> str | None:
@@ -167,7 +169,7 @@ class RecordStore:
         size = path.stat().st_size if path.exists() else 0
         if not self._is_damaged and size + len(records) <= LIMIT:
             # In one call, so that nothing of another process comes between.
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            handle = os.open(path, _APPEND, 0o600)
             try:
                 self._is_damaged = os.write(handle, records) < len(records)
                 self._note(handle, pending, len(records))
