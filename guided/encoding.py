@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,8 @@ def encode(tokenizer: Any, text: str) -> list[int]:
     Most of that call's time goes into options that are not given and outputs that are not asked
     for, so what lies behind it is asked where the call would do nothing else.
     """
-    if _is_usual(type(tokenizer)):
+    kind: Hashable = type(tokenizer)
+    if _is_usual(kind):
         backend = tokenizer.backend_tokenizer
         splits = getattr(tokenizer, "split_special_tokens", False)
         if (
@@ -28,7 +30,7 @@ def encode(tokenizer: Any, text: str) -> list[int]:
 
 
 @lru_cache(maxsize=64)
-def _is_usual(kind: type) -> bool:
+def _is_usual(kind: Any) -> bool:
     """Whether tokenizers of a class only hand a text to the one behind them."""
     from transformers import PreTrainedTokenizerFast
 
