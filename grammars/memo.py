@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any
 from weakref import finalize
 
@@ -147,13 +147,13 @@ class Parser:
                 table = np.empty((MOST_STATES, 257), np.uint8)
                 count = int(write_residual(self._handle, lex, state, table))
             if count > 0:
-                return blake2b(table[:count].tobytes(), digest_size=20).digest(), True
+                return sha256(table[:count], usedforsecurity=False).digest(), True
         dfa = int(self.rules.lexeme[lex, DFA])
         key = self._contents.get(dfa)
         if key is None:
             first, last = self.rules.dfa[dfa : dfa + 2, FIRST].tolist()
             begin, end = self.rules.dfa[dfa : dfa + 2, OFFSET].tolist()
-            digest = blake2b(self.rules.columns[dfa].tobytes(), digest_size=20)
+            digest = sha256(self.rules.columns[dfa], usedforsecurity=False)
             digest.update(self.rules.fact[first:last, ACCEPT].tobytes())
             digest.update(self.rules.trans[begin:end].tobytes())
             key = self._contents[dfa] = digest.digest()
