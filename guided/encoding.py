@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 #: What a tokenizer's call goes through; a subclass may change any of it.
 _CALLED = ("__call__", "_call_one", "encode_plus", "_encode_plus", "_batch_encode_plus")
@@ -16,8 +16,7 @@ def encode(tokenizer: Any, text: str) -> list[int]:
     Most of that call's time goes into options that are not given and outputs that are not asked
     for, so what lies behind it is asked where the call would do nothing else.
     """
-    kind: Hashable = type(tokenizer)
-    if _is_usual(kind):
+    if _is_usual(cast(Hashable, type(tokenizer))):
         backend = tokenizer.backend_tokenizer
         splits = getattr(tokenizer, "split_special_tokens", False)
         if (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -141,13 +140,14 @@ def make_rows(
     controls: Sequence[Control],
 ) -> list[Row]:
     """`settings.n` rows for every prompt, in order."""
-    seen: Counter[tuple[int, ...]] = Counter()
+    seen: dict[tuple[int, ...], int] = {}
     rows = []
     for prompt, output in zip(prompts, outputs, strict=True):
         row = _row(model, prompt, output, settings, controls)
-        for _ in range(settings.n):
-            rows.append(Row(**{**vars(row), "copy": seen[row.tokens]}))
-            seen[row.tokens] += 1
+        first = seen.get(row.tokens, 0)
+        seen[row.tokens] = first + settings.n
+        for copy in range(first, first + settings.n):
+            rows.append(replace(row, copy=copy) if copy else row)
     return rows
 
 

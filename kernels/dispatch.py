@@ -48,6 +48,11 @@ def implementation(device: torch.device) -> Implementation:
     return fastest
 
 
+def on_cpu() -> Implementation:
+    """The implementation for what is on a CPU; as `implementation`, which asks torch."""
+    return _override.get() or Implementation.NUMBA
+
+
 @contextmanager
 def using(chosen: Implementation) -> Iterator[None]:
     """Within it, every kernel of this thread runs as `chosen`. For tests and comparisons."""

@@ -31,6 +31,8 @@ def _check(controls: Sequence[Control]) -> None:
             raise ControlError(
                 f"{control!r} is no control; wrap a Hugging Face logits processor in FromProcessor"
             )
+    if len(controls) < 2:
+        return
     kinds = Counter(type(control) for control in controls if control.unique)
     for kind, count in kinds.items():
         if count > 1:

@@ -20,10 +20,9 @@ from guided.decoding.sampling import Plain as Inversion
 from guided.errors import DeadEndError, LogitsError
 from guided.kernels import masked_sampling, sampling_cpu
 from guided.kernels.direct_calls import Direct
-from guided.kernels.dispatch import Implementation, implementation
+from guided.kernels.dispatch import Implementation, implementation, on_cpu
 from guided.kernels.mask_table import mask_table
 
-_CPU = torch.device("cpu")
 _HALF = (torch.float16, torch.bfloat16)
 _LOCAL = threading.local()
 #: Kinds of draws whose rooms are kept.
@@ -244,7 +243,7 @@ class NodeDraws:
         """
         plain = _plain(sampler, spots) if spots else None
         # Of a tensor's device torch makes a new object.
-        if plain is None or not raw.is_cpu or implementation(_CPU) is not Implementation.NUMBA:
+        if plain is None or not raw.is_cpu or on_cpu() is not Implementation.NUMBA:
             return None
         _, columns, width = raw.shape
         kind = (plain, width, raw.dtype)
@@ -260,7 +259,7 @@ class NodeDraws:
         _, own_width, dtype = self.kind
         if width != own_width or raw.dtype is not dtype or not raw.is_cpu:
             return False
-        if implementation(_CPU) is not Implementation.NUMBA:
+        if on_cpu() is not Implementation.NUMBA:
             return False
         self._stand_on(raw, columns)
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary, ref
@@ -136,18 +136,27 @@ _FREE = Known(None, FREE, -1, -1, About(_NO_BYTES, Ends()))
 
 def known_grammar(branch: Branch) -> Known | None:
     """Where a branch stands; None where more than a grammar decides what may come next."""
-    found = _FREE
-    for at, (control, state) in enumerate(
-        zip(branch.pipeline.controls, branch.states, strict=True)
-    ):
-        kind: type = type(control)
-        if kind is not GrammarMask and _forbids_nothing(kind):
-            continue
-        one = _known(state, at) if kind is GrammarMask else None
-        if one is None or found is not _FREE:
-            return None
-        found = one
-    return found
+    at = branch.notes.get(_PLACE)
+    if at is None:
+        at = branch.notes[_PLACE] = _place_of(branch.pipeline.controls)
+    if at < 0:
+        return _FREE if at == _NOWHERE else None
+    return _known(branch.states[at], at)
+
+
+#: Under which branches hold where the control of their grammar is, or one of the others.
+_PLACE = object()
+_NOWHERE, _NOT_ALONE = -1, -2
+
+
+def _place_of(controls: Sequence[Control]) -> int:
+    """Where the only control that forbids tokens, or ends sequences, but by the law is."""
+    kinds = [(at, type(control)) for at, control in enumerate(controls)]
+    limiting = [(at, kind) for at, kind in kinds if kind is GrammarMask or not _is_harmless(kind)]
+    if not limiting:
+        return _NOWHERE
+    (at, kind), *others = limiting
+    return _NOT_ALONE if others or kind is not GrammarMask else at
 
 
 def _known(state: object, at: int) -> Known | None:
@@ -172,7 +181,7 @@ def engine_of(state: object) -> TokenEngine | None:
 
 
 @lru_cache(maxsize=256)
-def _forbids_nothing(kind: type[Control]) -> bool:
+def _is_harmless(kind: type[Control]) -> bool:
     """Whether such controls never forbid a token or end a sequence but by the law."""
     return (
         kind.allows is Control.allows

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from guided.kernels import pass_layout
 from guided.kernels.direct_calls import Direct
-from guided.kernels.dispatch import Implementation, implementation
+from guided.kernels.dispatch import Implementation, on_cpu
 from guided.kernels.tree_mask import tree_mask
 
 _lay_out = Direct(pass_layout.lay_out)
@@ -113,7 +113,7 @@ def lay_out(
         width: of the widest row.
         columns: of the mask; None where it is not needed.
     """
-    if implementation(device) is not Implementation.NUMBA:
+    if not _is_cpu(device) or on_cpu() is not Implementation.NUMBA:
         return _by_arrays(feeds, width, bases, lengths, columns, device)
     rows = len(feeds)
     room = _rooms().get((rows, width)) or _new_room(rows, width)
@@ -123,6 +123,14 @@ def lay_out(
             feed.last, feed.nodes, bases[row], lengths[row], row, room.ids, room.positions, seen
         )
     return Layout(*room.tensors, None if columns is None else torch.from_numpy(seen))
+
+
+def _is_cpu(device: torch.device) -> bool:
+    """Whether it is a CPU; of the device that was asked about last, torch need not say it again."""
+    last = getattr(_LOCAL, "device", None)
+    if last is None or last[0] is not device:
+        last = _LOCAL.device = device, device.type == "cpu"
+    return bool(last[1])
 
 
 class _Room(NamedTuple):

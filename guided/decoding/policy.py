@@ -100,6 +100,8 @@ class Adaptive:
     #: Rounds of so many rows, and for how many the times of the round at hand stand; 0: not taken.
     _rounds: dict[int, int] = field(default_factory=dict)
     _weight: int = 1
+    #: The costs for so many rows, until more is known of them.
+    _costs: tuple[int, tuple[NDArray[np.float64], float, float]] | None = None
 
     def room(self, rows: int) -> int:
         """The most guesses that each of `rows` rows may get; 0 while drafting rests."""
@@ -148,9 +150,7 @@ class Adaptive:
                 chances,
                 lucks,
                 self.tallies.cover(),
-                self.cost.known(rows),
-                self.cost.draft_seconds(rows),
-                self.cost.level_seconds,
+                *self._costs_of(rows),
                 _MARGIN,
                 kept,
                 sure,
@@ -164,6 +164,15 @@ class Adaptive:
             else Draft.of(kept[begin : begin + width], sure[begin : begin + width])
             for draft, begin in zip(drafts, bounds.tolist(), strict=False)
         ]
+
+    def _costs_of(self, rows: int) -> tuple[NDArray[np.float64], float, float]:
+        """Seconds of passes, of drafting and of drawing once more, as far as known."""
+        found = self._costs
+        if found is None or found[0] != rows:
+            cost = self.cost
+            found = rows, (cost.known(rows), cost.draft_seconds(rows), cost.level_seconds)
+            self._costs = found
+        return found[1]
 
     def base(self, rows: int) -> float | None:
         """Seconds of a pass of a single token for each row, None if never measured."""
@@ -212,6 +221,7 @@ class Adaptive:
         self._rows = rows
         if not self._weight:
             return
+        self._costs = None
         base = self.cost.timed(rows, width, seconds)
         if width > 1 and base is not None:
             self._earn(self._weight - self._passes(seconds, base))
@@ -219,12 +229,14 @@ class Adaptive:
     def levelled(self, seconds: float) -> None:
         """Learns what drawing once more after a pass costs."""
         if self._weight:
+            self._costs = None
             self.cost.level.add(seconds)
 
     def drafted(self, rows: int, seconds: float) -> None:
         """Learns what drafting costs."""
         if not self._weight:
             return
+        self._costs = None
         self.cost.drafted(rows, seconds)
         base = self.cost.base(rows)
         if base is not None:
