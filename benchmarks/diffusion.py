@@ -43,10 +43,15 @@ def measure_wide(options: Options, report: Report) -> None:
     constraints.measure_wide(_model(), 1 if options.quick else 4, report)
 
 
+def measure_c_like(options: Options, report: Report) -> None:
+    constraints.measure_c_like(_model(), 1 if options.quick else 6, report)
+
+
 PARTS: Parts = {
     "accelerators": measure_accelerators,
     "constraint": measure_constraint,
     "wide": measure_wide,
+    "c_like": measure_c_like,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
@@ -34,6 +35,23 @@ LONG_VISITS = 30_000
 MOST_MIDS = 96
 
 
+@dataclass
+class Taken:
+    """Room that tables took, for which the next ones begin.
+
+    Attributes:
+        left: rows of the left table for each main position.
+        right: the same of the right table.
+        tails: slots of its hash table for each main position.
+        inner: numbers of positions inside of masks.
+    """
+
+    left: int = 8
+    right: int = 8
+    tails: int = 32
+    inner: int = 64
+
+
 class CanvasEngine:
     """What canvases of one grammar and vocabulary share. Thread-safe: take `lock` for a call.
 
@@ -61,8 +79,8 @@ class CanvasEngine:
                 lambda lex=lex: first_set(self.rules, self.sets, lex)
             )
         self.complete = plain.complete
-        self.left_rows = self.right_rows = 8
-        self.inner_positions = 64
+        #: What tables with mids have taken, and those without.
+        self.taken = {True: Taken(), False: Taken()}
         self.final = np.flatnonzero((self.net.rule_of == 0) & (self.net.final != 0))
         #: The first boundary with which the text of the last canvas could end.
         self.first_end = 0

@@ -74,8 +74,8 @@ class CanvasSource:
         return Tables(self.engine, self.vocabulary, self.limits, n_mids)
 
     def quick_tables(self) -> Tables | None:
-        """Tables without mids, None where the usual ones are exact or no slower."""
-        if not len(self.engine.mids.node_of) or self.engine.tries_all_tokens:
+        """Tables without mids, None where the usual ones have none."""
+        if not len(self.engine.mids.node_of):
             return None
         return Tables(self.engine, self.vocabulary, self.limits, 0)
 

@@ -70,6 +70,7 @@ class Tables:
         self._vocabulary = vocabulary
         self._limits = limits
         self._n_mids = n_mids
+        self._taken = engine.taken[n_mids > 0]
         self._spare = _SPARE
         self._layout: Layout | None = None
         #: Boundaries that the left table has come to since something to the left of them changed
@@ -157,11 +158,10 @@ class Tables:
         self._new_room()
 
     def _begin(self, units: Units) -> None:
-        engine = self.engine
         count = len(units.texts)
         most = self._limits.inner_positions if self._n_mids else 0
         within = sum(len(text) - 1 for text in units.texts if text is not None)
-        inner = min(most, engine.inner_positions)
+        inner = min(most, self._taken.inner)
         width = (count + 1 + within + inner + 63) // 64
         self.places = Places(units, self._n_mids, most, width)
         self._visited = np.zeros(count + 1, np.bool_)
@@ -171,7 +171,7 @@ class Tables:
     def _allocate(self, mains: int, count: int, width: int) -> None:
         engine = self.engine
         states, rules = len(engine.net.final), len(engine.net.start_of)
-        rows = max(512, mains * engine.left_rows)
+        rows = self._begun(mains * self._taken.left, width + self._spare // 64)
         self.left = Left(
             size=np.array([0, 0, 0, 0, 0, 0, 0, -1], np.int64),
             rows=self._rows(rows, width + self._spare // 64),
@@ -186,14 +186,15 @@ class Tables:
             local=np.full((self._spare, states), -1, np.int32),
             blocks=new_unions(engine.callers, width),
         )
-        rows = max(512, mains * engine.right_rows)
+        rows = self._begun(mains * self._taken.right, width)
+        slots = _power(max(4 * rows, mains * self._taken.tails))
         self.right = Right(
             size=np.array([0, 0, 0, 0, count + 1, 0], np.int64),
             rows=self._rows(rows, width),
             index=np.full((64 * width, states), -1, np.int32),
-            key=np.full(_power(4 * rows), -1, np.int64),
-            value=np.full(_power(4 * rows), -1, np.int32),
-            tail=np.zeros(_power(4 * rows), np.int32),
+            key=np.full(slots, -1, np.int64),
+            value=np.full(slots, -1, np.int32),
+            tail=np.zeros(slots, np.int32),
             mark=np.zeros((count + 1, 2), np.int32),
             chain=np.zeros(2 * (64 * width + 1), np.int64),
             changed=np.zeros(states, np.int64),
@@ -268,6 +269,7 @@ class Tables:
         rows, entries = int(left.size[N_ROWS]), int(left.size[N_ENTRIES])
         if always or 2 * rows >= len(left.rows):
             self.left = left = self._left_of(self.places.width, 2 * len(left.rows))
+            self._taken.left = max(self._taken.left, len(left.rows) // self._mains)
         if always or 2 * entries >= len(left.entry):
             self.left = left = left._replace(entry=_longer(left.entry))
         begun = left.mark[left.size[LEFT_DONE], 1] if left.size[LEFT_DONE] >= 0 else 0
@@ -281,6 +283,7 @@ class Tables:
             rows = self._rows(2 * len(right.rows), right.rows.shape[1])
             rows[: len(right.rows)] = right.rows
             right = right._replace(rows=rows)
+            self._taken.right = max(self._taken.right, len(rows) // self._mains)
         if 4 * right.size[N_TAILS] >= len(right.key):
             size = 2 * len(right.key)
             known = right.tail[: right.size[N_TAILS]]
@@ -292,6 +295,7 @@ class Tables:
             )
             states = np.int64(right.index.shape[1])
             refill_tails(right.key, right.value, right.tail, keys, values, states)
+            self._taken.tails = max(self._taken.tails, size // self._mains)
         self.right = right
 
     def _grow_sets(self) -> None:
@@ -336,6 +340,10 @@ class Tables:
             local = np.full((self._spare, states), -1, np.int32)
         return left._replace(rows=wider, local=local)
 
+    def _begun(self, rows: int, width: int) -> int:
+        """Rows to begin with where so many are likely to be needed."""
+        return max(512, min(rows, self._limits.words // width))
+
     def _rows(self, rows: int, width: int) -> NDArray[np.uint64]:
         if rows * width > self._limits.words:
             # What was in progress is no use to anyone.
@@ -343,17 +351,20 @@ class Tables:
             raise OutOfRoom
         return np.empty((rows, width), np.uint64)
 
+    @property
+    def _mains(self) -> int:
+        """Number of main positions."""
+        return int(self.places.lattice.main[-1]) + 1
+
     def _learn_left(self) -> None:
-        mains = int(self.places.lattice.main[-1]) + 1
         if self.left.size[LEFT_DONE] == len(self.places.units.texts):
-            self.engine.left_rows = rows_per(self.left.size[N_ROWS], mains)
+            self._taken.left = rows_per(self.left.size[N_ROWS], self._mains)
             inner = int(self.places.used[HIGH]) - len(self.places.inner) - 1
-            self.engine.inner_positions = max(64, inner)
+            self._taken.inner = max(64, inner)
 
     def _learn_right(self) -> None:
         if self.right_done == 0:
-            mains = int(self.places.lattice.main[-1]) + 1
-            self.engine.right_rows = rows_per(self.right.size[N_ROWS], mains)
+            self._taken.right = rows_per(self.right.size[N_ROWS], self._mains)
 
 
 def _taller(array: NDArray[T], length: int) -> NDArray[T]:

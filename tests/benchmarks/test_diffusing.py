@@ -5,10 +5,11 @@ import json
 import pytest
 from harness.diffusing.accelerators import KINDS, WAYS, decoded
 from harness.diffusing.constraints import Clock, TimedFilling, grammar_of, outcome
+from harness.diffusing.programs import SLOTS, writer
 from harness.diffusing.tasks import is_of, questions
 
 import guided
-from guided.diffusion import LLaDA
+from guided.diffusion import FastDLLM, LLaDA
 
 MODEL = "examples/models/tiny-diffusion"
 
@@ -42,6 +43,17 @@ def test_schemas_hold_and_what_they_cost_is_counted(model: guided.DiffusionModel
     assert held.clock.total >= sum(held.clock.checks)
     free = outcome(model, LLaDA(steps=1), asked, constrained=False)
     assert not free.clock.checks
+
+
+def test_programs_are_valid_and_held_to_the_grammar(model: guided.DiffusionModel) -> None:
+    network, asked = writer(model, 1)
+    held = outcome(network, FastDLLM(threshold=0.9), asked, constrained=True)
+    assert held.valid == 100
+    assert held.clock.checks
+    [question] = asked
+    assert question.is_valid("int f() { return 0; }")
+    assert not question.is_valid("int f() { return }")
+    assert question.slots == SLOTS
 
 
 def test_ways_decode_every_question(model: guided.DiffusionModel) -> None:

@@ -23,6 +23,7 @@ from guided.grammars.grammar import Grammar
 from guided.outputs import output_of
 
 from ..figures import Figure, Report, Table
+from .programs import MISTAKES, SLOTS, Writer, writer
 from .tasks import Question, questions
 
 T = TypeVar("T")
@@ -111,7 +112,7 @@ class Outcome:
 
 
 def outcome(
-    model: guided.DiffusionModel,
+    model: guided.DiffusionModel | Writer,
     way: Decoding,
     asked: Sequence[Question],
     constrained: bool,
@@ -145,8 +146,8 @@ def outcome(
 
 
 def grammar_of(question: Question) -> Grammar | None:
-    """The grammar of a question's schema, compiled outside of what is timed."""
-    return output_of(schema=question.schema).grammar
+    """The grammar of a question or its schema, compiled outside of what is timed."""
+    return question.grammar or output_of(schema=question.schema).grammar
 
 
 def measure(
@@ -186,6 +187,34 @@ def measure_wide(model: guided.DiffusionModel, count: int, report: Report) -> No
         held = outcome(model, way, asked, True)
         report.figures.append(Figure(f"{name}_valid_with_rescue", held.valid, "%", ">= 100"))
         _times(name, held, report)
+
+
+def measure_c_like(model: guided.DiffusionModel, count: int, report: Report) -> None:
+    """The same for programs of the C-like grammar on canvases of 256 slots."""
+    network, asked = writer(model, count)
+    outcome(network, FastDLLM(threshold=0.9), asked[:1], True)
+    table = Table(
+        ["decoding", "free valid", "valid, no rescue", "valid", "rescued"],
+        title="Programs of the C-like grammar, in %: without and with the grammar",
+    )
+    for name, way in {"c_like": FastDLLM(threshold=0.9), "c_like_static": LLaDA()}.items():
+        free = outcome(network, way, asked, False)
+        bare = outcome(network, way, asked, True, rescue=False)
+        held = outcome(network, way, asked, True)
+        cells = [free.valid, bare.valid, held.valid, held.rescued]
+        table.rows.append([name, *(f"{cell:.0f}" for cell in cells)])
+        report.figures += [
+            Figure(f"{name}_valid_with_rescue", held.valid, "%", ">= 100"),
+            Figure(f"{name}_rescued", held.rescued, "%"),
+        ]
+        _times(name, held, report)
+    report.tables.append(table)
+    report.notes.append(
+        f"{count} programs on canvases of {SLOTS} slots. The embedded model knows no programs: a "
+        "network without weights, over its vocabulary, leans towards one program for each prompt, "
+        f"at {100 * MISTAKES:.0f} % of the slots towards another token of it, and fills the slots "
+        "in random order"
+    )
 
 
 def _times(name: str, held: Outcome, report: Report) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guided.grammars.grammar import Grammar
+
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.append(str(ROOT / "examples" / "training"))
 
@@ -22,13 +24,18 @@ LIST_SLOTS, RECORD_SLOTS = 16, 32
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, the slots of its canvas, its schema, and how a text is scored."""
+    """A prompt, the slots of its canvas, its schema, and how a text is scored.
+
+    Attributes:
+        grammar: what an answer has to be, where no schema says so.
+    """
 
     prompt: str
     slots: int
     schema: dict[str, Any]
     is_valid: Callable[[str], bool]
     is_right: Callable[[str], bool]
+    grammar: Grammar | None = None
 
 
 def list_question(name: str, rng: random.Random) -> Question:
