@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from guided.grammars.free_group import EXTRA, Costs, FreeGroup, Missing, OpenWay, Shortest
-from guided.kernels.memo_arrays import DIST, EPSILON, FAR, Rules
+from guided.kernels.memo_arrays import BEGIN, DIST, END, EPSILON, FAR, Rules
+
+# Numbers of a rule state in `Rules.state`.
+_WIDTH = 4
 
 
 class _Place(NamedTuple):
@@ -29,23 +32,40 @@ class AnyOrder:
     has members, whatever the number of possible orders.
     """
 
-    def __init__(self, groups: Mapping[int, FreeGroup]) -> None:
-        """`groups`: by the rule state that each begins in."""
+    def __init__(self, groups: Mapping[int, FreeGroup], rules: Rules) -> None:
+        """`groups`: by the rule state of `rules` that each begins in."""
         self._groups = groups
+        self._base = rules
+        self._growth = _Growth(rules)
         self._costs: dict[int, Costs] = {}
         self._places: dict[int, _Place] = {}
         # Of places that nothing has reached yet: what was before, and the member that led here.
         self._origins: dict[int, tuple[_Place, int]] = {}
         self._states: dict[tuple[int, int, int], int] = {}
-        self._growth: _Growth | None = None
         self._shortest: Shortest | None = None
 
-    def expand(self, rules: Rules, state: int) -> Rules:
-        """`rules` with the edges of the unexpanded rule state `state`."""
-        if self._growth is None or not self._growth.made(rules):
-            self._growth = _Growth(rules)
+    @property
+    def handle(self) -> tuple[int, int, int, int]:
+        """Where the rule states and the edges are, as in a kernel's handle; until they grow."""
+        return self._growth.handle
+
+    @property
+    def n_states(self) -> int:
+        """How many rule states there are."""
+        return self._growth.n_states
+
+    def unexpanded(self, since: int) -> list[int]:
+        """The rule states from number `since` on that have no edges yet."""
+        return self._growth.unexpanded(since)
+
+    def rules(self) -> Rules:
+        """The rules as they are now."""
+        return self._base._replace(**self._growth.copied())
+
+    def expand(self, state: int) -> None:
+        """Gives the unexpanded rule state `state` its edges."""
         growth = self._growth
-        place = self._place_of(rules, state)
+        place = self._place_of(state)
         costs = self._costs[place.home]
         edges = array("i")
         if place.present >= costs.group.least and not place.missing.number:
@@ -56,15 +76,15 @@ class AnyOrder:
             growth.expand(middle, onward)
             onward = array("i", (costs.group.separator, middle))
         growth.expand(state, edges + onward)
-        return growth.rules()
 
-    def _first(self, rules: Rules, home: int) -> _Place:
+    def _first(self, home: int) -> _Place:
         """The place before the first member."""
         shortest = self._shortest
         if shortest is None:
-            shortest = self._shortest = Shortest(rules)
+            shortest = self._shortest = Shortest(self._base)
         group = self._groups[home]
-        costs = self._costs[home] = Costs(group, shortest, int(rules.state[group.end, DIST]))
+        costs = Costs(group, shortest, int(self._base.state[group.end, DIST]))
+        self._costs[home] = costs
         return _Place(home, 0, 0, costs.needed)
 
     def _onward(self, growth: _Growth, place: _Place, costs: Costs) -> tuple[array[int], int]:
@@ -98,13 +118,13 @@ class AnyOrder:
         missing = costs.after(place.missing, way.member)
         return costs.rest(place.seen | way.bit, more, missing)
 
-    def _place_of(self, rules: Rules, state: int) -> _Place:
+    def _place_of(self, state: int) -> _Place:
         known = self._places.get(state)
         if known is not None:
             return known
         origin = self._origins.pop(state, None)
         if origin is None:
-            place = self._first(rules, state)
+            place = self._first(state)
         else:
             before, member = origin
             costs = self._costs[before.home]
@@ -117,75 +137,55 @@ class AnyOrder:
 
 
 class _Growth:
-    """The states and edges of a grammar with room for more; what was handed out stays as it is."""
+    """The states and edges of a grammar, with more at the end.
+
+    They stand in arrays of Python's, which grow by themselves and are written without numpy.
+    """
 
     def __init__(self, base: Rules) -> None:
-        self._base = base
-        self._state = _Column(base.state)
-        self._edge = _Column(base.edge)
-        self._handed_out: Rules | None = None
-        # What is not yet in the arrays, row after row.
-        self._rows = array("i")
-        self._edges = array("i")
+        self._state = array("i", base.state.tobytes())
+        self._edge = array("i", base.edge.tobytes())
+        self.n_states = len(base.state)
+        self._n_edges = len(base.edge)
 
-    def made(self, rules: Rules) -> bool:
-        """Whether `rules` is what was handed out last."""
-        return rules is self._handed_out
+    @property
+    def handle(self) -> tuple[int, int, int, int]:
+        return (
+            self._state.buffer_info()[0],
+            self.n_states,
+            self._edge.buffer_info()[0],
+            self._n_edges,
+        )
+
+    def copied(self) -> dict[str, NDArray[np.int32]]:
+        """The arrays of `Rules`."""
+        state, edge = np.array(self._state, np.int32), np.array(self._edge, np.int32)
+        return {"state": state.reshape(-1, _WIDTH), "edge": edge.reshape(-1, 2)}
+
+    def unexpanded(self, since: int) -> list[int]:
+        begins = self._state[_WIDTH * since + BEGIN :: _WIDTH]
+        return [since + i for i, begin in enumerate(begins) if begin < 0]
 
     def state(self, distance: int) -> int:
         """A new, unexpanded rule state that is so far from the end of its rule."""
-        number = self._state.size + len(self._rows) // 4
-        self._rows.extend((-1, 0, 0, distance))
-        return number
+        self._state.extend((-1, 0, 0, distance))
+        self.n_states += 1
+        return self.n_states - 1
 
     def between(self, distance: int, symbol: int, target: int) -> int:
         """A new rule state with one edge."""
-        number = self._state.size + len(self._rows) // 4
-        begin = self._edge.size + len(self._edges) // 2
-        self._rows.extend((begin, begin + 1, 0, distance))
-        self._edges.append(symbol)
-        self._edges.append(target)
-        return number
+        begin = self._n_edges
+        self._n_edges += 1
+        self._state.extend((begin, begin + 1, 0, distance))
+        self._edge.append(symbol)
+        self._edge.append(target)
+        self.n_states += 1
+        return self.n_states - 1
 
     def expand(self, state: int, edges: array[int]) -> None:
         """Gives `state` its edges: symbol, target, symbol, target, …"""
-        begin = self._edge.size + len(self._edges) // 2
-        self._edges.extend(edges)
-        end = begin + len(edges) // 2
-        known = self._state.size
-        if state >= known:
-            place = 4 * (state - known)
-            self._rows[place], self._rows[place + 1] = begin, end
-        else:
-            self._state.array[state, :2] = begin, end
-
-    def rules(self) -> Rules:
-        """The base with everything appended."""
-        self._state.append(self._rows)
-        self._edge.append(self._edges)
-        self._rows, self._edges = array("i"), array("i")
-        self._handed_out = self._base._replace(
-            state=self._state.array[: self._state.size], edge=self._edge.array[: self._edge.size]
-        )
-        return self._handed_out
-
-
-class _Column:
-    """Rows of int32 that grow at the end."""
-
-    def __init__(self, rows: NDArray[Any]) -> None:
-        self.size = len(rows)
-        self.array = np.empty((2 * len(rows) + 64, rows.shape[1]), np.int32)
-        self.array[: self.size] = rows
-
-    def append(self, numbers: array[int]) -> None:
-        """Adds rows at the end, whose numbers are given one after the other."""
-        width = self.array.shape[1]
-        end = self.size + len(numbers) // width
-        if end > len(self.array):
-            wider = np.empty((2 * end, width), np.int32)
-            wider[: self.size] = self.array[: self.size]
-            self.array = wider
-        if numbers:
-            self.array[self.size : end] = np.frombuffer(numbers, np.int32).reshape(-1, width)
-        self.size = end
+        place = _WIDTH * state
+        self._state[place + BEGIN] = self._n_edges
+        self._edge.extend(edges)
+        self._n_edges += len(edges) // 2
+        self._state[place + END] = self._n_edges

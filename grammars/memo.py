@@ -84,7 +84,7 @@ class Parser:
         self.lock = fork_safe(threading.Lock(), PARSER)
         self._free_text = marks.free_text
         self._distinct = marks.distinct.union(marks.scarce)
-        self._any_order = AnyOrder(marks.any_order) if marks.any_order else None
+        self._any_order = AnyOrder(marks.any_order, rules) if marks.any_order else None
         self._contents: dict[int, bytes] = {}
         memory = room()
         self.memo, handle = memory.memo(len(rules.rule))
@@ -197,15 +197,12 @@ class Parser:
                 return result
             if status == GROW:
                 self._grow()
-                self._handle = handle_of((*self.rules, *self.memo))
             elif status == STEP:
                 config, byte = self.memo.scratch[1:3].tolist()
                 self._repeat(walk, config, np.frombuffer(bytes([byte]), np.uint8))
             elif status == EXPAND and self._any_order is not None:
-                self.rules = self._any_order.expand(self.rules, int(self.memo.scratch[0]))
-                # Of the handle only the first two arrays are others.
-                first = handle_of((self.rules.state, self.rules.edge))
-                self._handle = np.concatenate((first, self._handle[len(first) :]))
+                self._any_order.expand(int(self.memo.scratch[0]))
+                self._handle[:4] = self._any_order.handle
             else:
                 raise GrammarTooLargeError("too many parallel readings of the grammar")
 
@@ -213,7 +210,6 @@ class Parser:
         """Makes room for twice as much, which else happens in the middle of a text."""
         with self.lock:
             self._grow(rehash_all=True)
-            self._handle = handle_of((*self.rules, *self.memo))
 
     def _grow(self, *, rehash_all: bool = False) -> None:
         memo = self.memo
@@ -238,6 +234,10 @@ class Parser:
         }
         memo = memo._replace(**wider)
         self.memo = _rehashed(memo, rehash_all)
+        self._handle = handle_of((*self.rules, *self.memo))
+        if self._any_order is not None:
+            # Of the rules the states and the edges come first.
+            self._handle[:4] = self._any_order.handle
         self.full = self.n_bytes > self.limit
 
 

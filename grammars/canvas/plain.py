@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from guided.grammars.any_order import AnyOrder
 from guided.grammars.rule_builder import RuleBuilder
 from guided.grammars.tables import compile_tables
-from guided.kernels.memo_arrays import BEGIN, Rules
+from guided.kernels.memo_arrays import Rules
 
 #: Rule states that members in free order may be expanded to.
 EXPANDED_LIMIT = 20_000
@@ -33,17 +31,15 @@ def plain_rules(rules: Rules, builder: RuleBuilder, limit: int = EXPANDED_LIMIT)
     """`rules` with members in free order expanded, up to `limit` more rule states."""
     if not builder.any_order:
         return PlainRules(rules, True)
-    expanded = rules
-    any_order = AnyOrder(builder.any_order)
+    any_order = AnyOrder(builder.any_order, rules)
     most = len(rules.state) + limit
-    waiting = np.flatnonzero(expanded.state[:, BEGIN] < 0).tolist()
-    while waiting and len(expanded.state) <= most:
-        known = len(expanded.state)
-        expanded = any_order.expand(expanded, waiting.pop())
-        fresh = np.flatnonzero(expanded.state[known:, BEGIN] < 0) + known
-        waiting += fresh.tolist()
+    waiting = any_order.unexpanded(0)
+    while waiting and any_order.n_states <= most:
+        known = any_order.n_states
+        any_order.expand(waiting.pop())
+        waiting += any_order.unexpanded(known)
     if waiting:
         ordered = RuleBuilder(builder.spec, in_order=True)
         ordered.build()
         return PlainRules(compile_tables(ordered), False)
-    return PlainRules(expanded, True)
+    return PlainRules(any_order.rules(), True)
