@@ -130,6 +130,8 @@ class Twins:
         self._nodes: NodeDraws | None = None
         self._ready = list(branches)
         self._followers: dict[Branch, list[Branch]] = {}
+        #: whom followers have left, and how many tokens they have in common.
+        self._left: dict[Branch, tuple[Branch, int]] = {}
         #: leaders that have drawn a token, of which their followers have not been asked yet.
         self._drawn: set[Branch] = set()
         #: leaders that pause for their followers' sake.
@@ -158,6 +160,8 @@ class Twins:
                     self._walk()
                 leaders = self._led() if shares else self._ready
                 self._ready = []
+                for leader in leaders:
+                    self._split(leader)
                 if not self._run(leaders, steps=0):
                     return
                 for leader in leaders:
@@ -351,6 +355,7 @@ class Twins:
             elif agrees and not pauses:
                 on.append(follower)
             else:
+                self._left[follower] = leader, len(follower.tokens) - 1
                 self._ready.append(follower)
                 if pauses:
                     self._pausing.add(follower)
@@ -359,6 +364,15 @@ class Twins:
         return on
 
     # --- keys and values
+
+    def _split(self, branch: Branch) -> None:
+        """Gives a branch that has left another one what the model has read of both."""
+        other, common = self._left.pop(branch, (None, 0))
+        unread = len(branch.tokens) - common
+        if other is None or unread >= branch.unread:
+            return
+        if self.loop.rig.split(other, branch, len(branch.prompt) + common):
+            branch.unread = unread
 
     def _rouse(self) -> None:
         """Lets leaders that have come to rest go on, after their followers got what they know."""
@@ -382,6 +396,7 @@ class Twins:
         for leader, followers in alike.items():
             self.loop.rig.share(leader, len(followers))
             for follower in followers:
+                self._left.pop(follower, None)
                 follower.places = tuple(place.copy() for place in leader.places)
                 follower.logits, follower.unread = leader.logits, 0
                 follower.states = leader.states

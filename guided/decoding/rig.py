@@ -109,6 +109,22 @@ class Rig:
             if isinstance(place.trunk, Trunk):
                 place.trunk.share(copies)
 
+    def split(self, branch: Branch, other: Branch, length: int) -> bool:
+        """Lets `other` begin with the first `length` tokens, prompt included, of a branch.
+
+        Nothing has to come to rest for that. Whether it worked: the branch is being grown.
+        """
+        if branch.finish_reason is not None:
+            return False
+        places = list[Place]()
+        for stage, place in zip(self.stages, branch.places, strict=True):
+            found = stage.split(place, length) if isinstance(stage, Stage) else None
+            if found is None:
+                return False
+            places.append(found)
+        other.places = tuple(places)
+        return True
+
     def revive(self, branches: Sequence[Branch]) -> tuple[list[Branch], list[Branch]]:
         """Reads branches again whose keys and values were evicted; those for which there is room.
 

@@ -212,6 +212,27 @@ class Stage:
         self._places.append(weakref.ref(place))
         return place
 
+    def split(self, place: Place, length: int) -> Place | None:
+        """A new row, the last one, with the first `length` tokens of a row.
+
+        None where the place has no row, or shares a longer beginning with others.
+        """
+        if place.row is None:
+            return None
+        source, trunk = place.row, self.trunks[place.row]
+        own = length - (trunk.total if trunk is not None else 0)
+        if not 0 < own <= self.lengths[source]:
+            return None
+        if trunk is not None:
+            trunk.share(1)
+        target = len(self)
+        self.cache.reserve(target + 1, own)
+        made = self._append(trunk)
+        self.cache.move(source, target, own)
+        self.lengths[target] = own
+        self._count()
+        return made
+
     def freeze(self, place: Place) -> None:
         """Puts a row to rest; it leaves the stage, and the last row takes its number."""
         if place.row is not None:

@@ -11,7 +11,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from guided.controls import Anchored, BanTokens, GrammarMask, Temperature
-from guided.decoding import Branch, Decoder, Fixed, Gumbel, Network, Speculation
+from guided.decoding import Branch, Decoder, Fixed, Gumbel, Network, Speculation, stage
+from guided.decoding.rig import Rig
 from guided.grammars.regex import regex
 from guided.search import twins
 from guided.search.laws import Laws
@@ -97,6 +98,32 @@ def test_tokens_are_those_of_rows_of_their_own(
     assert shared.usage.forced == plain.usage.forced
     if not drafts:
         assert shared.usage.positions < 0.8 * plain.usage.positions
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_who_leaves_takes_along_what_was_read(
+    network: Network, shares: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, log_p = [], list[list[float]]()
+    for splits in (True, False):
+        if not splits:
+            monkeypatch.setattr(Rig, "split", lambda *_: False)
+        if shares:
+            monkeypatch.setattr(stage, "SHARE_LEAST", 1)
+        decoder = Decoder(network, LETTERS)
+        branches = forks(decoder, [Temperature(0.02)])
+        twins.extend(decoder, branches, None)
+        found.append((decoder.usage.positions, texts(branches)))
+        log_p = log_p or [branch.log_p for branch in branches]
+    (few, said), (many, same) = found
+    assert said == same
+    assert few < 0.95 * many
+    alone = Decoder(network, LETTERS)
+    wanted = forks(alone, [Temperature(0.02)])
+    alone.extend(wanted)
+    assert texts(wanted) == said
+    for one, other in zip(wanted, log_p, strict=True):
+        assert one.log_p == pytest.approx(other, abs=1e-9)
 
 
 def test_whole_texts_of_a_flat_law_part_at_once(network: Network) -> None:
