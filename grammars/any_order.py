@@ -39,8 +39,9 @@ class AnyOrder:
         self._growth = _Growth(rules)
         self._costs: dict[int, Costs] = {}
         self._places: dict[int, _Place] = {}
-        # Of places that nothing has reached yet: what was before, and the member that led here.
-        self._origins: dict[int, tuple[_Place, int]] = {}
+        # Of places that nothing has reached yet: what was before, the member that led here, and how
+        # many are present.
+        self._origins: dict[int, tuple[_Place, int, int]] = {}
         self._states: dict[tuple[int, int, int], int] = {}
         self._shortest: Shortest | None = None
 
@@ -107,7 +108,7 @@ class AnyOrder:
             target = states.get(key)
             if target is None:
                 target = states[key] = growth.state(rest)
-                self._origins[target] = place, way.member
+                self._origins[target] = place, way.member, more
             # A state between the two symbols of the way.
             edges.append(way.first)
             edges.append(growth.between(between, way.second, target))
@@ -126,10 +127,8 @@ class AnyOrder:
         if origin is None:
             place = self._first(state)
         else:
-            before, member = origin
+            before, member, more = origin
             costs = self._costs[before.home]
-            more = costs.group.count_after(before.present)
-            assert more is not None
             seen = before.seen if member == EXTRA else before.seen | 1 << member
             place = _Place(before.home, seen, more, costs.after(before.missing, member))
         self._places[state] = place

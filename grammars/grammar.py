@@ -63,7 +63,8 @@ class Grammar:
         builder = build_rules(spec)
         self._spec: GrammarSpec | None = spec
         self._made: RuleBuilder | None = builder
-        self._make_spec: Callable[[], GrammarSpec] | None = None
+        self._make_spec: Callable[[], GrammarSpec] = lambda: spec
+        self._is_read = False
         self._open(compile_tables(builder), builder.marks, source)
 
     @classmethod
@@ -73,7 +74,7 @@ class Grammar:
         """A grammar that was compiled before; `spec` makes its rules where they are asked for."""
         grammar = cls.__new__(cls)
         grammar._spec = grammar._made = None
-        grammar._make_spec = spec
+        grammar._make_spec, grammar._is_read = spec, True
         grammar._open(rules, marks, source)
         return grammar
 
@@ -91,7 +92,6 @@ class Grammar:
     def spec(self) -> GrammarSpec:
         """The rules that the grammar was compiled from."""
         if self._spec is None:
-            assert self._make_spec is not None
             self._spec = self._make_spec()
         return self._spec
 
@@ -308,7 +308,7 @@ class Grammar:
         from guided.grammars.canvas.plain import plain_rules
 
         self._refuse_distinct("a question about all texts of the grammar")
-        if self._make_spec is None:
+        if not self._is_read:
             return plain_rules(self.rules, self._builder)
         # Made in another process, which may have numbered its rules in another way.
         return plain_rules(compile_tables(self._builder), self._builder)

@@ -66,7 +66,7 @@ class RuleBuilder:
     def marks(self) -> Marks:
         """What is special about some terminals and rule states."""
         free_text, distinct = frozenset(self.free_text), frozenset(self.distinct)
-        return Marks(free_text, distinct, dict(self.scarce), dict(self.any_order))
+        return Marks(free_text, distinct, self.scarce, self.any_order)
 
     def build(self) -> None:
         """Builds every rule that the start rule reaches.
@@ -227,8 +227,7 @@ class RuleBuilder:
 
     def _repeat(self, expr: Repeat, start: int, end: int) -> None:
         at = start
-        # There may be thousands.
-        row = self.row(expr.part) if max(expr.least, expr.most or 0) > 1 else ()
+        row = self.row(expr.part) if max(expr.least, expr.most or 0) > 1 else ()  # maybe thousands
         part = Row(row) if row else expr.part
         for _ in range(expr.least):
             following = self.state()
@@ -259,20 +258,19 @@ class RuleBuilder:
         if expr.in_order or self._in_order:
             MemberChain(self, expr, end).build(start)
             return
-        # States of free order are sets of seen members, made when they are reached.
-        # The start may have other edges (it can be shared with an alternative), so it gets its own.
+        # States of free order are sets of seen members, made when they are reached. The start may
+        # have other edges (it can be shared with an alternative), so it gets its own.
         home = self.state()
         self.edge(start, EPSILON, home)
         ways = [self._ways(member.expr, i) for i, member in enumerate(expr.members)]
         extra = () if expr.extra is None else self._ways(expr.extra, EXTRA)
-        separator = self._symbol(expr.separator)
-        every = (*itertools.chain(*ways), *extra)
+        separator, every = self._symbol(expr.separator), (*itertools.chain(*ways), *extra)
         required = tuple(member.required for member in expr.members)
         self.any_order[home] = FreeGroup(required, expr.least, expr.most, every, separator, end)
         # For distances a chain is as good: the order changes no length. Where what is required is
         # enough, nothing else is in a shortest text.
-        needed = [way for way, member in zip(ways, expr.members, strict=True) if member.required]
-        if expr.least <= len(needed) and (expr.most is None or expr.most >= len(needed)):
+        needed = list(itertools.compress(ways, required))
+        if expr.least <= len(needed) <= (len(needed) if expr.most is None else expr.most):
             parts = (part for way in needed for part in (Row((separator,)), _in_symbols(way)))
             self.expression(Seq(tuple(parts)[1:]), home, end)
             return

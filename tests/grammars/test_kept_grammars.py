@@ -53,7 +53,7 @@ def new_process() -> None:
 
 
 def is_from_disk(grammar: Grammar) -> bool:
-    return grammar._make_spec is not None
+    return grammar._is_read
 
 
 def again(make: Any) -> tuple[Grammar, Grammar]:
