@@ -147,7 +147,7 @@ class Parser:
                 table = np.empty((MOST_STATES, 257), np.uint8)
                 count = int(write_residual(self._handle, lex, state, table))
             if count > 0:
-                return sha256(table[:count], usedforsecurity=False).digest(), True
+                return sha256(table[:count].data, usedforsecurity=False).digest(), True
         dfa = int(self.rules.lexeme[lex, DFA])
         key = self._contents.get(dfa)
         if key is None:
