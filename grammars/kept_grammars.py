@@ -20,7 +20,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import lark
 import numpy as np
 
 from guided.grammars import disk_cache
@@ -99,7 +98,7 @@ def flush() -> None:
 @lru_cache(maxsize=4)
 def _store(_where: Path | None) -> RecordStore:
     python = ".".join(map(str, sys.version_info[:3]))
-    name = f"{python}-{unicodedata.unidata_version}-{lark.__version__}"
+    name = f"{python}-{unicodedata.unidata_version}"
     return RecordStore("grammars", lambda: code_version(), name)
 
 

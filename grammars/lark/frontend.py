@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from lark import __version__ as version
 from lark.lexer import Pattern, PatternStr
 
 from guided.errors import GrammarError, GrammarTooLargeError, RegexError
@@ -53,7 +54,7 @@ def lark(
         True
     """
     tokens = dict(special_tokens or {})
-    content = ("lark", text, start, *sorted(tokens.items()))
+    content = ("lark", version, text, start, *sorted(tokens.items()))
     return kept(content, lambda: lark_spec(text, start, special_tokens=tokens), source=text)
 
 
