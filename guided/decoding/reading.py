@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,8 @@ from guided.kernels import masked_sampling
 MOST_LOGITS = 1 << 26
 #: Logits that are brought to double precision at once.
 _PIECE = 1 << 22
+#: Prompts are read together while their masks have no more elements than this.
+_MASK_LIMIT = 1 << 25
 
 
 class Reading(NamedTuple):
@@ -62,3 +64,23 @@ def following_log_p(logits: Tensor, tokens: Sequence[int]) -> list[float]:
         chosen = some.gather(1, ids)[:, 0].double()
         found += (chosen - masked_sampling.log_totals(some).to(chosen.device)).tolist()
     return found
+
+
+def grouped(rows: Sequence[Sequence[int]], scores: int) -> Iterator[list[Sequence[int]]]:
+    """Rows in their order, as many together as there is room for one mask and for their logits.
+
+    Args:
+        scores: logits that are held for every token.
+    """
+    group: list[Sequence[int]] = []
+    width = 0
+    for row in rows:
+        wider = max(width, len(row))
+        tokens = (len(group) + 1) * wider
+        if group and (tokens * wider > _MASK_LIMIT or tokens * scores > MOST_LOGITS):
+            yield group
+            group, wider = [], len(row)
+        group.append(row)
+        width = wider
+    if group:
+        yield group

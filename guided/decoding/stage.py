@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -13,15 +13,19 @@ from torch import Tensor
 from guided.decoding.attention import SharedPrefix
 from guided.decoding.masks import Feed, lay_out, to_device
 from guided.decoding.network import Network
-from guided.decoding.reading import MOST_LOGITS, Reading, following_log_p, token_log_p
+from guided.decoding.reading import (
+    MOST_LOGITS,
+    Reading,
+    following_log_p,
+    grouped,
+    token_log_p,
+)
 from guided.decoding.slots import SlotCache, Window
 from guided.decoding.trunks import Ledger, Place, Trunk
 from guided.decoding.usage import Usage
 
 #: A shared piece is attended to in one place if its length times its branches reaches this.
 SHARE_LEAST = 4096
-#: Prompts are read together while their masks have no more elements than this.
-_MASK_LIMIT = 1 << 25
 
 
 class Stage:
@@ -65,7 +69,7 @@ class Stage:
             self._check_room(row)
         self._make_room(len(rows), max(map(len, rows)))
         width = self.network.width if scored else 0
-        for group in _groups(rows, width):
+        for group in grouped(rows, width):
             places += [self._append(None) for _ in group]
             begin = len(self) - len(group)
             if scored and len(group) == 1 and len(group[0]) * width > MOST_LOGITS:
@@ -394,23 +398,3 @@ class Stage:
         if now != self._counted:
             self.ledger.add(now - self._counted)
             self._counted = now
-
-
-def _groups(rows: Sequence[Sequence[int]], scores: int) -> Iterator[list[Sequence[int]]]:
-    """Rows in their order, as many together as there is room for one mask and for their logits.
-
-    Args:
-        scores: logits that are held for every token.
-    """
-    group: list[Sequence[int]] = []
-    width = 0
-    for row in rows:
-        wider = max(width, len(row))
-        tokens = (len(group) + 1) * wider
-        if group and (tokens * wider > _MASK_LIMIT or tokens * scores > MOST_LOGITS):
-            yield group
-            group, wider = [], len(row)
-        group.append(row)
-        width = wider
-    if group:
-        yield group
