@@ -293,8 +293,7 @@ class Twins:
         """A token for every branch from its row of the logits `[n, V]`."""
         sampler = self.decoder.sampler
         nodes = NodeDraws.of(sampler, branches, raw[:, None], self._nodes)
-        if nodes is not None:
-            self._nodes = nodes
+        self._nodes = nodes or self._nodes
         return draw_at(sampler, branches, rows, raw, aux, nodes)
 
     def _push(self, branch: Branch, one: Drawn, first: Branch | None = None) -> None:
@@ -369,9 +368,8 @@ class Twins:
         """Gives a branch that has left another one what the model has read of both."""
         other, common = self._left.pop(branch, (None, 0))
         unread = len(branch.tokens) - common
-        if other is None or unread >= branch.unread:
-            return
-        if self.loop.rig.split(other, branch, len(branch.prompt) + common):
+        length = len(branch.prompt) + common
+        if other and unread < branch.unread and self.loop.rig.split(other, branch, length):
             branch.unread = unread
 
     def _rouse(self) -> None:
