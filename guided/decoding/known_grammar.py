@@ -151,7 +151,7 @@ _NOWHERE, _NOT_ALONE = -1, -2
 
 def _place_of(controls: Sequence[Control]) -> int:
     """Where the only control that forbids tokens, or ends sequences, but by the law is."""
-    kinds = [(at, type(control)) for at, control in enumerate(controls)]
+    kinds: list[tuple[int, type]] = [(at, type(control)) for at, control in enumerate(controls)]
     limiting = [(at, kind) for at, kind in kinds if kind is GrammarMask or not _is_harmless(kind)]
     if not limiting:
         return _NOWHERE
