@@ -29,8 +29,9 @@ from guided.kernels.canvas_origins import (
     use_words,
     wait,
 )
-from guided.kernels.canvas_right import add_onward, tail_row
+from guided.kernels.canvas_right import add_onward
 from guided.kernels.canvas_sets import after_byte
+from guided.kernels.canvas_tails import tail_row
 from guided.kernels.compiling import lean, lean_entry
 
 #: The token has more bytes than there are spare bits.

@@ -34,14 +34,14 @@ class Right(NamedTuple):
     rows: Any
     #: int32[P, Q]: row of every state at every position.
     index: Any
-    #: int64[H], int32[H]: rows of terminals in progress, by position, state after them and set.
-    key: Any
-    value: Any
+    #: int64[H, 2]: rows of terminals in progress: a key of position, state after them and set, and
+    #: the row beside it.
+    tails: Any
     #: int32[H]: where these are in the hash table, in the order in which they came.
     tail: Any
     #: int32[U + 1, 2]: rows and tails when a boundary was done.
     mark: Any
-    #: int64[2 (M + 1)]: room for the steps of one terminal.
+    #: int64[3 (M + 1)]: room for the steps of one terminal.
     chain: Any
     #: int64[Q], int64[Q]: when the row of a state changed at the position at hand, and when its
     #: calls were last followed.
@@ -65,17 +65,17 @@ def merge_ends(table, into, other):  # type: ignore[no-untyped-def]
 
 
 @lean
-def find_tail(keys, key, place):  # type: ignore[no-untyped-def]
+def find_tail(tails, key, place):  # type: ignore[no-untyped-def]
     """The slot of a key of a position, or the free one where it belongs.
 
     Those of one position lie near each other, as they are asked for together; anywhere where they
     are too many. Keys may be taken out again in the reverse order.
     """
-    last = np.uint64(len(keys) - 1)
+    last = np.uint64(len(tails) - 1)
     anywhere = mix(np.uint64(11), key)
     slot = (mix(np.uint64(7), place) + anywhere % np.uint64(_NEAR)) & last
     tries = np.int64(0)
-    while keys[slot] != key and keys[slot] >= 0:
+    while tails[slot, 0] != key and tails[slot, 0] >= 0:
         tries += 1
         if tries == _TRIES:
             slot = anywhere & last

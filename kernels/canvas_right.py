@@ -23,87 +23,11 @@ from guided.kernels.canvas_ends import (
     RIGHT_DONE,
     STAMP,
     begin_words,
-    find_tail,
-    joined,
     merge_ends,
 )
-from guided.kernels.canvas_sets import after_byte, after_text, after_token, find_side
+from guided.kernels.canvas_sets import after_byte, after_text, after_token
+from guided.kernels.canvas_tails import tail_row, with_sides
 from guided.kernels.compiling import folded, lean, lean_entry
-
-
-@lean
-def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number):  # type: ignore[no-untyped-def]
-    """Row of the ends where a terminal is in set `number` at main position p and q comes after it.
-
-    NONE where there is no end, FULL without room.
-    """
-    states = np.int64(table.index.shape[1])
-    at = np.int64(p)
-    chain = table.chain
-    length = np.int64(0)
-    result = np.int64(NONE)
-    while True:
-        if lat.loop[at]:
-            number = after_text(rules, sets, number, alphabet)
-            if number == FULL:
-                return np.int64(FULL)
-        place = np.int64(lat.id[at])
-        key = (place * states + q) << 32 | number
-        slot = find_tail(table.key, key, place)
-        if table.key[slot] == key:
-            result = np.int64(table.value[slot])
-            break
-        chain[2 * length] = at
-        chain[2 * length + 1] = number
-        length += 1
-        if lat.kind[at] == LAST:
-            break
-        if lat.kind[at] == BYTE:
-            number = after_byte(rules, sets, number, np.int64(lat.byte[at]))
-        else:
-            number = after_token(rules, sets, number, tok, most)
-        if number == FULL:
-            return np.int64(FULL)
-        if number < 0:
-            break
-        at += 1
-    if 2 * (table.size[N_TAILS] + length) > len(table.key):
-        return np.int64(FULL)
-    while length > 0:
-        length -= 1
-        at = chain[2 * length]
-        number = chain[2 * length + 1]
-        result = side_row(rules, sets, mids, lat, table, at, q, number, result)
-        if result == FULL:
-            return result
-        if sets.accepts[number]:
-            result = joined(table, result, np.int64(table.index[lat.id[at], q]))
-            if result == FULL:
-                return result
-        place = np.int64(lat.id[at])
-        key = (place * states + q) << 32 | number
-        slot = find_tail(table.key, key, place)
-        table.key[slot] = key
-        table.value[slot] = result
-        table.tail[table.size[N_TAILS]] = slot
-        table.size[N_TAILS] += 1
-    return result
-
-
-@lean
-def side_row(rules, sets, mids, lat, table, at, q, number, row):  # type: ignore[no-untyped-def]
-    """`row` with the ends of q at the mids of `at` where the terminal may end."""
-    if lat.kind[at] != MASK or not lat.may_mid[lat.unit[at]]:
-        return row
-    if not find_side(rules, sets, mids, number):
-        return np.int64(FULL)
-    for i in range(sets.side[number, 0], sets.side[number, 1]):
-        mid = lat.mid[lat.unit[at], sets.side_mid[i]]
-        if mid >= 0:
-            row = joined(table, row, np.int64(table.index[mid, q]))
-            if row == FULL:
-                return row
-    return row
 
 
 @lean
@@ -137,7 +61,7 @@ def _scans(rules, net, sets, mids, lat, tok, most, alphabet, table, p, q, into):
             number = after_text(rules, sets, number, alphabet)
             if number == FULL:
                 return number
-        row = side_row(rules, sets, mids, lat, table, p, target, number, np.int64(NONE))
+        row = with_sides(rules, sets, mids, lat, table, p, target, number, np.int64(NONE))
         if row == FULL:
             return row
         if row >= 0:

@@ -7,10 +7,10 @@ from guided.kernels.compiling import entry
 
 
 @entry
-def refill_tails(key, value, tail, keys, values, states):  # type: ignore[no-untyped-def]
-    """Enters keys with their values, in order, into an empty hash table; `states` is an int64."""
-    for i in range(len(keys)):
-        slot = find_tail(key, keys[i], (keys[i] >> 32) // states)
-        key[slot] = keys[i]
-        value[slot] = values[i]
+def refill_tails(tails, tail, known, states):  # type: ignore[no-untyped-def]
+    """Enters int64[n, 2] keys and values, in order, into empty `tails`; `states` is an int64."""
+    for i in range(len(known)):
+        slot = find_tail(tails, known[i, 0], (known[i, 0] >> 32) // states)
+        tails[slot, 0] = known[i, 0]
+        tails[slot, 1] = known[i, 1]
         tail[i] = slot

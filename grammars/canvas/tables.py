@@ -192,11 +192,10 @@ class Tables:
             size=np.array([0, 0, 0, 0, count + 1, 0], np.int64),
             rows=self._rows(rows, width),
             index=np.full((64 * width, states), -1, np.int32),
-            key=np.full(slots, -1, np.int64),
-            value=np.full(slots, -1, np.int32),
+            tails=np.full((slots, 2), -1, np.int64),
             tail=np.zeros(slots, np.int32),
             mark=np.zeros((count + 1, 2), np.int32),
-            chain=np.zeros(2 * (64 * width + 1), np.int64),
+            chain=np.zeros(3 * (64 * width + 1), np.int64),
             changed=np.zeros(states, np.int64),
             seen=np.zeros(states, np.int64),
             blocks=new_unions(engine.targets, width),
@@ -223,16 +222,16 @@ class Tables:
         if changed:
             # Before a token, the left table has only what may go on with its first byte.
             first = min(unit - (before[unit] is not None) for unit in changed)
-            self._cut_left(min(first, int(self.left.size[LEFT_DONE])))
+            self._leave_left(first)
         freed = next((unit for unit in changed if before[unit] is not None), None)
         if cut_off:
             first = len(now) - (before[len(now)] is not None)
-            self._cut_left(min(first, int(self.left.size[LEFT_DONE])))
+            self._leave_left(first)
             self._visited[len(now)] &= first == len(now)
         if cut_off or freed is not None:
             self._cut_right(None)
-        elif changed:
-            self._cut_right(max(changed[-1] + 1, self.right_done))
+        elif changed and changed[-1] + 1 > self.right_done:
+            self._cut_right(changed[-1] + 1)
         for unit in changed:
             self._visited[unit + 1] = False
         if freed is not None:
@@ -252,6 +251,11 @@ class Tables:
     def _cut_left(self, boundary: int) -> None:
         """Keeps what is done up to a boundary, -1: nothing."""
         _CUT_LEFT(self.left, self.places.lattice, boundary)
+
+    def _leave_left(self, boundary: int) -> None:
+        """Keeps no more than what is done up to a boundary."""
+        if boundary < self.left.size[LEFT_DONE]:
+            self._cut_left(boundary)
 
     def _cut_right(self, boundary: int | None) -> None:
         """Keeps what is done from a boundary on, None: nothing."""
@@ -284,17 +288,15 @@ class Tables:
             rows[: len(right.rows)] = right.rows
             right = right._replace(rows=rows)
             self._taken.right = max(self._taken.right, len(rows) // self._mains)
-        if 4 * right.size[N_TAILS] >= len(right.key):
-            size = 2 * len(right.key)
-            known = right.tail[: right.size[N_TAILS]]
-            keys, values = right.key[known], right.value[known]
+        if 4 * right.size[N_TAILS] >= len(right.tails):
+            size = 2 * len(right.tails)
+            known = right.tails[right.tail[: right.size[N_TAILS]]]
             right = right._replace(
-                key=np.full(size, -1, np.int64),
-                value=np.full(size, -1, np.int32),
+                tails=np.full((size, 2), -1, np.int64),
                 tail=np.zeros(size, np.int32),
             )
             states = np.int64(right.index.shape[1])
-            refill_tails(right.key, right.value, right.tail, keys, values, states)
+            refill_tails(right.tails, right.tail, known, states)
             self._taken.tails = max(self._taken.tails, size // self._mains)
         self.right = right
 
@@ -321,7 +323,7 @@ class Tables:
         self.right = right._replace(
             rows=rows,
             index=_taller(right.index, 64 * width),
-            chain=np.zeros(2 * (64 * width + 1), np.int64),
+            chain=np.zeros(3 * (64 * width + 1), np.int64),
             blocks=new_unions(engine.targets, width, right.blocks),
         )
         places.widen(width)
