@@ -76,7 +76,9 @@ class Units:
                 return Units.of(layout, vocabulary)
             texts[at] = None if new is MASKED else vocabulary.grammar_bytes(int(new))
         first = layout.text_end if vocabulary.stop_ids else end
-        loops, unit_of = self.loops[: end + 1], self.unit_of[: end + 1]
+        loops, unit_of = self.loops, self.unit_of
+        if end < before.end:
+            loops, unit_of = loops[: end + 1], unit_of[: end + 1]
         return Units(texts, loops, unit_of, range(first, end + 1), changed)
 
 
@@ -98,6 +100,7 @@ class Places:
         self.used = np.array([count + 1, 0, 0, most_mids, 0, 0], np.int64)
         self.free = np.zeros(64 * width, np.int32)
         self.width = width
+        self.may_mid = np.zeros(count, np.uint8)
         self.may_mid, self.complete = self.mids_for(units)
         for unit, text in enumerate(units.texts):
             self.inner[unit] = [self._number() for _ in (text or b"")[1:]]
@@ -112,6 +115,8 @@ class Places:
     def can_become(self, units: Units) -> bool:
         """Whether what is numbered may stay so."""
         count = len(units.texts)
+        if units.loops is self.units.loops:
+            return True
         return count <= len(self.inner) and units.loops == self.units.loops[: count + 1]
 
     def mids_for(self, units: Units) -> tuple[NDArray[np.uint8], bool]:
@@ -120,7 +125,8 @@ class Places:
         All masks may where their mids are no more than allowed, else those at the ends of holes.
         """
         if not self._n_mids:
-            return np.zeros(len(units.texts), np.uint8), True
+            same = len(self.may_mid) == len(units.texts)
+            return self.may_mid if same else np.zeros(len(units.texts), np.uint8), True
         masked = np.fromiter(map(is_, units.texts, repeat(None)), np.bool_, len(units.texts))
         count = int(masked.sum())
         if count * self._n_mids <= self._most_mids:
@@ -167,7 +173,8 @@ class Places:
         for unit in changed:
             if units.texts[unit] is not before.texts[unit]:
                 self._arrange(unit, before.texts[unit])
-        self.lattice = self.lattice._replace(may_mid=may_mid)
+        if may_mid is not self.lattice.may_mid:
+            self.lattice = self.lattice._replace(may_mid=may_mid)
         if units.ends != before.ends:
             self.lattice = self.lattice._replace(accepting=self._accepting())
 
