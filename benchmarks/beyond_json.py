@@ -21,7 +21,7 @@ from harness.beyond_json import NOTES, PACKAGES, PREFIX
 from harness.beyond_json.subjects import SUBJECTS, Subject
 from harness.figures import Figure, Report, Table, number
 from harness.ratio_table import STATISTICS, ratio_table
-from harness.runner import NotRunError, run_cases
+from harness.runner import CLOCKS, NotRunError, run_cases
 from harness.tally import Tally, micro, ratios
 from tqdm import tqdm
 
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> Report:
     report.notes.append(
         f"{len(cases)} languages of harness/beyond_json/subjects.py, 131,072-token vocabulary; one "
         f"process per engine, one thread, {options.time_limit:g} s to the first mask and per text; "
-        f"{options.clock} time around the engine's calls; every engine is warmed up beforehand"
+        f"{CLOCKS[options.clock]} around the engine's calls; every engine is warmed up beforehand"
     )
     tallies: list[Tally] = []
     for name in options.engines:

@@ -19,7 +19,7 @@ from typing import Any
 from harness import data, engines
 from harness.figures import Figure, Report, Table, number
 from harness.ratio_table import STATISTICS, ratio_table
-from harness.runner import NotRunError, fill_caches, run_in_turn
+from harness.runner import CLOCKS, NotRunError, fill_caches, run_in_turn
 from harness.tally import Tally, micro, ratios
 from tqdm import tqdm
 
@@ -146,8 +146,8 @@ def run(options: argparse.Namespace) -> Report:
     report.notes.append(
         f"data: {data.where_from(path)}; {len(cases)} schemas, seed {options.seed}; one process "
         f"per engine, one thread, {options.time_limit:g} s per schema to the first mask and per "
-        f"instance; {options.clock} time around the engine's calls; every engine is warmed up on "
-        "seven schemas beforehand, which load what engines load at first use, slow ones on one; "
+        f"instance; {CLOCKS[options.clock]} around the engine's calls; every engine is warmed up "
+        "on seven schemas beforehand, which load what engines load at first use, slow ones on one; "
         "engines take turns, 20 schemas each"
     )
     tallies, not_run = run_engines(cases, options)

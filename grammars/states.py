@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FINISHED = -1
 
 
+_new = object.__new__
+
+
 class GrammarState:
     """The state after some tokens. Advancing gives a new state and leaves this one as it was.
 
@@ -86,7 +89,16 @@ class GrammarState:
             return self._moved()._take(token)
         # Most steps were made before; of a forbidden or stop token, and at the end, there is none.
         config = engine.steps.get((self._config, token))
-        return self._after(config, token) if config else self._take(token)
+        if not config:
+            return self._take(token)
+        # As `_after`, without a call: most of what a known step takes.
+        state = _new(GrammarState)
+        state._grammar = self._grammar
+        state._engine = engine
+        state._config = config
+        state._parent = self
+        state._token = token
+        return state
 
     def _take(self, token: int) -> GrammarState | None:
         engine = self._engine

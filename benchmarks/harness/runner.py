@@ -21,6 +21,11 @@ HERE = Path(__file__).resolve().parents[1]
 THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 ONE_THREAD = dict.fromkeys(THREAD_COUNTS, "1") | {"TOKENIZERS_PARALLELISM": "false"}
 START_LIMIT = 300.0
+#: What is measured, by the name of the clock.
+CLOCKS = {
+    "cpu": "wall time, or CPU time where another process had the core meanwhile,",
+    "wall": "wall time",
+}
 # On a busy machine a process may wait for its turn: the wall clock alone does not condemn it.
 PATIENCE = 6.0
 

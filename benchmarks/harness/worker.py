@@ -69,8 +69,30 @@ def clock_cost(clock: Clock) -> int:
     return sorted(reads)[500]
 
 
+class Stopwatch:
+    """Nanoseconds of one thing after the other.
+
+    A clock of CPU time takes as long to read as the shortest steps do. So it only tells whether
+    another process had the core meanwhile: where that is not so, the wall clock inside is exact.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.cost = clock_cost(clock)
+
+    def start(self) -> tuple[int, int]:
+        """Begins; what it returns goes to `read`."""
+        return self._clock(), time.perf_counter_ns()
+
+    def read(self, started: tuple[int, int]) -> int:
+        """How long it took."""
+        passed = time.perf_counter_ns() - started[1]
+        spent = self._clock() - started[0]
+        return passed if passed <= spent else max(0, spent - self.cost)
+
+
 def write_instance(
-    matcher: engines.Matcher, ids: Sequence[int], stop_id: int, clock: Clock, steps: list[int]
+    matcher: engines.Matcher, ids: Sequence[int], stop_id: int, watch: Stopwatch, steps: list[int]
 ) -> tuple[bool, int]:
     """Whether the engine lets `ids` and then the stop token pass, and where it did not.
 
@@ -80,10 +102,10 @@ def write_instance(
     for position, token in enumerate(ids):
         if not matcher.allows(token):
             return False, position
-        start = clock()
+        started = watch.start()
         accepted = matcher.accept(token)
         matcher.mask()
-        steps.append(clock() - start)
+        steps.append(watch.read(started))
         if not accepted:
             raise RuntimeError(f"the mask allows token {token}, the engine does not take it")
     return matcher.allows(stop_id), len(ids)
@@ -93,19 +115,18 @@ def run_job(
     engine: engines.Engine,
     job: Mapping[str, Any],
     stop_id: int,
-    clock: Clock,
-    cost: int,
+    watch: Stopwatch,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
     """Compiles the schema, writes every instance, and returns what came of it."""
-    start = clock()
+    started = watch.start()
     try:
         compiled = engine.compile(job["schema"])
         matcher = compiled.start()
         matcher.mask()
     except engines.RefusedError as error:
         return {"status": "refused", "kind": error.kind, "message": str(error)[:500]}
-    first = clock() - start - cost
+    first = watch.read(started)
     report({"compiled": True})
     steps: list[int] = []
     tests = []
@@ -113,10 +134,9 @@ def run_job(
         if number:
             matcher = compiled.start()
             matcher.mask()
-        accepted, position = write_instance(matcher, test["ids"], stop_id, clock, steps)
+        accepted, position = write_instance(matcher, test["ids"], stop_id, watch, steps)
         tests.append({"valid": test["valid"], "accepted": accepted, "at": position})
         report({"instance": number})
-    steps = [max(0, step - cost) for step in steps]
     return {"status": "compiled", "ttfm": first, "tbm": steps, "tests": tests}
 
 
@@ -124,13 +144,12 @@ def answer(
     engine: engines.Engine,
     job: Mapping[str, Any],
     stop_id: int,
-    clock: Clock,
-    cost: int,
+    watch: Stopwatch,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
     """`run_job`, with everything that the engine did not mean to raise as a crash."""
     try:
-        return run_job(engine, job, stop_id, clock, cost, report)
+        return run_job(engine, job, stop_id, watch, report)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a Rust panic is a BaseException
@@ -151,18 +170,18 @@ def serve(engine_name: str, clock: Clock, stdin: TextIO, stdout: TextIO) -> None
     except ImportError as error:
         report({"missing": f"{type(error).__name__}: {error}"})
         return
-    cost = clock_cost(clock)
+    watch = Stopwatch(clock)
     encode = tekken.encoder()
     for schema, document in WARM_UP[:1] if engine_name in engines.SLOW else WARM_UP:
         test = {"valid": True, "ids": list(encode(json.dumps(document)))}
         job = {"schema": json.dumps(schema), "tests": [test]}
-        answer(engine, job, table.stop_id, clock, cost, lambda message: None)
+        answer(engine, job, table.stop_id, watch, lambda message: None)
     # What was loaded so far is not looked through again: that would count as the engine's time.
     gc.collect()
     gc.freeze()
-    report({"ready": engine_name, "clock_cost": cost})
+    report({"ready": engine_name, "clock_cost": watch.cost})
     for line in stdin:
-        report(answer(engine, json.loads(line), table.stop_id, clock, cost, report))
+        report(answer(engine, json.loads(line), table.stop_id, watch, report))
 
 
 def limit_memory(size: int) -> None:
