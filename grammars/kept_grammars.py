@@ -109,7 +109,7 @@ def code_version() -> str | None:
     paths = sorted(grammars.rglob("*.py"))
     for pattern in _KERNELS:
         paths += sorted(kernels.glob(pattern))
-    return hash_of_code(path for path in paths if path.is_file())
+    return hash_of_code(paths)
 
 
 def packed(rules: Rules, marks: Marks) -> bytes:

@@ -37,22 +37,16 @@ class TokenBytes(NamedTuple):
 # Read-only, as the bytes of all vocabularies are: kernels are compiled for these only.
 _NO_BYTES = TokenBytes(np.frombuffer(b"", np.uint8), np.zeros(1, np.int64))
 _BYTES: WeakKeyDictionary[Vocabulary, TokenBytes] = WeakKeyDictionary()
-#: The vocabulary that was asked for last: a weak dictionary takes longer to ask.
-_LAST: list[tuple[Callable[[], Vocabulary | None], TokenBytes]] = [(lambda: None, _NO_BYTES)]
 
 
 def token_bytes(vocabulary: Vocabulary) -> TokenBytes:
     """The bytes of a vocabulary's tokens; made once."""
-    last, known = _LAST[0]
-    if last() is vocabulary:
-        return known
     found = _BYTES.get(vocabulary)
     if found is None:
         each = [vocabulary.grammar_bytes(token) or b"" for token in range(vocabulary.size)]
         offsets = np.zeros(len(each) + 1, np.int64)
         np.cumsum([len(data) for data in each], out=offsets[1:])
         found = _BYTES[vocabulary] = TokenBytes(np.frombuffer(b"".join(each), np.uint8), offsets)
-    _LAST[0] = ref(vocabulary), found
     return found
 
 
