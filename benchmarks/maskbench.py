@@ -124,6 +124,23 @@ def figures(ours: Tally, peers: Sequence[Tally]) -> list[Figure]:
     return [Figure(prefix + name, *rest) for name, *rest in found]
 
 
+def order_figures(ours: Tally, any_order: Tally) -> list[Figure]:
+    """What is judged wrongly for another reason than that members are not in the schema's order.
+
+    Those that are rejected for it are told by the same engine, which accepts them in any order.
+    """
+    left = ours.but_for(any_order)
+    return [
+        Figure("coverage_of_documents_in_order", left.coverage, "%", ">= 97"),
+        Figure(
+            "wrong_rejections_of_documents_in_order",
+            left.wrong_rejection_rate,
+            "% of valid",
+            "<= 0.3",
+        ),
+    ]
+
+
 def failure_notes(tally: Tally) -> list[str]:
     """What an engine refused, by kind, and where it crashed or ran out of time."""
     notes = []
@@ -169,6 +186,9 @@ def run(options: argparse.Namespace) -> Report:
             if peers and not ours.engine.endswith(engines.NEW):
                 report.tables.append(ratio_table(ours, peers, "schemas"))
             report.figures += figures(ours, peers)
+    named = {tally.engine: tally for tally in tallies}
+    if {"guided", "guided-any-order"} <= named.keys():
+        report.figures += order_figures(named["guided"], named["guided-any-order"])
     return report
 
 

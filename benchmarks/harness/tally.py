@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ class Tally:
     invalid: int = 0
     wrong_rejections: int = 0
     wrong_acceptances: int = 0
-    wrongly_rejecting: set[str] = field(default_factory=set)
+    # The number of each valid instance that was rejected, by the name of its case.
+    wrongly_rejecting: dict[str, set[int]] = field(default_factory=dict)
     wrongly_accepting: set[str] = field(default_factory=set)
     ttfm: dict[str, int] = field(default_factory=dict)
     tbm: dict[str, Times] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Tally:
         self.ttfm[case.name] = result["ttfm"]
         self.tbm[case.name] = np.asarray(result["tbm"], dtype=np.int64)
         wrong = 0
-        for test in result["tests"]:
+        for index, test in enumerate(result["tests"]):
             self.valid += test["valid"]
             self.invalid += not test["valid"]
             if test["valid"] == test["accepted"]:
@@ -56,7 +57,7 @@ class Tally:
             wrong += 1
             if test["valid"]:
                 self.wrong_rejections += 1
-                self.wrongly_rejecting.add(case.name)
+                self.wrongly_rejecting.setdefault(case.name, set()).add(index)
             else:
                 self.wrong_acceptances += 1
                 self.wrongly_accepting.add(case.name)
@@ -80,6 +81,29 @@ class Tally:
     def wrong_rejection_rate(self) -> float:
         """Percent of the valid instances tried that are rejected."""
         return 100 * self.wrong_rejections / max(1, self.valid)
+
+    def but_for(self, other: Tally) -> Tally:
+        """As if the valid instances that `other` accepts, and this rejects, were not there.
+
+        `other` is the same engine with an option that allows more, so that what it accepts tells
+        what was rejected for this option only.
+        """
+        left, excused = {}, 0
+        for name, rejected in self.wrongly_rejecting.items():
+            still = rejected & other.wrongly_rejecting.get(name, set())
+            if name not in other.ttfm:
+                still = rejected
+            excused += len(rejected) - len(still)
+            if still:
+                left[name] = still
+        cleared = self.wrongly_rejecting.keys() - left.keys() - self.wrongly_accepting
+        return replace(
+            self,
+            passed=self.passed + len(cleared),
+            valid=self.valid - excused,
+            wrong_rejections=self.wrong_rejections - excused,
+            wrongly_rejecting=left,
+        )
 
     def ttfm_of(self, names: Sequence[str] | None = None) -> Times:
         """Times to first mask; of the named cases only, where names are given."""

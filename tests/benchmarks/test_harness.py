@@ -97,6 +97,29 @@ def test_wrong_verdicts_are_counted_by_kind():
     assert tally.refusals == {"not": 1}
 
 
+def test_what_another_engine_accepts_can_be_left_out_of_the_count():
+    strict, free = Tally("guided"), Tally("guided-any-order")
+
+    def add(tally: Tally, case: data.Case, *verdicts: tuple[bool, bool]) -> None:
+        tests = [{"valid": valid, "accepted": accepted, "at": 1} for valid, accepted in verdicts]
+        tally.add(case, {"status": "compiled", "ttfm": 1, "tbm": [1], "tests": tests})
+
+    cases = [data.Case(name, "g", "{}", ()) for name in "abcd"]
+    add(strict, cases[0], (True, False), (True, True), (False, False))
+    add(free, cases[0], (True, True), (True, True), (False, False))
+    for tally in (strict, free):  # rejected by both: a fault that has nothing to do with the option
+        add(tally, cases[1], (True, False), (True, True))
+    add(strict, cases[2], (True, False), (False, True))
+    add(free, cases[2], (True, True), (False, True))
+    add(strict, cases[3], (True, False))
+    free.add(cases[3], {"status": "timeout", "kind": "timeout", "message": ""})
+    left = strict.but_for(free)
+    assert (strict.passed, strict.valid, strict.wrong_rejections) == (0, 6, 4)
+    assert (left.passed, left.valid, left.wrong_rejections) == (1, 4, 2)
+    assert left.wrongly_rejecting == {"b": {0}, "d": {0}}
+    assert left.wrong_acceptances == 1
+
+
 def _worker(script: str, limit: float) -> Worker:
     worker = Worker("guided", "cpu", limit)
     worker._command = [sys.executable, "-c", script]
