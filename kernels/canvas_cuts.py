@@ -62,7 +62,7 @@ def cut_right(table, lat, boundary):  # type: ignore[no-untyped-def]
     rows = np.int64(table.mark[boundary, 0]) if boundary <= count else np.int64(0)
     tails = np.int64(table.mark[boundary, 1]) if boundary <= count else np.int64(0)
     for i in range(tails, table.size[N_TAILS]):
-        table.tails[table.tail[i], 0] = -1
+        table.tails[table.tail[i, 0], table.tail[i, 1]] = 0
     table.size[RIGHT_DONE] = boundary
     table.size[N_ROWS] = rows
     table.size[N_TAILS] = tails

@@ -6,18 +6,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guided.kernels.canvas_arrays import FULL, HIGH, Rows, merge, new_row
+from guided.kernels.canvas_arrays import FULL, HIGH, UNKNOWN, Rows, merge, new_row
 from guided.kernels.compiling import folded, lean
 from guided.kernels.memo_arrays import mix
 
 NONE = -1
-#: Slots of a hash table among which the tails of one position lie, and how many are tried there.
-_NEAR = 512
-_TRIES = 16
+#: What is added to the row of a tail where it is kept, where 0 says that there is none yet.
+KEPT = 2
+
+# Fields of Right.pair.
+AFTER, IN, ONWARD = range(3)
 
 # Fields of Right.size after N_ROWS. At the position at hand, rows have words from LOW to END only:
 # all ends lie behind it. Boundaries from RIGHT_DONE on are done.
-N_TAILS, LOW, END, RIGHT_DONE, STAMP = range(1, 6)
+N_TAILS, LOW, END, RIGHT_DONE, STAMP, N_PAIRS = range(1, 7)
 
 
 class Right(NamedTuple):
@@ -27,18 +29,23 @@ class Right(NamedTuple):
     lowering their sizes to its mark.
     """
 
-    #: int64[6]: how many rows and tails there are, the words in use, the first boundary that is
-    #: done, and the number of the last change of a row.
+    #: int64[7]: how many rows and tails there are, the words in use, the first boundary that is
+    #: done, the number of the last change of a row, and how many pairs there are.
     size: Any
     #: uint64[..., W].
     rows: Any
     #: int32[P, Q]: row of every state at every position.
     index: Any
-    #: int64[H, 2]: rows of terminals in progress: a key of position, state after them and set, and
-    #: the row beside it.
+    #: int32[P, K]: rows of terminals in progress, by position and by pair of the state after them
+    #: and the set that they are in, KEPT added.
     tails: Any
-    #: int32[H]: where these are in the hash table, in the order in which they came.
+    #: int32[..., 2]: position and pair of these, in the order in which they came.
     tail: Any
+    #: int32[K, 3]: for every pair the state (AFTER), the set (IN) and the pair after one token
+    #: (ONWARD; UNKNOWN: not asked for yet, NONE: none). The most common pairs come first.
+    pair: Any
+    #: int32[H]: hash table of the pairs, -1 is free.
+    pair_slot: Any
     #: int32[U + 1, 2]: rows and tails when a boundary was done.
     mark: Any
     #: int64[3 (M + 1)]: room for the steps of one terminal.
@@ -65,23 +72,25 @@ def merge_ends(table, into, other):  # type: ignore[no-untyped-def]
 
 
 @lean
-def find_tail(tails, key, place):  # type: ignore[no-untyped-def]
-    """The slot of a key of a position, or the free one where it belongs.
-
-    Those of one position lie near each other, as they are asked for together; anywhere where they
-    are too many. Keys may be taken out again in the reverse order.
-    """
-    last = np.uint64(len(tails) - 1)
-    anywhere = mix(np.uint64(11), key)
-    slot = (mix(np.uint64(7), place) + anywhere % np.uint64(_NEAR)) & last
-    tries = np.int64(0)
-    while tails[slot, 0] != key and tails[slot, 0] >= 0:
-        tries += 1
-        if tries == _TRIES:
-            slot = anywhere & last
-        else:
-            slot = (slot + np.uint64(1)) & last
-    return np.int64(slot)
+def find_pair(table, q, number):  # type: ignore[no-untyped-def]
+    """The pair of state q and set `number`, a new one where need be; FULL without room."""
+    last = np.uint64(len(table.pair_slot) - 1)
+    slot = mix(mix(np.uint64(7), q), number) & last
+    found = np.int64(table.pair_slot[slot])
+    while found >= 0:
+        if table.pair[found, AFTER] == q and table.pair[found, IN] == number:
+            return found
+        slot = (slot + np.uint64(1)) & last
+        found = np.int64(table.pair_slot[slot])
+    new = table.size[N_PAIRS]
+    if new >= len(table.pair):
+        return np.int64(FULL)
+    table.pair[new, AFTER] = q
+    table.pair[new, IN] = number
+    table.pair[new, ONWARD] = UNKNOWN
+    table.pair_slot[slot] = new
+    table.size[N_PAIRS] = new + 1
+    return new
 
 
 @folded

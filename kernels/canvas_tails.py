@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from guided.kernels.canvas_arrays import BYTE, FULL, LAST, MASK, UNKNOWN
-from guided.kernels.canvas_ends import N_TAILS, NONE, find_tail, joined
+from guided.kernels.canvas_ends import IN, KEPT, N_TAILS, NONE, ONWARD, find_pair, joined
 from guided.kernels.canvas_sets import after_byte, after_text, after_token, find_side
 from guided.kernels.compiling import folded, lean
 
@@ -41,6 +41,8 @@ class _Tails(NamedTuple):
     index: Any
     tails: Any
     tail: Any
+    pair: Any
+    pair_slot: Any
     chain: Any
 
 
@@ -71,72 +73,82 @@ def with_sides(rules, sets, mids, lat, table, at, q, number, row):  # type: igno
     return _side_row(rules, sets, mids, lat, table, at, q, number, row)
 
 
+@folded
+def _next_pair(steps, table, at, q, pair):  # type: ignore[no-untyped-def]
+    """The pair after what follows main position `at`; NONE, UNKNOWN, FULL."""
+    if steps.kind[at] == BYTE:
+        number = np.int64(steps.step[table.pair[pair, IN], steps.byte[at]])
+        return find_pair(table, q, number) if number >= 0 else number
+    known = np.int64(table.pair[pair, ONWARD])
+    if known == UNKNOWN:
+        known = np.int64(steps.after_token[table.pair[pair, IN]])
+        if known >= 0:
+            known = find_pair(table, q, known)
+        if known >= NONE:
+            table.pair[pair, ONWARD] = known
+    return known
+
+
 @lean
 def _short_tail(steps, table, p, q, number):  # type: ignore[no-untyped-def]
     """As `tail_row`, _OPEN (and nothing done) where not all steps are known and plain."""
-    states = np.int64(table.index.shape[1])
     at = np.int64(p)
-    chain = table.chain
+    pair = find_pair(table, q, number)
+    if pair == FULL:
+        return pair
     length = np.int64(0)
     result = np.int64(NONE)
     while True:
         if steps.loop[at]:
             return np.int64(_OPEN)
         place = np.int64(steps.id[at])
-        key = (place * states + q) << 32 | number
-        slot = find_tail(table.tails, key, place)
-        if table.tails[slot, 0] == key:
-            result = table.tails[slot, 1]
+        known = np.int64(table.tails[place, pair])
+        if known:
+            result = known - KEPT
             break
         if _has_sides(steps, at):
             return np.int64(_OPEN)
-        chain[3 * length] = at
-        chain[3 * length + 1] = number
-        chain[3 * length + 2] = slot
+        table.chain[length, 0] = at
+        table.chain[length, 1] = pair
         length += 1
         if steps.kind[at] == LAST:
             break
-        if steps.kind[at] == BYTE:
-            number = np.int64(steps.step[number, steps.byte[at]])
-        else:
-            number = np.int64(steps.after_token[number])
-        if number == UNKNOWN:
+        pair = _next_pair(steps, table, at, q, pair)
+        if pair == UNKNOWN:
             return np.int64(_OPEN)
-        if number < 0:
+        if pair == FULL:
+            return pair
+        if pair < 0:
             break
         at += 1
-    if 2 * (table.size[N_TAILS] + length) > len(table.tails):
+    if table.size[N_TAILS] + length > len(table.tail):
         return np.int64(FULL)
     while length > 0:
         length -= 1
-        at = chain[3 * length]
-        number = chain[3 * length + 1]
-        place = np.int64(steps.id[at])
-        if steps.accepts[number]:
+        place = np.int64(steps.id[table.chain[length, 0]])
+        pair = np.int64(table.chain[length, 1])
+        if steps.accepts[table.pair[pair, IN]]:
             result = joined(table, result, np.int64(table.index[place, q]))
             if result == FULL:
                 return result
-        _keep(table, (place * states + q) << 32 | number, place, chain[3 * length + 2], result)
+        _keep(table, place, pair, result)
     return result
 
 
 @folded
-def _keep(table, key, place, slot, row):  # type: ignore[no-untyped-def]
-    """Enters a tail, at the slot that was free for it before others came."""
-    if table.tails[slot, 0] >= 0:
-        slot = find_tail(table.tails, key, place)
-    table.tails[slot, 0] = key
-    table.tails[slot, 1] = row
-    table.tail[table.size[N_TAILS]] = slot
-    table.size[N_TAILS] += 1
+def _keep(table, place, pair, row):  # type: ignore[no-untyped-def]
+    """Enters a tail."""
+    new = table.size[N_TAILS]
+    table.tails[place, pair] = row + KEPT
+    table.tail[new, 0] = place
+    table.tail[new, 1] = pair
+    table.size[N_TAILS] = new + 1
 
 
 @lean
 def _long_tail(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number):  # type: ignore[no-untyped-def]
     """As `tail_row`, whatever lies on the way."""
-    states = np.int64(table.index.shape[1])
     at = np.int64(p)
-    chain = table.chain
     length = np.int64(0)
     result = np.int64(NONE)
     while True:
@@ -144,15 +156,15 @@ def _long_tail(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number)
             number = after_text(rules, sets, number, alphabet)
             if number == FULL:
                 return np.int64(FULL)
-        place = np.int64(lat.id[at])
-        key = (place * states + q) << 32 | number
-        slot = find_tail(table.tails, key, place)
-        if table.tails[slot, 0] == key:
-            result = table.tails[slot, 1]
+        pair = find_pair(table, q, number)
+        if pair == FULL:
+            return pair
+        known = np.int64(table.tails[lat.id[at], pair])
+        if known:
+            result = known - KEPT
             break
-        chain[3 * length] = at
-        chain[3 * length + 1] = number
-        chain[3 * length + 2] = slot
+        table.chain[length, 0] = at
+        table.chain[length, 1] = pair
         length += 1
         if lat.kind[at] == LAST:
             break
@@ -165,12 +177,13 @@ def _long_tail(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number)
         if number < 0:
             break
         at += 1
-    if 2 * (table.size[N_TAILS] + length) > len(table.tails):
+    if table.size[N_TAILS] + length > len(table.tail):
         return np.int64(FULL)
     while length > 0:
         length -= 1
-        at = chain[3 * length]
-        number = chain[3 * length + 1]
+        at = np.int64(table.chain[length, 0])
+        pair = np.int64(table.chain[length, 1])
+        number = np.int64(table.pair[pair, IN])
         result = with_sides(rules, sets, mids, lat, table, at, q, number, result)
         if result == FULL:
             return result
@@ -178,9 +191,7 @@ def _long_tail(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number)
             result = joined(table, result, np.int64(table.index[lat.id[at], q]))
             if result == FULL:
                 return result
-        place = np.int64(lat.id[at])
-        key = (place * states + q) << 32 | number
-        _keep(table, key, place, chain[3 * length + 2], result)
+        _keep(table, np.int64(lat.id[at]), pair, result)
     return result
 
 
@@ -201,7 +212,16 @@ def tail_row(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number): 
         sets.after_token,
         sets.accepts,
     )
-    tails = _Tails(table.size, table.rows, table.index, table.tails, table.tail, table.chain)
+    tails = _Tails(
+        table.size,
+        table.rows,
+        table.index,
+        table.tails,
+        table.tail,
+        table.pair,
+        table.pair_slot,
+        table.chain,
+    )
     row = _short_tail(steps, tails, p, q, number)
     if row == _OPEN:
         row = _long_tail(rules, sets, mids, lat, tok, most, alphabet, table, p, q, number)

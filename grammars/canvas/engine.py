@@ -42,13 +42,15 @@ class Taken:
     Attributes:
         left: rows of the left table for each main position.
         right: the same of the right table.
-        tails: slots of its hash table for each main position.
+        tails: its terminals in progress for each main position.
+        pairs: its pairs of a state and a set.
         inner: numbers of positions inside of masks.
     """
 
     left: int = 8
     right: int = 8
-    tails: int = 32
+    tails: int = 256
+    pairs: int = 1024
     inner: int = 64
 
 

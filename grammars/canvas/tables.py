@@ -17,16 +17,18 @@ from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import FULL, HIGH, N_ROWS, WANTS
 from guided.kernels.canvas_check import MOST_PAIRS
 from guided.kernels.canvas_cuts import cut_left, cut_right
-from guided.kernels.canvas_ends import N_TAILS, RIGHT_DONE, Right
+from guided.kernels.canvas_ends import N_PAIRS, N_TAILS, RIGHT_DONE, Right
 from guided.kernels.canvas_left import fill_left
 from guided.kernels.canvas_origins import LEFT_DONE, N_ENTRIES, Left
 from guided.kernels.canvas_right import fill_right
-from guided.kernels.canvas_rows import refill_tails
+from guided.kernels.canvas_rows import enter_pairs
 from guided.kernels.direct_calls import Direct
 
 T = TypeVar("T", bound=np.generic)
 #: Bits for the places between the bytes of a token that is tried, more once a longer one is.
 _SPARE = 128
+#: Slots of the hash table of one group of entries, more once a group is larger.
+_SLOTS = 1024
 _FILL_LEFT, _FILL_RIGHT = Direct(fill_left), Direct(fill_right)
 _CUT_LEFT, _CUT_RIGHT = Direct(cut_left), Direct(cut_right)
 #: Members of sets beyond which more room is made only where it is nearly used up.
@@ -180,22 +182,24 @@ class Tables:
             entry_begin=np.zeros(64 * width + 1, np.int32),
             entry_end=np.zeros(64 * width + 1, np.int32),
             mark=np.zeros((count + 1, 2), np.int32),
-            slot=np.zeros((_power(rows), 2), np.int32),
+            slot=np.zeros((_SLOTS, 2), np.int32),
             waits=np.zeros((states + 63) // 64, np.uint64),
             ended=np.zeros(rules, np.int32),
             local=np.full((self._spare, states), -1, np.int32),
             blocks=new_unions(engine.callers, width),
         )
         rows = self._begun(mains * self._taken.right, width)
-        slots = _power(max(4 * rows, mains * self._taken.tails))
+        pairs = self._taken.pairs
         self.right = Right(
-            size=np.array([0, 0, 0, 0, count + 1, 0], np.int64),
+            size=np.array([0, 0, 0, 0, count + 1, 0, 0], np.int64),
             rows=self._rows(rows, width),
             index=np.full((64 * width, states), -1, np.int32),
-            tails=np.full((slots, 2), -1, np.int64),
-            tail=np.zeros(slots, np.int32),
+            tails=self._tails(64 * width, pairs),
+            tail=np.zeros((mains * self._taken.tails, 2), np.int32),
+            pair=np.zeros((pairs, 3), np.int32),
+            pair_slot=np.full(2 * pairs, -1, np.int32),
             mark=np.zeros((count + 1, 2), np.int32),
-            chain=np.zeros(3 * (64 * width + 1), np.int64),
+            chain=np.zeros((64 * width + 1, 2), np.int32),
             changed=np.zeros(states, np.int64),
             seen=np.zeros(states, np.int64),
             blocks=new_unions(engine.targets, width),
@@ -288,17 +292,33 @@ class Tables:
             rows[: len(right.rows)] = right.rows
             right = right._replace(rows=rows)
             self._taken.right = max(self._taken.right, len(rows) // self._mains)
-        if 4 * right.size[N_TAILS] >= len(right.tails):
-            size = 2 * len(right.tails)
-            known = right.tails[right.tail[: right.size[N_TAILS]]]
-            right = right._replace(
-                tails=np.full((size, 2), -1, np.int64),
-                tail=np.zeros(size, np.int32),
-            )
-            states = np.int64(right.index.shape[1])
-            refill_tails(right.tails, right.tail, known, states)
-            self._taken.tails = max(self._taken.tails, size // self._mains)
+        if 2 * right.size[N_TAILS] >= len(right.tail):
+            right = right._replace(tail=_longer(right.tail))
+            self._taken.tails = max(self._taken.tails, len(right.tail) // self._mains)
+        if 2 * right.size[N_PAIRS] >= len(right.pair):
+            right = self._with_pairs(2 * len(right.pair), right)
+            self._taken.pairs = max(self._taken.pairs, len(right.pair))
         self.right = right
+
+    def _with_pairs(self, count: int, right: Right) -> Right:
+        """The right table with room for so many pairs."""
+        pair = np.zeros((count, 3), np.int32)
+        pair[: len(right.pair)] = right.pair
+        slots = np.full(2 * count, -1, np.int32)
+        enter_pairs(pair, int(right.size[N_PAIRS]), slots)
+        tails = self._tails(len(right.tails), count, right)
+        return right._replace(pair=pair, pair_slot=slots, tails=tails)
+
+    def _tails(self, places: int, pairs: int, known: Right | None = None) -> NDArray[np.int32]:
+        """Room for tails, with those of `known`. Few of its pages are ever touched."""
+        if places * pairs > 2 * self._limits.words:
+            self._layout = None
+            raise OutOfRoom
+        tails = np.zeros((places, pairs), np.int32)
+        if known is not None:
+            at = known.tail[: known.size[N_TAILS]]
+            tails[at[:, 0], at[:, 1]] = known.tails[at[:, 0], at[:, 1]]
+        return tails
 
     def _grow_sets(self) -> None:
         # It is not known what was full. Small arrays of sets are cheap, up to a point.
@@ -323,7 +343,8 @@ class Tables:
         self.right = right._replace(
             rows=rows,
             index=_taller(right.index, 64 * width),
-            chain=np.zeros(3 * (64 * width + 1), np.int64),
+            chain=np.zeros((64 * width + 1, 2), np.int32),
+            tails=self._tails(64 * width, len(right.pair), right),
             blocks=new_unions(engine.targets, width, right.blocks),
         )
         places.widen(width)
@@ -378,10 +399,6 @@ def _taller(array: NDArray[T], length: int) -> NDArray[T]:
 
 def _longer(array: NDArray[T]) -> NDArray[T]:
     return np.concatenate([array, np.zeros_like(array)])
-
-
-def _power(least: int) -> int:
-    return 1 << max(6, (least - 1).bit_length())
 
 
 def rows_per(rows: int, positions: int) -> int:
