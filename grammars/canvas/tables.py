@@ -236,6 +236,10 @@ class Tables:
             self._cut_right(None)
         elif changed and changed[-1] + 1 > self.right_done:
             self._cut_right(changed[-1] + 1)
+        if complete and not places.complete:
+            # Masks have gained mids one after the other: what was visited before leaves some out.
+            self._visited[self.left.size[LEFT_DONE] + 1 :] = False
+            self._cut_right(None)
         for unit in changed:
             self._visited[unit + 1] = False
         if freed is not None:

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from guided.grammars.canvas import GAP, MASKED, Canvas, Slot, Verdict
+from guided.grammars.canvas import GAP, MASKED, Canvas, CanvasLimits, Slot, Verdict
 from guided.grammars.canvas.engine import Taken
-from guided.grammars.lark import sample
+from guided.grammars.lark import lark, sample
 from guided.grammars.vocabulary import Vocabulary
 
 WORDS = [b"int ", b"if", b"for", b"return", b"++", b"();", b"/*", b"*/", b'"', b"aa", b"12"]
@@ -57,3 +57,28 @@ def test_little_room_changes_no_answer(seed: int) -> None:
         canvas = after
     assert answers >= {Verdict.YES, Verdict.NO}
     assert _pairs(canvas) > 16
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("most", range(1, 5))
+def test_masks_that_gain_places_inside_of_them_forget_what_was_asked_without(
+    most: int, seed: int
+) -> None:
+    # Only the token "ab" ends one rule and begins the next: it needs a place inside of its slot.
+    vocabulary = Vocabulary.from_tokens([b"a", b"ab", b"d", b"e", b"(", b")", None], [6])
+    grammar = lark(
+        'start: one two\none: "(" one ")" | "a" one | "a"\ntwo: "b" "d" "e" | "(" two ")"'
+    )
+    limits = CanvasLimits(inner_positions=most)
+    canvas = grammar.canvas(vocabulary, [MASKED, MASKED, MASKED, MASKED, 3], limits=limits)
+    rng = random.Random(seed)
+    text = [0, 0, 1, 2]
+    for at in rng.sample(range(4), 4):
+        for slot in rng.sample(range(4), 4):
+            for token in rng.sample(range(6), 6):
+                fresh = grammar.canvas(vocabulary, list(canvas.slots), limits=limits)
+                known = {canvas.check(slot, token), fresh.check(slot, token)}
+                assert known != {Verdict.YES, Verdict.NO}, (canvas.slots, slot, token)
+        after = canvas.fix({at: text[at]})
+        assert after is not None
+        canvas = after
