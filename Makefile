@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo install test outputs lint types ci train-json train-draft train-math train-pair train-prm train-diffusion bench fuzz clean
+.PHONY: help demo install test outputs lint types ci train-json train-draft train-math train-math-draft train-pair train-prm train-diffusion bench fuzz clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 14
@@ -41,6 +41,9 @@ train-draft: $(VENV)/.base  ## train examples/models/tiny-draft again
 
 train-math: $(VENV)/.base  ## train examples/models/tiny-math again
 	$(BIN)/python examples/training/train_math.py
+
+train-math-draft: $(VENV)/.base  ## train examples/models/tiny-math-draft again
+	$(BIN)/python examples/training/train_math_draft.py
 
 train-pair: $(VENV)/.base  ## train examples/models/tiny-safe and tiny-risky again
 	$(BIN)/python examples/training/train_pair.py

@@ -65,6 +65,11 @@ def _reward_model() -> torch.nn.Module:
     return AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32)
 
 
+def draft_model() -> guided.Model:
+    """The small model that guesses what the embedded word-problem model says."""
+    return guided.load(str(MODELS / "tiny-math-draft"), dtype=torch.float32)
+
+
 def answer_of(text: str) -> int | None:
     """The number after `Answer:` at the end of a text."""
     found = re.search(r"Answer: (-?\d+)$", text)

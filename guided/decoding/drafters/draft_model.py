@@ -18,6 +18,8 @@ from guided.decoding.branch import Branch
 from guided.decoding.cost import Mean
 from guided.decoding.drafters.drawing import Chain, chains_of, draw_next
 from guided.decoding.drafters.protocol import Drafter, Observation, Request
+from guided.decoding.drafters.quick_chains import QuickChains
+from guided.decoding.drafters.small_llama import SmallLlama
 from guided.decoding.drafters.walking import Walk, grown, likely
 from guided.decoding.drafts import Draft
 from guided.decoding.draws import full_precision
@@ -92,6 +94,9 @@ class DraftModel(Drafter):
     The choice uses the sampler and the random numbers that the large model's will use, so that
     equal laws give equal tokens. Keeps keys and values of its own, with what was wrong taken back.
 
+    A small Llama on a CPU is run by a kernel of guided's own, from a copy of its weights, where
+    nothing but a temperature changes the law; see `SmallLlama`.
+
     Beside other drafters it reads their guesses with a branch's last tokens, and goes along with
     those that it would have drawn: one pass of it then stands for several (cascades, Chen et al.
     2023, arXiv 2312.11462). The chain is the same as without.
@@ -145,6 +150,8 @@ class DraftModel(Drafter):
         self._trust = _Trust()
         #: Seconds of a pass of one token for each row.
         self._seconds = Mean()
+        small = SmallLlama.of(self.network, vocabulary.size)
+        self._quick = None if small is None else QuickChains(small, vocabulary.stop_ids, self.name)
 
     def propose(self, request: Request) -> list[Draft]:
         """A chain for each branch, with its laws where they are asked for."""
@@ -152,6 +159,8 @@ class DraftModel(Drafter):
             min(room, self.longest, self._left(branch))
             for branch, room in zip(request.branches, request.room, strict=True)
         ]
+        if self._quick is not None and self.least is None and self._quick.can(request):
+            return self._quick.drafts(request, room)
         chains = chains_of(replace(request, room=room))
         if growing := [chain for chain in chains if not chain.is_done]:
             share = self._trust.share()
@@ -165,6 +174,8 @@ class DraftModel(Drafter):
         for seen in observations:
             self._trust.settle(seen.branch)
             if seen.branch.finish_reason is not None:
+                if self._quick is not None:
+                    self._quick.forget(seen.branch)
                 row = self._rows.pop(seen.branch, None)
                 if row is not None and row.place.row is not None:
                     self._stage.drop(row.place.row)
@@ -172,7 +183,7 @@ class DraftModel(Drafter):
     @property
     def passes(self) -> int:
         """Forward passes of the draft model so far."""
-        return self.usage.passes
+        return self.usage.passes + (0 if self._quick is None else self._quick.passes)
 
     def fork(self, branch: Branch, child: Branch) -> None:
         row = self._rows.get(branch)
