@@ -59,6 +59,10 @@ class AnyOrder:
         """The rule states from number `since` on that have no edges yet."""
         return self._growth.unexpanded(since)
 
+    def is_unexpanded(self, state: int) -> bool:
+        """Whether a rule state has no edges yet."""
+        return self._growth.is_unexpanded(state)
+
     def rules(self) -> Rules:
         """The rules as they are now."""
         return self._base._replace(**self._growth.copied())
@@ -164,6 +168,10 @@ class _Growth:
     def unexpanded(self, since: int) -> list[int]:
         begins = self._state[_WIDTH * since + BEGIN :: _WIDTH]
         return [since + i for i, begin in enumerate(begins) if begin < 0]
+
+    def is_unexpanded(self, state: int) -> bool:
+        begin: int = self._state[_WIDTH * state + BEGIN]
+        return begin < 0
 
     def state(self, distance: int) -> int:
         """A new, unexpanded rule state that is so far from the end of its rule."""

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     AnyLock = LockType | RLock
     Lock = TypeVar("Lock", LockType, RLock)
 
-#: Whoever holds a lock takes others of later levels only.
-GRAMMAR, ENGINE, PARSER = range(3)
+#: Whoever holds a lock takes others of later levels only; several of the last at once: BATCH, too.
+GRAMMAR, ENGINE, BATCH, PARSER = range(4)
 
 _compiling: Any = global_compiler_lock  # numba does not type it
 _registry = threading.Lock()
-_known: tuple[WeakSet[AnyLock], ...] = (WeakSet(), WeakSet(), WeakSet())
+_known: tuple[WeakSet[AnyLock], ...] = tuple(WeakSet() for _ in range(4))
 _taken: list[AnyLock] = []
 
 

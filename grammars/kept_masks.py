@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from guided.grammars.block_store import BlockStore
 from guided.grammars.fork_safe import PARSER, fork_safe
-from guided.kernels.masking import same_words
+from guided.grammars.known_index import (
+    MOST_MASKS,
+    Block,
+    BlockIndex,
+    KernelRooms,
+    MaskIndex,
+    Record,
+)
+from guided.kernels.mask_batches import same_words
+
+if TYPE_CHECKING:
+    from guided.grammars.mask_work import Work
 
 #: Bytes of the blocks, and of the masks, that one vocabulary keeps.
 LIMIT = 128 << 20
-
-Block = NDArray[np.int32]
 
 
 class KeptMasks:
     """Masks and blocks of one vocabulary by what they depend on. Thread-safe.
 
     A block holds the tokens inside of one terminal (see kernels.wide_masks). Who uses one keeps it.
+    Kernels find both by the indices, between `enter` and `leave`.
 
     Args:
         store: where blocks outlive the process.
@@ -35,27 +46,71 @@ class KeptMasks:
         self.has_common = False
         self._limit = limit
         self._blocks: OrderedDict[Hashable, Block] = OrderedDict()
-        self._masks: OrderedDict[int, Block] = OrderedDict()
         self._block_bytes = 0
+        self.masks = MaskIndex()
+        self.index = BlockIndex()
+        # Kernels that run, and what they may still read, by the count of retirements before.
+        self._process = os.getpid()
+        self._epoch = 0
+        self._running: Counter[int] = Counter()
+        self._retired: deque[tuple[int, object]] = deque()
         self._lock = fork_safe(threading.Lock(), PARSER)
         self._rooms = threading.local()
 
     @property
     def n_bytes(self) -> int:
         """Bytes that blocks and masks take."""
-        return self._block_bytes + len(self._masks) * 4 * self.n_words
+        return self._block_bytes + len(self.masks.masks) * 4 * self.n_words
 
-    def room(self, length: int | None = None) -> Block:
-        """Room for a mask, or for so many numbers: this thread's, until it asks again."""
+    def kernel_rooms(self) -> KernelRooms:
+        """What kernels of this thread write to."""
+        found: KernelRooms | None = getattr(self._rooms, "of_kernels", None)
+        if found is None:
+            found = self._rooms.of_kernels = KernelRooms(self.n_words)
+        return found
+
+    def works(self) -> dict[int, Work]:
+        """Room for jobs of this thread, by their number."""
+        found: dict[int, Work] | None = getattr(self._rooms, "works", None)
+        if found is None:
+            found = self._rooms.works = {}
+        return found
+
+    def room(self, length: int) -> Block:
+        """Room for so many numbers: this thread's, until it asks again."""
         # New memory costs more than filling it.
         rooms: dict[int, Block] | None = getattr(self._rooms, "by_length", None)
         if rooms is None:
             rooms = self._rooms.by_length = {}
-        length = self.n_words if length is None else length
         found = rooms.get(length)
         if found is None:
             found = rooms[length] = np.empty(length, np.int32)
         return found
+
+    def enter(self) -> tuple[BlockIndex, int]:
+        """Before kernels read the indices: (that of blocks as it is, what `leave` is told)."""
+        with self._lock:
+            if self._process != os.getpid():
+                # The threads of the parent are not here.
+                self._process, self._running = os.getpid(), Counter()
+            self._running[self._epoch] += 1
+            return self.index, self._epoch
+
+    def leave(self, epoch: int) -> None:
+        """When what kernels have found in the indices is held by those who need it."""
+        with self._lock:
+            self._running[epoch] -= 1
+            if not self._running[epoch]:
+                del self._running[epoch]
+            oldest = min(self._running, default=self._epoch)
+            while self._retired and self._retired[0][0] < oldest:
+                self._retired.popleft()
+
+    def _retire(self, old: object) -> None:
+        """Keeps what has gone from an index until no kernel may read it any more."""
+        if self._running:
+            self._retired.append((self._epoch, old))
+            self._epoch += 1
 
     def block(self, key: Hashable) -> Block | None:
         """The block of a terminal's state, None if there is none."""
@@ -84,16 +139,33 @@ class KeptMasks:
             while self._block_bytes > self._limit:
                 _, old = self._blocks.popitem(last=False)
                 self._block_bytes -= old.nbytes
+                self._begin_index()
+
+    def _begin_index(self) -> None:
+        # A block that has gone must not stay in the index.
+        if self.index.blocks:
+            self._retire(self.index)
+            self.index = BlockIndex()
+
+    def index_block(self, record: Record, block: Block) -> None:
+        """Has kernels find the block of a state by its record."""
+        with self._lock:
+            if self.index.is_full:
+                self._begin_index()
+            self.index.put(record, block)
 
     def mask(self, words: Block, content: int) -> Block:
-        """A read-only mask equal to `words`, whose hash is `content`: an old one, or a copy."""
-        known = self._masks.get(content)
-        if known is not None and same_words(known, words):
-            return known
-        mask = words.copy()
-        mask.flags.writeable = False
+        """A read-only mask equal to `words`, whose hash is `content`: an old one, or `words`."""
+        words.flags.writeable = False
         with self._lock:
-            self._masks[content] = mask
-            while len(self._masks) * 4 * self.n_words > self._limit:
-                self._masks.popitem(last=False)
-        return mask
+            masks = self.masks
+            slot = masks.place(content)
+            known = masks.masks.get(slot)
+            if known is not None:
+                if same_words(known, words):
+                    return known
+                self._retire(known)
+            masks.put(slot, content, words)
+            while len(masks.masks) > min(MOST_MASKS, self._limit // (4 * self.n_words)):
+                self._retire(masks.drop_oldest())
+        return words

@@ -23,6 +23,7 @@ from guided.kernels.handles import handle_of
 from guided.kernels.memo_arrays import (
     ACCEPT,
     ACCEPTING,
+    BUSY,
     COUNTED,
     DFA,
     EXPAND,
@@ -81,7 +82,7 @@ class Parser:
         self.limit = limit
         #: Whether the memo has outgrown its limit.
         self.full = False
-        self.lock = fork_safe(threading.Lock(), PARSER)
+        self.lock = fork_safe(threading.RLock(), PARSER)
         self._free_text = marks.free_text
         self._distinct = marks.distinct.union(marks.scarce)
         self._any_order = AnyOrder(marks.any_order, rules) if marks.any_order else None
@@ -90,6 +91,8 @@ class Parser:
         self.memo, handle = memory.memo(len(rules.rule))
         finalize(self, memory.give_back).atexit = False
         self._handle = np.concatenate((handle_of(rules), handle))
+        #: Where the handle is, for kernels; until the memo grows.
+        self.address = int(self._handle.ctypes.data)
         self.start = int(self._repeat(walk, NOWHERE, _NOTHING)[0])
 
     @property
@@ -151,13 +154,19 @@ class Parser:
         dfa = int(self.rules.lexeme[lex, DFA])
         key = self._contents.get(dfa)
         if key is None:
-            first, last = self.rules.dfa[dfa : dfa + 2, FIRST].tolist()
-            begin, end = self.rules.dfa[dfa : dfa + 2, OFFSET].tolist()
-            digest = sha256(self.rules.columns[dfa], usedforsecurity=False)
-            digest.update(self.rules.fact[first:last, ACCEPT].tobytes())
-            digest.update(self.rules.trans[begin:end].tobytes())
+            columns, accepting, table = self.automaton(lex)
+            digest = sha256(columns.tobytes(), usedforsecurity=False)
+            digest.update(accepting.tobytes())
+            digest.update(table.tobytes())
             key = self._contents[dfa] = digest.digest()
         return key, False
+
+    def automaton(self, lex: int) -> tuple[NDArray[Any], ...]:
+        """(columns of all bytes, which states accept, the table) of the automaton of a terminal."""
+        rules, dfa = self.rules, int(self.rules.lexeme[lex, DFA])
+        first, last = rules.dfa[dfa : dfa + 2, FIRST].tolist()
+        begin, end = rules.dfa[dfa : dfa + 2, OFFSET].tolist()
+        return rules.columns[dfa], rules.fact[first:last, ACCEPT], rules.trans[begin:end]
 
     def is_accepting(self, config: int) -> bool:
         """Whether the text that led here is a word of the grammar."""
@@ -206,6 +215,23 @@ class Parser:
             else:
                 raise GrammarTooLargeError("too many parallel readings of the grammar")
 
+    def settle(self, status: int, asked: int, seen: int) -> None:
+        """Does what a kernel asked for that has returned `status`, unless it was done since.
+
+        Args:
+            asked: the first number that the kernel left; `seen`: `address` as it was then.
+        """
+        with self.lock:
+            if status == GROW:
+                if self.address == seen:
+                    self._grow()
+            elif status == EXPAND and self._any_order is not None:
+                if self._any_order.is_unexpanded(asked):
+                    self._any_order.expand(asked)
+                    self._handle[:4] = self._any_order.handle
+            elif status != BUSY:
+                raise GrammarTooLargeError("too many parallel readings of the grammar")
+
     def widen(self) -> None:
         """Makes room for twice as much, which else happens in the middle of a text."""
         with self.lock:
@@ -235,6 +261,7 @@ class Parser:
         memo = memo._replace(**wider)
         self.memo = _rehashed(memo, rehash_all)
         self._handle = handle_of((*self.rules, *self.memo))
+        self.address = int(self._handle.ctypes.data)
         if self._any_order is not None:
             # Of the rules the states and the edges come first.
             self._handle[:4] = self._any_order.handle

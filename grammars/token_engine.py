@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from guided.errors import VocabularyError
 from guided.grammars.common_masks import keep_common
 from guided.grammars.fork_safe import ENGINE, fork_safe
-from guided.grammars.kept_masks import Block
+from guided.grammars.known_index import Block, record_of
 from guided.grammars.likely import likely_texts
+from guided.grammars.mask_work import work
 from guided.grammars.memo import Parser
 from guided.grammars.spacing import Spacing
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.alike_states import are_alike
-from guided.kernels.masking import compute_mask, list_tokens
-from guided.kernels.memo_arrays import COUNTED, LEAST, WIDE
+from guided.kernels.masking import list_tokens
+from guided.kernels.memo_arrays import LEAST
 from guided.kernels.trie import longest_token
 from guided.kernels.ways import clamp_config, forced_bytes, shortest_path
 from guided.kernels.wide_masks import HEADER, LEVELS, OFTEN, ROOM, fill_counted, fill_wide
@@ -64,7 +65,10 @@ class TokenEngine:
         self._longest_rest: dict[int, int] = {}
         self._hopeless: set[int] = set()
         self._kept = np.zeros(1 + 2 * len(parser.rules.fact), np.int64)
-        self._blocks: list[Block] = []
+        #: Where kernels find the blocks that are kept, and for how many there is room.
+        self.kept_address = int(self._kept.ctypes.data), len(self._kept)
+        self._kept_view = self._kept.data
+        self._blocks: dict[int, Block] = {}
         # States of large automata that blocks were made for, by automaton and node.
         self._alike: dict[Hashable, list[int]] = {}
         #: Whether some terminal counts characters.
@@ -110,20 +114,26 @@ class TokenEngine:
         if found is not None:
             return found
         with self._lock:
-            representative = self._representative(config)
+            representative = self.representative(config)
             found = self.masks.get(representative)
             if found is None:
                 found = self._compute(representative)
-                if len(self.masks) >= self._limit:
-                    self.masks.popitem(last=False)
-                self.masks[representative] = found
+                self.enter(representative, found)
         return found
+
+    def enter(self, representative: int, made: tuple[Mask, int]) -> None:
+        """Keeps the mask of a configuration, and an upper bound of the distance after it."""
+        with self._lock:
+            if len(self.masks) >= self._limit:
+                self.masks.popitem(last=False)
+            self.masks[representative] = made
 
     def farthest(self, config: int) -> int:
         """Fewest bytes to the end after the token that leads farthest from it."""
         return self._mask_and_reach(config)[1] + self._counter_slack(config)
 
-    def _representative(self, config: int) -> int:
+    def representative(self, config: int) -> int:
+        """The configuration whose mask is that of `config`: counters are cut off where it ends."""
         if not self.counted:
             return config
         found = self._clamped.get(config)
@@ -144,34 +154,31 @@ class TokenEngine:
                 mask |= self._stop_mask
             mask.flags.writeable = False
             return mask, max((self.parser.distance(int(t)) for t in targets), default=0)
-        room = vocabulary.kept_masks.room()
-        wide = vocabulary.widest_node
-        while True:
-            status, far, content = self.parser.call(
-                compute_mask, vocabulary.handle, self._kept, wide, config, vocabulary.longest, room
-            )
-            if status == WIDE:
-                self._keep(*self.parser.memo.scratch[:3].tolist())
-            elif status == COUNTED:
-                self._keep(-1, int(self.parser.memo.scratch[1]), -1)
-            else:
-                return vocabulary.kept_masks.mask(room, content), far
+        return work(vocabulary, 1).one(self, config)
 
-    def _keep(self, state: int, lex: int, root: int) -> None:
+    def keep(self, place: int, block: Block, address: int) -> None:
+        """Has kernels read a block from here on."""
+        self._blocks[place] = block
+        self._kept_view[place] = address
+
+    def make_block(self, state: int, lex: int, root: int) -> None:
         """Has the tokens inside of terminal `lex` kept: from `state` on, or (-1) counted ones.
 
         `root`: the node of the tries that they go on from, -1 before the first byte.
         """
         parser, kept = self.parser, self.vocabulary.kept_masks
+        place = 0 if state < 0 else 1 + parser.fact_of(lex, state)
+        place += len(parser.rules.fact) if root >= 0 else 0
+        if place in self._blocks:
+            return
         key = (self._content(state, lex, root), root)
         block = kept.block(key)
         if block is None:
             block = self._counted_block(lex) if state < 0 else self._wide_block(lex, state, root)
             kept.keep_block(key, block)
-        self._blocks.append(block)
-        place = 0 if state < 0 else 1 + parser.fact_of(lex, state)
-        place += len(parser.rules.fact) if root >= 0 else 0
-        self._kept[place] = block.ctypes.data
+        if state >= 0:
+            kept.index_block(record_of(parser, lex, state, root), block)
+        self.keep(place, block, int(block.ctypes.data))
 
     def _content(self, state: int, lex: int, root: int) -> Hashable:
         """Equal only where the same tokens may follow inside of the terminal."""
@@ -251,7 +258,7 @@ class TokenEngine:
 
     def _counter_slack(self, config: int) -> int:
         # A clamped counter hides how many characters a lower bound still asks for.
-        if self._representative(config) == config:
+        if self.representative(config) == config:
             return 0
         return self.parser.distance(config)
 

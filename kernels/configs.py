@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from guided.kernels.atomics import publish
 from guided.kernels.compiling import lean, lean_entry
 from guided.kernels.contexts import open_memo
 from guided.kernels.handles import opened
@@ -218,6 +219,7 @@ def make_step(rules, memo, config, byte):  # type: ignore[no-untyped-def]
                 return np.int64(GROW)
     target = _config_of(rules, memo, threads, n_threads, kernel, n_kernel)
     if target >= 0 and config != NOWHERE:
+        publish()
         _enter_step(rules, memo, config, byte, target if target > 0 else np.int64(DEAD))
     return target
 
@@ -234,6 +236,7 @@ def after_group(rules, memo, group):  # type: ignore[no-untyped-def]
         return np.int64(GROW)
     target = _config_of(rules, memo, memo.thread_room, np.int64(0), kernel, count)
     if target > 0:
+        publish()
         memo.group[group, FOLLOW] = target
     return target
 

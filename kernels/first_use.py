@@ -8,7 +8,7 @@ from pathlib import Path
 from numba import njit
 
 #: The kernel that is compiled last on the way to a first mask.
-MASKS = "masking.compute_mask-*.nbi"
+MASKS = "mask_batches.compute_masks-*.nbi"
 #: And on the way to the first verdict about a canvas.
 CANVASES = "canvas_check.check_bytes-*.nbi"
 

@@ -58,6 +58,18 @@ def int_block(address, length):  # type: ignore[no-untyped-def]
     return carray(pointer(address), length, np.int32)
 
 
+@inner
+def byte_block(address, length):  # type: ignore[no-untyped-def]
+    """The uint8[length] at an address."""
+    return carray(pointer(address), length, np.uint8)
+
+
+@inner
+def long_block(address, length):  # type: ignore[no-untyped-def]
+    """The int64[length] at an address."""
+    return carray(pointer(address), length, np.int64)
+
+
 @njit(inline="always")
 def _bytes(handle, i, width):  # type: ignore[no-untyped-def]
     return carray(pointer(handle[2 * i]), (handle[2 * i + 1], width), np.uint8)
@@ -124,6 +136,32 @@ def opened(handle):  # type: ignore[no-untyped-def]
         _ints(handle, 27),  # stamp
     )
     return rules, memo
+
+
+@inner
+def with_rooms(memo, scratch, path):  # type: ignore[no-untyped-def]
+    """The same memo with rooms of a thread's own, at these addresses."""
+    return Memo(
+        memo.size,
+        memo.context,
+        memo.waiting,
+        memo.parse_set,
+        memo.kernel,
+        memo.group,
+        memo.scan,
+        memo.config,
+        memo.live,
+        memo.thread,
+        memo.context_hash,
+        memo.set_hash,
+        memo.config_hash,
+        memo.step,
+        carray(pointer(scratch), 4, np.int64),
+        memo.thread_room,
+        memo.kernel_room,
+        carray(pointer(path), (7, 4097), np.int64),
+        memo.stamp,
+    )
 
 
 @inner

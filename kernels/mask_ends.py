@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from guided.kernels.compiling import lean
-from guided.kernels.configs import after_group, make_step
 from guided.kernels.lexemes import count_bits, n_live
 from guided.kernels.memo_arrays import BEGIN, END, LEAST, MAX_DEPTH, OK, PLAIN, REST, UNKNOWN
+from guided.kernels.memo_turns import shared_after, shared_step
 from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN
 from guided.kernels.wide_masks import add_token
 
@@ -53,7 +53,7 @@ def add_range(rules, memo, tokens, config, at, end, out):  # type: ignore[no-unt
         before = path[depth - 1]
         target = np.int64(table[before, node[at, BYTE]])
         if target == UNKNOWN:
-            target = make_step(rules, memo, before, np.int64(node[at, BYTE]))
+            target = shared_step(rules, memo, before, np.int64(node[at, BYTE]))
             if target < 0:
                 return target, far
         if target <= 0:
@@ -101,7 +101,7 @@ def add_after(rules, memo, tokens, wide, group, n_places, out):  # type: ignore[
     """Adds the tokens in the first ranges of `path`, where the terminal ends; (status, far)."""
     if n_places == 0:
         return np.int64(OK), np.int64(0)
-    config = after_group(rules, memo, group)
+    config = shared_after(rules, memo, group)
     if config <= 0:
         return config, np.int64(0)
     return add_behind(rules, memo, tokens, wide, config, n_places, out)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from guided.kernels.compiling import folded, lean, lean_entry
-from guided.kernels.configs import after_group, intern_config, make_step
+from guided.kernels.configs import make_step
 from guided.kernels.handles import int_block, opened, opened_tokens
+from guided.kernels.known_blocks import find_block
 from guided.kernels.lexemes import (
     lexeme_distance,
     lexeme_fact,
@@ -35,12 +36,9 @@ from guided.kernels.mask_ends import (
 )
 from guided.kernels.memo_arrays import (
     ACCEPT,
-    ACCEPTING,
-    BEGIN,
     BODY,
     COUNTED,
     DFA,
-    END,
     FARTHEST,
     FIRST,
     LEAST,
@@ -55,6 +53,7 @@ from guided.kernels.memo_arrays import (
     UNKNOWN,
     WIDE,
 )
+from guided.kernels.memo_turns import shared_after, shared_config
 from guided.kernels.trie import BYTE, DEPTH, SKIP, TOKEN, child_of
 from guided.kernels.wide_masks import (
     HEADER,
@@ -158,7 +157,7 @@ def _add_wide(rules, memo, tokens, wide, thread, root, address, out):  # type: i
         may_end |= block[word] != 0
     if not may_end:
         return np.int64(OK), far
-    config = after_group(rules, memo, group)
+    config = shared_after(rules, memo, group)
     if config <= 0:
         return config, far
     for word in range(4):
@@ -226,9 +225,7 @@ def _add_whole(rules, memo, tokens, wide, thread, root, out):  # type: ignore[no
     group = thread >> 32
     lex = memo.group[group, LEXEME]
     far = np.int64(memo.group[group, TAIL]) + rules.lexeme[lex, FARTHEST]
-    threads = memo.thread_room
-    threads[0] = thread
-    config = intern_config(rules, memo, threads, np.int64(1), np.int64(0))
+    config = shared_config(rules, memo, thread)
     if config < 0:
         return config, far
     if root >= 0:
@@ -251,27 +248,15 @@ def _add_whole(rules, memo, tokens, wide, thread, root, out):  # type: ignore[no
     return status, max(far, beyond)
 
 
-@lean
-def _is_kept(rules, memo, kept, thread, root):  # type: ignore[no-untyped-def]
-    """OK, or WIDE where the tokens of a thread should be kept and are not."""
-    lex = memo.group[thread >> 32, LEXEME]
-    state = thread & 0xFFFFFFFF
-    place = _place(rules, lexeme_fact(rules, lex, state), root)
-    if is_wide(rules, lex, state) and kept[place] == 0:
-        memo.scratch[0], memo.scratch[1], memo.scratch[2] = state, lex, root
-        return np.int64(WIDE)
-    return np.int64(OK)
-
-
 @folded
-def _place(rules, fact, root):  # type: ignore[no-untyped-def]
+def place_of(rules, fact, root):  # type: ignore[no-untyped-def]
     """Where `kept` holds the block of an automaton state."""
     return 1 + fact + (len(rules.fact) if root >= 0 else 0)
 
 
 @lean
-def _add_thread(  # type: ignore[no-untyped-def]
-    rules, memo, tokens, wide, kept, longest, thread, root, out
+def add_thread(  # type: ignore[no-untyped-def]
+    rules, memo, tokens, finder, wide, kept, longest, thread, root, out
 ):
     """Adds the tokens that may follow a thread at node `root`; (status, far)."""
     group = thread >> 32
@@ -294,74 +279,14 @@ def _add_thread(  # type: ignore[no-untyped-def]
         state = np.int64(BODY)
     elif not is_wide(rules, lex, state):
         return _add_narrow(rules, memo, tokens, wide, group, state, root, out)
-    address = kept[_place(rules, fact, root)]
+    place = place_of(rules, fact, root)
+    address = kept[place]
+    if address == 0:
+        address = find_block(rules, memo, finder, place, lex, state, root)
     if address == 0:
         memo.scratch[0], memo.scratch[2] = state, root
         return np.int64(WIDE), np.int64(0)
     return _add_wide(rules, memo, tokens, wide, thread, root, address, out)
-
-
-@folded
-def _hash(words):  # type: ignore[no-untyped-def]
-    """A hash of the words, 63 bits."""
-    # A sum of products waits for no product before (Carter and Wegman, 1979).
-    total = np.uint64(len(words))
-    for i in range(len(words)):
-        key = np.uint64(np.uint32(i) * np.uint32(0x9E3779B1) + np.uint32(0x7F4A7C15))
-        total += np.uint64(np.uint32(words[i])) * key
-    return np.int64((total ^ (total >> np.uint64(29))) >> np.uint64(1))
-
-
-@lean_entry
-def compute_mask(handle, trie, kept, wide, config, longest, out):  # type: ignore[no-untyped-def]
-    """Writes the packed mask of `config`.
-
-    Args:
-        trie: the handle of the vocabulary's tries; `longest`: bytes of its longest token.
-        kept: int64[1 + 2 S], addresses of what kernels.wide_masks made: for counted strings, for
-            each automaton state, and for each at node `wide`; 0 where it has not been asked for.
-        wide: the node of the first byte that most tokens begin with (it stands for a word's space).
-
-    Returns:
-        status, an upper bound of the byte distance after it, a hash of the mask.
-    """
-    rules, memo = opened(handle)
-    tokens = opened_tokens(trie, len(out))
-    for word in range(len(out)):
-        out[word] = 0
-    far = np.int64(0)
-    begin, end = np.int64(memo.config[config, BEGIN]), np.int64(memo.config[config, END])
-    # What is missing is told before the rest is done.
-    for place in range(begin, end):
-        status = _is_kept(rules, memo, kept, memo.thread[place], np.int64(-1))
-        if status < 0:
-            return status, far, np.int64(0)
-    put_off = memo.path[PUT_OFF]
-    put_off[0] = 0
-    i = begin
-    while i < end + put_off[0]:
-        below = i >= end
-        thread = put_off[1 + i - end] if below else memo.thread[i]
-        root = np.int64(wide) if below else np.int64(-1)
-        status, bound = _add_thread(rules, memo, tokens, wide, kept, longest, thread, root, out)
-        if status < 0:
-            return status, far, np.int64(0)
-        far = max(far, bound)
-        i += 1
-    if memo.config[config, ACCEPTING]:
-        for stop in range(len(tokens.stop_ids)):
-            token = tokens.stop_ids[stop]
-            out[token >> 5] |= np.int32(1) << (token & 31)
-    return np.int64(OK), far, _hash(out)
-
-
-@lean_entry
-def same_words(one, other):  # type: ignore[no-untyped-def]
-    """Whether two masks are equal."""
-    same = True
-    for word in range(len(one)):
-        same &= one[word] == other[word]
-    return same
 
 
 @lean_entry

@@ -18,7 +18,7 @@ EXPAND (give the rule state in `scratch[0]` its edges and call again), STEP (mak
 the configuration in `scratch[1]` for the byte in `scratch[2]` and call again: each kernel that
 makes steps by itself is compiled together with all that a step takes), WIDE and COUNTED (give the
 state in `scratch[0]` of the terminal in `scratch[1]`, or the counted string in `scratch[1]`, its
-tokens, see kernels.wide_masks, and call again).
+tokens, see kernels.wide_masks, and call again), BUSY (another thread was writing: call again).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ EXPAND = -2
 STEP = -3
 WIDE = -4
 COUNTED = -5
+BUSY = -6
 
 #: Edge symbols: terminal l is l, a call of rule A is -1 - A, EPSILON consumes nothing.
 EPSILON = -(1 << 30)
@@ -73,7 +74,9 @@ DEAD = -9
 
 # Fields of Memo.size.
 N_CONTEXTS, N_WAITING, N_SETS, N_KERNEL, N_GROUPS, N_SCANS, N_CONFIGS, N_THREADS = range(8)
-N_SIZES = 8
+#: Whether a thread is writing (kernels.memo_turns), on a cache line of its own.
+TURN = 16
+N_SIZES = 24
 
 
 class Rules(NamedTuple):
@@ -106,7 +109,7 @@ class Rules(NamedTuple):
 class Memo(NamedTuple):
     """Interned values of one grammar and the steps between its configurations."""
 
-    #: int64[N_SIZES]: how much of each array is filled.
+    #: int64[N_SIZES]: how much of each array is filled, and TURN.
     size: Any
     #: int32[C, 3]: BEGIN and END in `waiting`, fewest bytes to the end of the text (WAIT).
     context: Any

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from guided.controls.protocol import NO_AUXILIARY, Auxiliary, Context, Control, Stage
 from guided.errors import BudgetError, ControlError, DeadEndError
+from guided.grammars.row_masks import make_masks
 from guided.kernels.mask_apply import apply_masks, only_token, pack_tokens
 
 if TYPE_CHECKING:
@@ -143,6 +144,14 @@ class MaskState:
         return type(self)(grammar, self.stop_mask, left, thinking, self.position + 1, self)
 
 
+def masks_of(states: Sequence[MaskState]) -> list[Mask]:
+    """The masks of many states; those that nobody has asked for before are made together."""
+    new = [state.grammar for state in states if state._mask is None]
+    if len(new) > 1:
+        make_masks(new)
+    return [state.mask for state in states]
+
+
 class GrammarMask(Control):
     """No probability for tokens that lead out of `grammar`, or out of the token budget.
 
@@ -194,7 +203,7 @@ class GrammarMask(Control):
     def apply(
         self, logits: Tensor, states: Sequence[MaskState], aux: Auxiliary = NO_AUXILIARY
     ) -> tuple[Tensor, Sequence[MaskState]]:
-        return apply_masks(logits, np.stack([state.mask for state in states])), states
+        return apply_masks(logits, np.stack(masks_of(states))), states
 
     def step(self, state: MaskState, token: int) -> MaskState:
         return state.advance(token)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
 import numpy as np
 from torch import Tensor
 
-from guided.controls.grammar_mask import GrammarMask, MaskState
+from guided.controls.grammar_mask import GrammarMask, MaskState, masks_of
 from guided.controls.pipeline import States
 from guided.controls.protocol import NO_AUXILIARY, Auxiliary, Context, Control, Stage
 from guided.controls.stop_strings import StopStrings
@@ -175,7 +175,7 @@ class MeasuredMask(GrammarMask):
 
 def measured(logits: Tensor, states: Sequence[S]) -> list[S]:
     """The states of n nodes once their laws, logits `[n, V]`, have been measured."""
-    found = measure(logits, np.stack([state.mask for state in states]))
+    found = measure(logits, np.stack(masks_of(states)))
     return [
         state.seen(Measure(mass, entropy, total))
         for state, total, mass, entropy in zip(states, *found, strict=True)
@@ -186,9 +186,9 @@ def masked(logits: Tensor, states: Sequence[MeasuredState]) -> Tensor:
     """The logits `[n, V]`, masked in place except for the rows of open nodes."""
     shut = [row for row, state in enumerate(states) if not state.is_open]
     if len(shut) == len(states):
-        return apply_masks(logits, np.stack([state.mask for state in states]))
+        return apply_masks(logits, np.stack(masks_of(states)))
     if shut:
-        masks = np.stack([states[row].mask for row in shut])
+        masks = np.stack(masks_of([states[row] for row in shut]))
         logits[shut] = apply_masks(logits[shut].contiguous(), masks)
     return logits
 

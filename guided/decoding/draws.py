@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from guided.controls.grammar_mask import masks_of
 from guided.controls.pipeline import Pipeline, Plain, States, apply_all
 from guided.decoding.rng import uniform
 from guided.decoding.sampling import Greedy, Sampler, Stream, log_total, uniforms
@@ -168,7 +169,7 @@ def _kernel(
     masks: masked_sampling.Masks | None = None
     forced: Sequence[bool | None] = [None] * len(branches)
     if plain.mask is not None:
-        each = [branch.states[plain.mask].mask for branch in branches]
+        each = masks_of([branch.states[plain.mask] for branch in branches])
         if implementation(raw.device) is Implementation.NUMBA:
             masks = each[0][None] if len(each) == 1 else np.stack(each)
         else:

@@ -101,7 +101,7 @@ def test_states_that_only_count_share_their_tokens(vocabulary: Vocabulary) -> No
     for _ in range(200):
         state.mask()
         state = state.advance(vocabulary.spellings[b"a"]) or state
-    assert len({block.ctypes.data for block in state._engine._blocks}) < 20
+    assert len({block.ctypes.data for block in state._engine._blocks.values()}) < 20
 
 
 def test_loops_over_characters_and_brackets_keep_their_language() -> None:
