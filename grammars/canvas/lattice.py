@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
-from operator import is_, is_not
+from operator import is_, ne
 from typing import TypeVar
 
 import numpy as np
@@ -21,6 +21,8 @@ _ARRANGE = Direct(arrange)
 T = TypeVar("T", bound=np.generic)
 #: So many units are put into the arrays one by one.
 _FEW = 4
+#: Slots that are compared with one look: between two canvases most are the same.
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ class Places:
             if self.inner[unit]:
                 found += self.inner[unit]
                 self.inner[unit] = []
+        if not found:
+            return found
         count = int(self.used[N_FREE])
         self.free[count : count + len(found)] = found
         self.used[N_FREE] += len(found)
@@ -257,8 +261,13 @@ class Places:
 
 
 def changes(before: Sequence[object], now: Sequence[object]) -> list[int]:
-    """Where two sequences hold different objects, as far as the shorter one goes."""
-    return list(compress(range(len(before)), map(is_not, before, now)))
+    """Where two sequences of a type differ, as far as the shorter one goes."""
+    found: list[int] = []
+    for begin in range(0, min(len(before), len(now)), _AT_ONCE):
+        these, those = before[begin : begin + _AT_ONCE], now[begin : begin + _AT_ONCE]
+        if these != those:
+            found += compress(range(begin, begin + len(these)), map(ne, these, those))
+    return found
 
 
 def packed(numbers: Sequence[int] | slice | NDArray[np.int32], width: int) -> NDArray[np.uint64]:

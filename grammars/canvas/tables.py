@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.lattice import Places, Units, changes
 from guided.grammars.canvas.limits import CanvasLimits
+from guided.grammars.canvas.room import longer, rows_per, taller
 from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.unions import new_unions
 from guided.grammars.vocabulary import Vocabulary
@@ -24,7 +25,6 @@ from guided.kernels.canvas_right import fill_right
 from guided.kernels.canvas_rows import enter_pairs
 from guided.kernels.direct_calls import Direct
 
-T = TypeVar("T", bound=np.generic)
 #: Bits for the places between the bytes of a token that is tried, more once a longer one is.
 _SPARE = 128
 #: Slots of the hash table of one group of entries, more once a group is larger.
@@ -77,7 +77,7 @@ class Tables:
         self._layout: Layout | None = None
         #: Boundaries that the left table has come to since something to the left of them changed
         #: otherwise than by fixing tokens.
-        self._visited = np.zeros(0, np.bool_)
+        self._visited = bytearray()
         self.seen = np.zeros(0, np.int32)
         self.stack = np.zeros(0, np.int64)
         self.pairs = np.zeros((2 * MOST_PAIRS, 3), np.int64)
@@ -106,11 +106,11 @@ class Tables:
         """The left table, done up to a boundary."""
         while self.left.size[LEFT_DONE] < boundary:
             if self.call(_FILL_LEFT, self.left, boundary) == FULL:
-                self._visited[: self.left.size[LEFT_DONE] + 1] = True
+                self._visit(int(self.left.size[LEFT_DONE]))
                 self._grow_left()
                 self._cut_left(int(self.left.size[LEFT_DONE]))
             else:
-                self._visited[: boundary + 1] = True
+                self._visit(boundary)
                 self._learn_left()
         return self.left
 
@@ -118,9 +118,9 @@ class Tables:
         """The right table, done down to a boundary."""
         if self.right_done > boundary:
             count = len(self.places.units.texts)
-            open_ = np.flatnonzero(~self._visited[boundary : count + 1])
-            if len(open_):
-                self.left_upto(boundary + int(open_[-1]))
+            last = self._visited.rfind(0, boundary, count + 1)
+            if last >= 0:
+                self.left_upto(last)
         while self.right_done > boundary:
             active, cyclic = self.left.index, self.engine.cyclic
             if self.call(_FILL_RIGHT, self.right, active, cyclic, boundary) == FULL:
@@ -166,7 +166,7 @@ class Tables:
         inner = min(most, self._taken.inner)
         width = (count + 1 + within + inner + 63) // 64
         self.places = Places(units, self._n_mids, most, width)
-        self._visited = np.zeros(count + 1, np.bool_)
+        self._visited = bytearray(count + 1)
         mains = count + 1 + within
         self._allocate(mains, count, width)
 
@@ -238,13 +238,13 @@ class Tables:
             self._cut_right(changed[-1] + 1)
         if complete and not places.complete:
             # Masks have gained mids one after the other: what was visited before leaves some out.
-            self._visited[self.left.size[LEFT_DONE] + 1 :] = False
+            self._unvisit(int(self.left.size[LEFT_DONE]) + 1)
             self._cut_right(None)
         for unit in changed:
             self._visited[unit + 1] = False
         if freed is not None:
             # More is possible now: what the tables hold further right leaves some of it out.
-            self._visited[freed:] = False
+            self._unvisit(freed)
         numbers = places.drop([*changed, *cut_off])
         if numbers:
             self.left.index[numbers] = -1
@@ -255,6 +255,14 @@ class Tables:
         places.become(units, changed, may_mid, complete)
         if cut_off:
             self.right.size[RIGHT_DONE] = len(now) + 1
+
+    def _visit(self, boundary: int) -> None:
+        """Notes that the left table has come to a boundary."""
+        self._visited[: boundary + 1] = b"\1" * (boundary + 1)
+
+    def _unvisit(self, boundary: int) -> None:
+        """Notes that the left table has to come to a boundary and those behind it again."""
+        self._visited[boundary:] = bytes(len(self._visited) - boundary)
 
     def _cut_left(self, boundary: int) -> None:
         """Keeps what is done up to a boundary, -1: nothing."""
@@ -283,7 +291,7 @@ class Tables:
             self.left = left = self._left_of(self.places.width, 2 * len(left.rows))
             self._taken.left = max(self._taken.left, len(left.rows) // self._mains)
         if always or 2 * entries >= len(left.entry):
-            self.left = left = left._replace(entry=_longer(left.entry))
+            self.left = left = left._replace(entry=longer(left.entry))
         begun = left.mark[left.size[LEFT_DONE], 1] if left.size[LEFT_DONE] >= 0 else 0
         if always or 4 * (entries - begun) >= len(left.slot):
             self.left = left._replace(slot=np.zeros((2 * len(left.slot), 2), np.int32))
@@ -297,7 +305,7 @@ class Tables:
             right = right._replace(rows=rows)
             self._taken.right = max(self._taken.right, len(rows) // self._mains)
         if 2 * right.size[N_TAILS] >= len(right.tail):
-            right = right._replace(tail=_longer(right.tail))
+            right = right._replace(tail=longer(right.tail))
             self._taken.tails = max(self._taken.tails, len(right.tail) // self._mains)
         if 2 * right.size[N_PAIRS] >= len(right.pair):
             right = self._with_pairs(2 * len(right.pair), right)
@@ -334,9 +342,9 @@ class Tables:
         places, engine = self.places, self.engine
         width = places.width + max(places.width // 2, (wanted + 63) // 64, 2)
         self.left = self._left_of(width)._replace(
-            index=_taller(self.left.index, 64 * width),
-            entry_begin=_taller(self.left.entry_begin, 64 * width + 1),
-            entry_end=_taller(self.left.entry_end, 64 * width + 1),
+            index=taller(self.left.index, 64 * width),
+            entry_begin=taller(self.left.entry_begin, 64 * width + 1),
+            entry_end=taller(self.left.entry_end, 64 * width + 1),
             blocks=new_unions(engine.callers, width, self.left.blocks),
         )
         right = self.right
@@ -346,7 +354,7 @@ class Tables:
         rows[:used, places.width :] = 0
         self.right = right._replace(
             rows=rows,
-            index=_taller(right.index, 64 * width),
+            index=taller(right.index, 64 * width),
             chain=np.zeros((64 * width + 1, 2), np.int32),
             tails=self._tails(64 * width, len(right.pair), right),
             blocks=new_unions(engine.targets, width, right.blocks),
@@ -392,19 +400,3 @@ class Tables:
     def _learn_right(self) -> None:
         if self.right_done == 0:
             self._taken.right = rows_per(self.right.size[N_ROWS], self._mains)
-
-
-def _taller(array: NDArray[T], length: int) -> NDArray[T]:
-    """The array with so many rows, new ones filled with -1."""
-    taller = np.full((length, *array.shape[1:]), -1, array.dtype)
-    taller[: len(array)] = array
-    return taller
-
-
-def _longer(array: NDArray[T]) -> NDArray[T]:
-    return np.concatenate([array, np.zeros_like(array)])
-
-
-def rows_per(rows: int, positions: int) -> int:
-    """Rows a position for which room is made next time, with some to spare."""
-    return int(1.5 * rows / positions) + 4
