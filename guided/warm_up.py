@@ -121,7 +121,7 @@ def compile_drafting_kernels() -> None:
     draft_judging.judge(draft, chances, path, 1, tallies, recent, recent.copy())
     draft_choice.choose(
         np.array([0, count]), draft, chances, np.ones(1), np.zeros((2, 1, draft_choice.BINS)),
-        np.ones(len(draft_choice.WIDTHS)), 0.0, 0.0, 1.0, into, sure,
+        np.ones(len(draft_choice.WIDTHS)), 0.0, 0.0, 1.0, 1.0, 1.0, into, sure,
     )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def compile_joint_drafts(
     text: NDArray[np.uint8],
     offsets: NDArray[np.int64],
 ) -> None:
-    """Drafts one tree by the two kernels that do it for a branch under a grammar."""
+    """Drafts trees by the kernels that do it for branches under a grammar, and under none."""
     nodes, chances, configs = np.empty((2, 3), np.int64), np.empty(2), np.ones(3, np.int64)
     edges, ends, shares = np.zeros(1, np.uint8), np.empty(3, np.int64), np.empty(3)
     count, _, _ = draft_joint.copy(
@@ -145,6 +145,14 @@ def compile_joint_drafts(
         0, pool, 4, 3, said[:1], said, 2.0, 1, 0.1, 0, (1, 2, -1, False), steps,
         np.zeros((2, 4), np.int32), text, offsets, np.zeros(1, np.bool_), np.zeros(1, np.int64),
         np.empty((2, 2, 3), np.int64), np.empty((2, 2)),
+        np.empty((4, draft_merge.N_COLUMNS), np.int64), np.empty((4, 3), np.int64), np.empty(4),
+    )  # fmt: skip
+    none = np.frombuffer(b"", np.uint8)
+    draft_joint.free(
+        said, said, 2, 4, np.zeros(3, np.int64), 0, 8, 0, pool, 4, 3, said[:1], said, 2.0, 1, 0.1,
+        0, (draft_merge.FREE, 2, -1, False), np.zeros((0, 256), np.int32),
+        np.zeros((0, 4), np.int32), none, np.zeros(1, np.int64), np.zeros(1, np.bool_),
+        np.zeros(1, np.int64), np.empty((2, 2, 3), np.int64), np.empty((2, 2)),
         np.empty((4, draft_merge.N_COLUMNS), np.int64), np.empty((4, 3), np.int64), np.empty(4),
     )  # fmt: skip
 

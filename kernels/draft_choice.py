@@ -17,6 +17,11 @@ BINS, PRIOR = 10, 4.0
 WIDTHS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64)
 #: Cost of a width that was never tried, relative to a straight line from one token to this share.
 _GUESS = 0.08
+#: What a token more for each row may cost at most where no such pass was measured: to begin with,
+#: by the number of rows, and then in terms of what the tokens of the widest measured pass cost.
+_DEAR, _DEAR_ROW, _DEAREST, _DEARER = 0.25, 0.03, 0.75, 1.5
+#: The least that such a token counts as.
+_CHEAP = 0.05
 #: A guess that is worth trying whatever passes cost, and the most of them in one row.
 _SURE, _SURE_MOST = 0.9, 8
 
@@ -107,19 +112,22 @@ def ranked(parents, chances):  # type: ignore[no-untyped-def]
 
 
 @shared_entry
-def best_width(gains, counts, costs, drafting, level, least):  # type: ignore[no-untyped-def]
-    """Guesses for each row at which most tokens come out in the same time; 0: none pay.
+def best_width(gains, proven, counts, costs, dearest, drafting, level, least, credit, trust):  # type: ignore[no-untyped-def]
+    """(guesses for each row at which most tokens come out in the same time, 0: none pay or may be
+    tried; the credit that the cheapest ones that pay lack, 0: none do or one was affordable).
 
     Args:
         gains: `[rows, most]`, for every row how likely its guesses come true, likeliest first;
-            `counts` of them.
-        costs: of passes by their width, in passes of a single token.
+            `counts` of them. `proven`: what of it has been seen.
+        costs: of passes by their width, in passes of a single token; `dearest`: at most.
         drafting: of looking for guesses, which is spent already; `level`: of drawing once more.
         least: tokens in the time of a pass of a single token that must be exceeded.
+        credit: passes of a single token that may be lost if no guess comes true; `trust`: on top
+            of these where what has been seen says that nothing is.
     """
     rows, most = gains.shape
-    width, rate = 0, least
-    total = float(rows)
+    width, rate, lacking = 0, least, np.inf
+    total, seen = float(rows), float(rows)
     deepest = 0.0
     for tried in range(1, most + 1):
         best = 0.0
@@ -127,13 +135,20 @@ def best_width(gains, counts, costs, drafting, level, least):  # type: ignore[no
             if counts[row] >= tried:
                 best = max(best, gains[row, tried - 1])
                 total += gains[row, tried - 1]
+                seen += proven[row, tried - 1]
         if best < FAINT:
             break
         deepest += best
         spent = costs[1 + tried] + drafting + level * deepest
-        if total / spent > rate:
+        if total / spent <= least:
+            continue
+        lost = dearest[1 + tried] - 1
+        spare = credit + trust if seen >= rows * (1 + lost) else credit
+        if lost > spare:
+            lacking = min(lacking, lost - spare)
+        elif total / spent > rate:
             width, rate = tried, total / spent
-    return width
+    return width, lacking if width == 0 and lacking < np.inf else 0.0
 
 
 @inner
@@ -157,6 +172,31 @@ def _seconds(known, at):  # type: ignore[no-untyped-def]
     return known[below] + share * (known[above] - known[below])
 
 
+@inner
+def _dear(rows):  # type: ignore[no-untyped-def]
+    """What a token more for each row may cost at most before any such pass was measured."""
+    return min(_DEAREST, _DEAR + _DEAR_ROW * rows)
+
+
+@shared_entry
+def dearest(known, costs, rows):  # type: ignore[no-untyped-def]
+    """What passes may cost at most, where `relative` hopes for the best: beyond the widest one
+    that was measured.
+    """
+    found = costs.copy()
+    at = len(WIDTHS) - 1
+    while at > 0 and np.isnan(known[at]):
+        at -= 1
+    last = WIDTHS[at]
+    if last < len(costs):
+        each = _dear(rows)
+        if last > 1:
+            each = max(_CHEAP, _DEARER * (costs[last] - 1) / (last - 1))
+        for width in range(last + 1, len(costs)):
+            found[width] = costs[last] + each * (width - last)
+    return found
+
+
 @shared_entry
 def relative(known, widest):  # type: ignore[no-untyped-def]
     """Expected times of passes of 0, 1, … `widest` tokens for each row, relative to one token.
@@ -177,18 +217,20 @@ def relative(known, widest):  # type: ignore[no-untyped-def]
 
 
 @shared_entry
-def believed(parents, chances, sources, table, luck):  # type: ignore[no-untyped-def]
+def believed(parents, chances, sources, table, luck, prior):  # type: ignore[no-untyped-def]
     """What the chances of one row's guesses were worth so far, beside each other.
 
     Args:
         luck: a factor of the chances; what is certain stays so. For the others see `choose`.
+        prior: the share of its estimate that a drafter is believed before anything was seen.
     """
     found = np.ones(len(chances))
     for i in range(len(chances)):
         if chances[i] < 1:
             at = min(np.int64(chances[i] * BINS), BINS - 1)
             hits, count = table[0, sources[i], at], table[1, sources[i], at]
-            found[i] = min(1.0, luck * ((hits + PRIOR * chances[i]) / (count + PRIOR)))
+            rate = (hits + PRIOR * prior * chances[i]) / (count + PRIOR)
+            found[i] = min(1.0, luck * rate)
     return shared(parents, found, sources)
 
 
@@ -210,9 +252,23 @@ def _pick(order, nodes, chances, kept, sure):  # type: ignore[no-untyped-def]
     return size
 
 
+@inner
+def _reach(parents, chances, order, gains):  # type: ignore[no-untyped-def]
+    """Fills in how likely the nodes are reached, in the order given."""
+    reached = np.empty(len(chances))
+    for i in range(len(chances)):
+        above = 1.0 if parents[i] < 0 else reached[parents[i]]
+        reached[i] = above * chances[i]
+    for i in range(len(order)):
+        gains[i] = reached[order[i]]
+
+
 @entry
-def choose(bounds, nodes, chances, lucks, table, known, spent, level, least, kept, sure):  # type: ignore[no-untyped-def]
-    """How many guesses each row gets, the likeliest; 0: none.
+def choose(  # type: ignore[no-untyped-def]
+    bounds, nodes, chances, lucks, table, known, spent, level, least, credit, trust, kept, sure
+):
+    """How many guesses each row gets, the likeliest, and the credit that is lacking; see
+    `best_width`.
 
     Args:
         bounds: int64 `[rows + 1]`; the nodes of row r are those from `bounds[r]` on.
@@ -223,6 +279,7 @@ def choose(bounds, nodes, chances, lucks, table, known, spent, level, least, kep
         table: `Tallies.table`.
         known: see `relative`; `spent`, `level`: seconds of drafting and of drawing once more.
         least: how much more must come out in the same time for guesses to be tried.
+        credit, trust: see `best_width`.
         kept: int64 `[n, 3]`, is filled with the nodes that each row gets, from `bounds[r]` on;
             `sure`: float64 `[n]`, with their chances.
     """
@@ -231,14 +288,16 @@ def choose(bounds, nodes, chances, lucks, table, known, spent, level, least, kep
     widest = np.int64(0)
     for row in range(rows):
         widest = max(widest, counts[row])
-    gains = np.zeros((rows, widest))
+    gains, proven = np.zeros((rows, widest)), np.zeros((rows, widest))
     order = np.empty(len(chances), np.int64)
     safest = np.int64(0)
     for row in range(rows):
         begin, end = bounds[row], bounds[row + 1]
-        some = nodes[begin:end, 1]
-        found = believed(some, chances[begin:end], nodes[begin:end, 2], table, lucks[row])
+        some, likely, names = nodes[begin:end, 1], chances[begin:end], nodes[begin:end, 2]
+        found = believed(some, likely, names, table, lucks[row], 1.0)
         ranks, reached = ranked(some, found)
+        seen = believed(some, likely, names, table, lucks[row], 0.0)
+        _reach(some, seen, ranks, proven[row])
         safe = np.int64(0)
         for i in range(end - begin):
             order[begin + i] = ranks[i]
@@ -246,18 +305,21 @@ def choose(bounds, nodes, chances, lucks, table, known, spent, level, least, kep
             safe += reached[i] >= _SURE
         safest = max(safest, safe)
     base = known[0]
-    width = np.int64(0)
+    width, lacking = np.int64(0), 0.0
     if np.isnan(base):
         # Only what is all but sure, until a pass has shown what a single token costs.
-        width = min(safest, np.int64(_SURE_MOST))
+        width = max(np.int64(0), min(safest, np.int64(_SURE_MOST), np.int64(credit / _dear(rows))))
     elif widest > 0:
         # The time of drafting is spent already, whatever is tried.
         drafting = spent / base
         costs = relative(known, 1 + widest)
         rate = least * rows / (1 + drafting)
-        width = np.int64(best_width(gains, counts, costs, drafting, level / base, rate))
+        width, lacking = best_width(
+            gains, proven, counts, costs, dearest(known, costs, rows), drafting, level / base, rate,
+            credit, trust,
+        )  # fmt: skip
     for row in range(rows):
         begin, end = bounds[row], bounds[row + 1]
         likeliest = order[begin : min(end, begin + width)]
         _pick(likeliest, nodes[begin:end], chances[begin:end], kept[begin:end], sure[begin:end])
-    return width
+    return np.int64(width), lacking

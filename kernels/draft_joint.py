@@ -1,10 +1,10 @@
-"""What lookup, grammar and suffixes guess, as one tree, in two calls with little between them."""
+"""What lookup, grammar and suffixes guess, as one tree, in a call or two."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from guided.kernels.compiling import entry
+from guided.kernels.compiling import entry, inner
 from guided.kernels.copy_lookup import looked_up
 from guided.kernels.draft_closing import ends_found, joined
 from guided.kernels.draft_merge import merged
@@ -43,6 +43,51 @@ def copy(  # type: ignore[no-untyped-def]
     return count, at, found
 
 
+@inner
+def _both(parts, sure, counts, tree, known, form, step, facts, data, offsets, stopping, stops):  # type: ignore[no-untyped-def]
+    """Merges two parts of so many nodes into one tree: its nodes; -1: one was unclear."""
+    place, likely = np.empty(parts.shape[1] + 1, np.int64), np.empty(parts.shape[1] + 1)
+    size = np.int64(0)
+    for part in range(2):
+        place[0], likely[0] = -1, 1.0
+        count = counts[part]
+        at, size = merged(
+            tree, known, size, parts[part, :count], sure[part, :count], place, likely, np.int64(0),
+            form, step, facts, data, offsets, stopping, stops,
+        )  # fmt: skip
+        if at < count:
+            return np.int64(-1)
+    return size
+
+
+@entry
+def free(  # type: ignore[no-untyped-def]
+    said, text, prompt, n_max, state, spare, longest, name, pool, total, last, new, ending, factor,
+    offset, least, source, form, step, facts, data, offsets, stopping, stops, parts, sure, tree,
+    nodes, known,
+):  # fmt: skip
+    """One tree where there is no grammar: of a copy and of what the suffix has; its nodes.
+
+    Args:
+        ending: `said` of `suffix_pool.guessed`. For the others see `copy_lookup.looked_up` and
+            `grow`.
+    """
+    one = looked_up(said, text, prompt, n_max, state, spare, longest, name, parts[0], sure[0])
+    if len(new) > 0:
+        appended(pool, total, last, new, True)
+    other = guessed(
+        pool, total + len(new), ending, factor, offset, least, False, source, parts[1], sure[1]
+    )
+    size = _both(
+        parts, sure, (np.int64(one), np.int64(other)), tree, known, form, step, facts, data,
+        offsets, stopping, stops,
+    )  # fmt: skip
+    for i in range(size):
+        for column in range(3):
+            nodes[i, column] = tree[i, column]
+    return size
+
+
 @entry
 def grow(  # type: ignore[no-untyped-def]
     forced, given, copied, chances, configs, ways, shares, name, pool, total, last, new, said,
@@ -71,17 +116,10 @@ def grow(  # type: ignore[no-untyped-def]
     other = guessed(
         pool, total + len(new), said, factor, offset, least, False, source, parts[1], sure[1]
     )
-    place, likely = np.empty(room + 1, np.int64), np.empty(room + 1)
-    size = np.int64(0)
-    for part in range(2):
-        count = np.int64(one) if part == 0 else np.int64(other)
-        place[0], likely[0] = -1, 1.0
-        at, size = merged(
-            tree, known, size, parts[part, :count], sure[part, :count], place, likely, np.int64(0),
-            form, step, facts, data, offsets, stopping, stops,
-        )  # fmt: skip
-        if at < count:
-            return one, other, np.int64(-1)
+    size = _both(
+        parts, sure, (np.int64(one), np.int64(other)), tree, known, form, step, facts, data,
+        offsets, stopping, stops,
+    )  # fmt: skip
     for i in range(size):
         for column in range(3):
             nodes[i, column] = tree[i, column]

@@ -15,6 +15,8 @@ _BATCHES = (1, 2, 4, 8, 16, 32, 64)
 _FRESH = 0.1
 #: Measurements of which the least counts.
 _COLD = 3
+#: What a token for each row adds to a pass at most while that is new, in passes of one.
+_EACH = 0.5
 #: How many times a new measurement the mean may be.
 _TOO_MUCH = 1.5
 
@@ -73,8 +75,8 @@ class CostModel:
     level: Mean = field(default_factory=Mean)
     _known: NDArray[np.float64] = field(default_factory=_nothing_known)
 
-    def timed(self, rows: int, width: int, seconds: float) -> float | None:
-        """Takes in the time of a pass of `rows` rows and `width` tokens each; then as `base`."""
+    def timed(self, rows: int, width: int, seconds: float) -> None:
+        """Takes in the time of a pass of `rows` rows and `width` tokens each."""
         batch = _batch(rows)
         key = batch, _WIDTH_AT[min(width, WIDTHS[-1])]
         mean = self.passes.get(key)
@@ -82,8 +84,6 @@ class CostModel:
             mean = self.passes[key] = Mean()
         mean.add(seconds)
         self._known[key] = mean.value
-        plain = self.passes.get((batch, 0))
-        return None if plain is None else plain.value
 
     def drafted(self, rows: int, seconds: float) -> None:
         """Takes in the time that drafting took."""
@@ -97,6 +97,11 @@ class CostModel:
         """Expected time of drafting; 0 until it is known."""
         mean = self.drafting.get(_batch(rows))
         return mean.value if mean is not None and mean.value is not None and mean.is_warm else 0.0
+
+    def drafting_mean(self, rows: int) -> tuple[float, bool]:
+        """Time of drafting so far, 0 before it was measured; whether that is to be relied on."""
+        mean = self.drafting.get(_batch(rows))
+        return (0.0, False) if mean is None or mean.value is None else (mean.value, mean.is_warm)
 
     @property
     def level_seconds(self) -> float:
@@ -113,6 +118,19 @@ class CostModel:
         """Expected times of passes of 0, 1, … `widest` tokens for each row, relative to one."""
         found: list[float] = draft_choice.relative(self.known(rows), widest).tolist()
         return found
+
+    def excess(self, rows: int, width: int) -> float | None:
+        """By how much passes of `width` tokens for each row take longer than those of one, in such
+        passes; None where either was never measured.
+        """
+        batch = _batch(rows)
+        mean = self.passes.get((batch, _WIDTH_AT[min(width, WIDTHS[-1])]))
+        plain = self.passes.get((batch, 0))
+        if mean is None or plain is None or mean.value is None or not plain.value:
+            return None
+        found = max(0.0, mean.value / plain.value - 1)
+        # The first times are slow, which is no fault of the guesses.
+        return found if mean.is_warm else min(found, _EACH * (width - 1))
 
     def base(self, rows: int) -> float | None:
         """Seconds of a pass of a single token for each row, None if never measured."""

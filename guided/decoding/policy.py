@@ -24,11 +24,23 @@ _MOST = ((1, 31), (2, 27), (4, 23), (8, 19), (16, 13), (32, 7), (256, 3))
 _MARGIN = 1.03
 #: Observations that the luck of other rows counts as for a new one.
 _SHARED_LUCK = 4.0
-#: Share of the passes' time that drafting may take when it has saved none, and the longest rest.
-_IDLE_SHARE, _REST_MOST = 0.01, 32
-#: Passes' worth of time that drafting may lose before it has to earn any, and the most it can save
-#: up for when nothing pays.
-_CREDIT, _CREDIT_MOST = 1.0, 8.0
+#: Share of the passes' time that looking for guesses and trying them may lose; the passes' worth
+#: of time that it may lose at once; and at first, when it has to be found out what passes cost.
+_SHARE, _CREDIT, _FIRST_CREDIT = 0.01, 0.75, 2.0
+#: The most that can be saved up in a text by guesses that come true.
+_CREDIT_MOST = 8.0
+#: What a new text may lose of each pass that guesses have saved in one, lately, and at most.
+_HANDED_ON, _HANDED_MOST = 0.25, 1.0
+#: What guesses that have come true so far may lose on top when they do not.
+_TRUST = 0.5
+#: Weight of the last text in what is usual for texts.
+_LATEST = 0.5
+#: The longest rest, in passes, until guesses that may pay are affordable.
+_REST_MOST = 32
+#: What looking for guesses counts for at most while it is new: that is when code is loaded.
+_NEW = 0.25
+#: How much of what others have lost a new text is let off, as a share of the passes of usual ones.
+_LET_OFF = 0.02
 #: Rounds of as many rows that are all timed, and of how many later ones one is: what a pass costs
 #: is known by then, and taking it in at every pass takes longer than what would change.
 _ALL_TIMED, _EVERY = 64, 4
@@ -42,8 +54,8 @@ class Fixed:
 
     nodes: int
 
-    def room(self, rows: int) -> int:
-        """The most guesses that each of `rows` rows may get."""
+    def room(self, branches: Sequence[Branch]) -> int:
+        """The most guesses that each branch may get."""
         return self.nodes
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
@@ -68,14 +80,24 @@ class Fixed:
     def drafted(self, rows: int, seconds: float) -> None:
         """Nothing to learn."""
 
+    def forked(self, branch: Branch, child: Branch) -> None:
+        """Nothing to learn."""
+
 
 @dataclass(slots=True)
 class Adaptive:
     """As many guesses as pay, by what passes cost and how often such guesses came true.
 
     A draft's own chances are calibrated by source; rows that guess worse than others get less.
-    Where no guess pays and drafting has used up what it had saved, it rests for a while, so that
-    it costs nothing either.
+
+    What drafting loses is bounded, on any text and any machine: there is a credit, in passes
+    without guesses. Looking for guesses takes from it what that costs, passes with guesses what
+    they take longer; guesses that come true add the passes that they save, and every pass adds a
+    hundredth of itself, up to three quarters of one. There is no looking for guesses, and no
+    trying them, beyond the credit. What was saved in one text is not spent in others, but for a
+    part of what has been usual lately; and a text begins with a hundredth of usual passes, if no
+    more than two are missing, so that it does not pay for others either. In the long run nothing
+    loses more than three hundredths.
 
     Args:
         most: the most guesses per row.
@@ -86,49 +108,92 @@ class Adaptive:
     most: int = 31
     cost: CostModel = field(default_factory=CostModel)
     tallies: Tallies = field(default_factory=Tallies)
-    #: Under which branches hold how lucky they have been.
+    #: Under which branches hold how lucky they have been, and whether they were seen.
     _key: object = field(default_factory=object)
+    _seen: object = field(default_factory=object)
     _recent: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     # Arrays that kernels read, kept for the next round of as many rows.
     _bounds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2, np.int64))
     _lucks: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     _path: NDArray[np.int64] = field(default_factory=lambda: np.empty((2, 32), np.int64))
-    _resting: int = 0
-    #: Passes' worth of time that guesses have saved and drafting has not used up.
-    _credit: float = _CREDIT
+    _credit: float = _FIRST_CREDIT
+    #: What guesses have saved in this text, net, and its passes so far; what is usual.
+    _saved: float = 0.0
+    _passes: int = 0
+    _usually_saved: float = 0.0
+    _usual_passes: float = 0.0
+    #: The credit from which on it is worth looking again.
+    _awaited: float = 0.0
     _rows: int = 1
-    #: Rounds of so many rows, and for how many the times of the round at hand stand; 0: not taken.
+    #: Rows and width of a pass that counts when it is known what one without guesses takes.
+    _owed: tuple[int, int] | None = None
+    #: Rounds of so many rows, and whether the times of the one at hand are taken in.
     _rounds: dict[int, int] = field(default_factory=dict)
-    _weight: int = 1
+    _is_timed: bool = True
     #: The costs for so many rows, until more is known of them.
     _costs: tuple[int, tuple[NDArray[np.float64], float, float]] | None = None
 
-    def room(self, rows: int) -> int:
-        """The most guesses that each of `rows` rows may get; 0 while drafting rests."""
+    def room(self, branches: Sequence[Branch]) -> int:
+        """The most guesses that each branch may get; 0 while drafting has no credit."""
+        rows = len(branches)
         rounds = self._rounds[rows] = self._rounds.get(rows, 0) + 1
-        self._weight = 1 if rounds <= _ALL_TIMED else _EVERY if rounds % _EVERY == 0 else 0
-        if self._resting > 0:
-            self._resting -= 1
+        self._is_timed = rounds <= _ALL_TIMED or rounds % _EVERY == 0
+        if self._are_new(branches):
+            self._begin()
+        least = max(self._awaited, self._looking(rows))
+        # There is never more than that without guesses that come true.
+        if self._credit < min(least, _CREDIT):
             return 0
+        self._awaited = 0.0
         found = next((nodes for batch, nodes in _MOST if rows <= batch), 0)
         return min(found, self.most)
 
+    def _begin(self) -> None:
+        """Settles what the last text has left over."""
+        if not self._passes:
+            return
+        latest = _LATEST if self._usual_passes else 1.0
+        self._usually_saved += latest * (self._saved - self._usually_saved)
+        self._usual_passes += latest * (self._passes - self._usual_passes)
+        handed = min(_HANDED_MOST, max(0.0, _HANDED_ON * self._usually_saved))
+        least = min(_CREDIT, _SHARE * self._usual_passes)
+        least = min(least, self._credit + _LET_OFF * self._usual_passes)
+        self._credit = max(least, min(self._credit, _CREDIT + handed))
+        self._saved, self._passes, self._awaited = 0.0, 0, 0.0
+
+    def _are_new(self, branches: Sequence[Branch]) -> bool:
+        """Whether none of the branches was seen before."""
+        found, seen = True, self._seen
+        for branch in branches:
+            if seen in branch.notes:
+                found = False
+            else:
+                branch.notes[seen] = True
+        return found
+
+    def _looking(self, rows: int) -> float:
+        """Passes' worth of time that looking for guesses takes, as far as known."""
+        base, (seconds, is_warm) = self.cost.base(rows), self.cost.drafting_mean(rows)
+        if base is None:
+            return 0.0
+        return seconds / base if is_warm else min(_NEW, seconds / base)
+
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts with the nodes that are to be tried."""
-        width, found = self._choice(branches, drafts)
-        if width == 0 and self._credit <= 0:
-            base = self.cost.base(len(branches)) or 1.0
-            idle = self.cost.draft_seconds(len(branches)) / base
-            self._resting = min(_REST_MOST, int(idle / _IDLE_SHARE))
+        width, lacking, found = self._choice(branches, drafts)
+        if width == 0 and lacking > 0:
+            self._awaited = min(_CREDIT, self._credit + min(lacking, _REST_MOST * _SHARE))
         return found
 
     def _choice(
         self, branches: Sequence[Branch], drafts: Sequence[Draft]
-    ) -> tuple[int, list[Draft]]:
-        """Nodes for each row at which most tokens come out in the same time, and the drafts with
-        the likeliest of theirs.
+    ) -> tuple[int, float, list[Draft]]:
+        """Nodes for each row at which most tokens come out in the same time, the credit that is
+        lacking for any, and the drafts with the likeliest of theirs.
         """
         rows = len(branches)
+        if not any(map(len, drafts)):
+            return 0, 0.0, list(drafts)
         if rows == 1:
             nodes, chances = drafts[0].nodes
         else:
@@ -143,27 +208,22 @@ class Adaptive:
         for row, draft in enumerate(drafts):
             end += len(draft)
             bounds[row + 1], lucks[row] = end, self._luck_factor(branches[row])
-        width = int(
-            _choose(
-                bounds,
-                nodes,
-                chances,
-                lucks,
-                self.tallies.cover(),
-                *self._costs_of(rows),
-                _MARGIN,
-                kept,
-                sure,
-            )
-        )
+        width, lacking = _choose(
+            bounds, nodes, chances, lucks, self.tallies.cover(), *self._costs_of(rows), _MARGIN,
+            self._credit, _TRUST, kept, sure,
+        )  # fmt: skip
         if width == 0:
-            return 0, [Draft() for _ in drafts]
-        return width, [
-            draft
-            if width >= len(draft)
-            else Draft.of(kept[begin : begin + width], sure[begin : begin + width])
-            for draft, begin in zip(drafts, bounds.tolist(), strict=False)
-        ]
+            return 0, lacking, [Draft() for _ in drafts]
+        return (
+            width,
+            lacking,
+            [
+                draft
+                if width >= len(draft)
+                else Draft.of(kept[begin : begin + width], sure[begin : begin + width])
+                for draft, begin in zip(drafts, bounds.tolist(), strict=False)
+            ],
+        )
 
     def _costs_of(self, rows: int) -> tuple[NDArray[np.float64], float, float]:
         """Seconds of passes, of drafting and of drawing once more, as far as known."""
@@ -219,39 +279,48 @@ class Adaptive:
     def timed(self, rows: int, width: int, seconds: float) -> None:
         """Learns what a pass costs."""
         self._rows = rows
-        if not self._weight:
-            return
-        self._costs = None
-        base = self.cost.timed(rows, width, seconds)
-        if width > 1 and base is not None:
-            self._earn(self._weight - self._passes(seconds, base))
+        if self._is_timed or (width > 1 and self.cost.excess(rows, width) is None):
+            self._costs = None
+            self.cost.timed(rows, width, seconds)
+        if width > 1:
+            self._owe(rows, width)
+        elif self._owed is not None:
+            owed, self._owed = self._owed, None
+            self._owe(*owed)
+        self._passes += 1
+        if self._credit < _CREDIT:
+            self._credit = min(_CREDIT, self._credit + _SHARE)
+
+    def _owe(self, rows: int, width: int) -> None:
+        """Takes what a pass with guesses has cost more than one without from the credit."""
+        # By what such passes take on average: one alone says more of the machine.
+        excess = self.cost.excess(rows, width)
+        if excess is None:
+            self._owed = rows, width
+        else:
+            self._earn(-excess)
 
     def levelled(self, seconds: float) -> None:
         """Learns what drawing once more after a pass costs."""
-        if self._weight:
+        if self._is_timed:
             self._costs = None
             self.cost.level.add(seconds)
 
     def drafted(self, rows: int, seconds: float) -> None:
         """Learns what drafting costs."""
-        if not self._weight:
-            return
-        self._costs = None
-        self.cost.drafted(rows, seconds)
-        base = self.cost.base(rows)
-        if base is not None:
-            self._earn(-self._passes(seconds, base))
+        if self._is_timed:
+            self._costs = None
+            self.cost.drafted(rows, seconds)
+        self._earn(-self._looking(rows))
 
-    def _passes(self, seconds: float, base: float) -> float:
-        """Plain passes, of `base` seconds, in such a time of each round that this one stands for.
-
-        An outlier says more of the machine than of the guesses.
-        """
-        most = _CREDIT_MOST / (2 if self._weight == 1 else 4)
-        return self._weight * min(seconds / base, most)
+    def forked(self, branch: Branch, child: Branch) -> None:
+        """Takes a copy for the text that it is a copy of."""
+        if self._seen in branch.notes:
+            child.notes[self._seen] = True
 
     def _earn(self, passes: float) -> None:
-        self._credit = max(0.0, min(_CREDIT_MOST, self._credit + passes))
+        self._saved += passes
+        self._credit = min(_CREDIT_MOST, self._credit + passes)
 
 
 def _best(paths: Sequence[float]) -> list[int]:

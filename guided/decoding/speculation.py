@@ -27,8 +27,8 @@ class Policy(Protocol):
         """Beyond so many rows there are no guesses."""
         ...
 
-    def room(self, rows: int) -> int:
-        """The most guesses that each of `rows` rows may get."""
+    def room(self, branches: Sequence[Branch]) -> int:
+        """The most guesses that each branch may get in the next pass."""
         ...
 
     def chosen(self, branches: Sequence[Branch], drafts: Sequence[Draft]) -> list[Draft]:
@@ -60,6 +60,10 @@ class Policy(Protocol):
 
     def drafted(self, rows: int, seconds: float) -> None:
         """Learns what drafting costs."""
+        ...
+
+    def forked(self, branch: Branch, child: Branch) -> None:
+        """Learns that one text goes on in two ways."""
         ...
 
 
@@ -128,9 +132,8 @@ class Speculation:
     ) -> list[Draft]:
         """What to try for each branch; `form` is "tree" or "chain"."""
         began = time.perf_counter()
-        rows = len(branches)
-        most = self.policy.room(rows)
-        room = [_room(branch, most) for branch in branches]
+        most = self.policy.room(branches)
+        room = [_room(branch, most) for branch in branches] if most else ()
         if not any(room):
             return [Draft() for _ in branches]
         coupled = self.verifier is None
@@ -144,10 +147,11 @@ class Speculation:
                 _cut(branch, draft, stop_ids)
                 for branch, draft in zip(branches, self.drafters[0].propose(request), strict=True)
             ]
-        self.policy.drafted(rows, time.perf_counter() - began)
         # A chain that was drawn at random is judged as a whole: leaving out a token because of
         # what it is would change the law.
-        return self.policy.chosen(branches, drafts) if coupled else drafts
+        chosen = self.policy.chosen(branches, drafts) if coupled else drafts
+        self.policy.drafted(len(branches), time.perf_counter() - began)
+        return chosen
 
     def _request(
         self, branches: Sequence[Branch], room: Sequence[int], sampler: Sampler
@@ -204,6 +208,7 @@ class Speculation:
 
     def fork(self, branch: Branch, child: Branch) -> None:
         """Tells all drafters of a fork."""
+        self.policy.forked(branch, child)
         for drafter in self.drafters:
             drafter.fork(branch, child)
 

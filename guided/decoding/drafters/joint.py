@@ -1,4 +1,4 @@
-"""The drafts of grammar, lookup and suffixes as one tree, where nothing but a grammar decides."""
+"""The drafts of grammar, lookup and suffixes as one tree, where at most a grammar decides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guided.decoding.drafters.protocol import Drafter
 from guided.decoding.drafters.structured import SURE, Closing, Structured, string_at
 from guided.decoding.drafters.suffix import Suffix
 from guided.decoding.drafts import Draft, Nodes
-from guided.decoding.known_grammar import known_grammar
+from guided.decoding.known_grammar import Known, known_grammar
 from guided.decoding.merging_known import KnownMerging, form_of, sorted_ids
 from guided.grammars.token_engine import TokenEngine
 from guided.kernels import draft_joint
@@ -22,6 +22,7 @@ from guided.kernels.direct_calls import Direct
 from guided.kernels.draft_merge import N_COLUMNS
 
 _copy, _grow = Direct(draft_joint.copy), Direct(draft_joint.grow)
+_free = Direct(draft_joint.free)
 _NOTHING = Nodes(np.empty((0, 3), np.int64), np.empty(0))
 _NO_WAYS, _NO_SHARES = np.empty(0, np.int64), np.empty(0)
 
@@ -66,12 +67,14 @@ class Joint:
         return cls(first, lookup, second)
 
     def draft(self, branch: Branch, room: int, stop_ids: frozenset[int]) -> Draft | None:
-        """The tree for a branch; None where more than a grammar decides, or none does."""
+        """The tree for a branch; None where more than a grammar decides."""
         known = known_grammar(branch)
-        if known is None or known.engine is None or room < 1:
+        if known is None or room < 1:
             return None
         if room != self._room:
             self._make_room(room)
+        if known.engine is None:
+            return self._without_grammar(branch, room, stop_ids, known)
         engine, config = known.engine, known.config
         forced = self._grammar.guess(branch, room)
         given = forced.nodes if len(forced) else _NOTHING
@@ -97,6 +100,27 @@ class Joint:
         for part, count in enumerate((one, other)):
             tree.add(Draft.of(self._parts[part, :count], self._part_chances[part, :count]))
         return tree.draft
+
+    def _without_grammar(
+        self, branch: Branch, room: int, stop_ids: frozenset[int], known: Known
+    ) -> Draft:
+        """The same where every token may come."""
+        lookup, suffix, about = self._lookup, self._suffix, known.about
+        text = lookup.text(branch)
+        said, words = text.arrays
+        own, pool = suffix.own(branch), suffix.pool
+        fresh = len(branch.tokens) - own.taken
+        nodes, chances = np.empty((2 * room, 3), np.int64), np.empty(2 * room)
+        size = _free(
+            said, words, text.prompt, lookup.n_max, text.state, lookup.spare(room), lookup.longest,
+            lookup.source, pool.ring, pool.total, own.last, words[text.count - fresh :],
+            words[max(0, text.count - suffix.looks) :], suffix.factor, suffix.offset, suffix.least,
+            suffix.source, form_of(branch, known, "tree"), known.steps, known.facts, *about.bytes,
+            about.ends.known, sorted_ids(stop_ids), self._parts, self._part_chances, self._tree,
+            nodes, chances,
+        )  # fmt: skip
+        suffix.took(branch, fresh)
+        return Draft.of(nodes[:size], chances[:size])
 
     def _copy(
         self, branch: Branch, engine: TokenEngine, config: int, forced: Nodes, text: CopyText

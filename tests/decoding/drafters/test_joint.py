@@ -1,4 +1,4 @@
-"""Two kernels draft the very trees that the drafters have when each of them is asked."""
+"""A kernel or two draft the very trees that the drafters have when each of them is asked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from guided.controls import GrammarMask
+from guided.controls import BanTokens, GrammarMask
 from guided.decoding import Branch, Decoder, Plain
 from guided.decoding.drafters import GrammarText, Lookup, Recycling, Structured, Suffix, spell_as
 from guided.decoding.drafters.joint import Joint
@@ -93,6 +93,32 @@ def test_the_trees_are_the_same(seed: int) -> None:
     assert nodes > 200
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_trees_are_the_same_without_a_grammar(seed: int) -> None:
+    rng = random.Random(seed)
+    capacity = rng.choice([1 << 10, 40])
+    one, other = Speculation(drafters(capacity)), Speculation(drafters(capacity))
+    nodes = 0
+    for limit in (None, 70, 70):
+        prompt, answer = answers(rng)
+        decoder = Decoder(MODEL.network, MODEL.vocabulary)
+        (branch,) = decoder.open([SPELL(prompt.encode())], max_new_tokens=limit)
+        said = SPELL(answer.encode())
+        while branch.finish_reason is None and said:
+            room = rng.choice([1, 5, 31])
+            request = Request([branch], [room], Plain())
+            joint = drawn(one, branch, room)
+            assert joint == other._merged(request, STOPS, "tree")[0]
+            nodes += len(joint)
+            for token in said[: rng.randrange(1, 4)]:
+                branch.push(token, 0.0, 0.0, STOPS)
+                said = said[1:]
+        for speculation in (one, other):
+            for drafter in speculation.drafters:
+                drafter.observe([seen(branch)])
+    assert nodes > 200
+
+
 def drawn(speculation: Speculation, branch: Branch, room: int = 31) -> Draft:
     """What the joint drafter has for a branch."""
     assert speculation._joint is not None
@@ -133,7 +159,8 @@ def test_other_drafters_and_branches_are_asked_one_by_one() -> None:
     assert Joint.of([Structured(GrammarText(MODEL.vocabulary), copies), copies]) is None
     joint = Joint.of(drafters())
     assert joint is not None
-    (free,) = Decoder(MODEL.network, MODEL.vocabulary).open([SPELL(b"Wug Wug Wug Wug")])
-    assert joint.draft(free, 31, STOPS) is None
-    (draft,) = Speculation(drafters()).drafts([free], Plain(), STOPS, "tree")
+    decoder = Decoder(MODEL.network, MODEL.vocabulary)
+    (banned,) = decoder.open([SPELL(b"Wug Wug Wug Wug")], [[BanTokens([7])]])
+    assert joint.draft(banned, 31, STOPS) is None
+    (draft,) = Speculation(drafters()).drafts([banned], Plain(), STOPS, "tree")
     assert len(draft) > 0
