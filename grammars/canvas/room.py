@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T", bound=np.generic)
+
+
+def sparse(rows: int, columns: int) -> NDArray[np.int32]:
+    """int32[rows, columns] of 0, of which memory is taken where it is written to.
+
+    For large arrays numpy asks for huge pages: the first writes would clear nearly all of it.
+    """
+    room = mmap.mmap(-1, 4 * max(rows * columns, 1))
+    return np.frombuffer(room, np.int32)[: rows * columns].reshape(rows, columns)
 
 
 def taller(array: NDArray[T], length: int) -> NDArray[T]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.lattice import Places, Units, changes
 from guided.grammars.canvas.limits import CanvasLimits
-from guided.grammars.canvas.room import longer, rows_per, taller
+from guided.grammars.canvas.room import longer, rows_per, sparse, taller
 from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.unions import new_unions
 from guided.grammars.vocabulary import Vocabulary
@@ -326,7 +326,7 @@ class Tables:
         if places * pairs > 2 * self._limits.words:
             self._layout = None
             raise OutOfRoom
-        tails = np.zeros((places, pairs), np.int32)
+        tails = sparse(places, pairs)
         if known is not None:
             at = known.tail[: known.size[N_TAILS]]
             tails[at[:, 0], at[:, 1]] = known.tails[at[:, 0], at[:, 1]]
