@@ -11,7 +11,8 @@ from guided.grammars.mask_work import MOST_JOBS, work
 from guided.grammars.states import FINISHED, GrammarState
 from guided.grammars.token_engine import TokenEngine
 
-#: Masks that are worth to wake up another thread for.
+#: Masks for each grammar from which on other threads help. With fewer rows a grammar, what one core
+#: knows of each has to go to the other, which takes longer than it saves (benchmarks/mask_threads).
 LEAST_SHARED = 16
 
 
@@ -22,7 +23,8 @@ def make_masks(states: Iterable[object], threads: int | None = None) -> None:
     threads help. What is no `GrammarState` is left alone, as is what cannot be made in this way.
 
     Args:
-        threads: how many may work at once, this one included; None: one for each core.
+        threads: how many work at once, this one included; None: one for each core where many rows
+            share a grammar, else one.
     """
     wanted: dict[tuple[TokenEngine, int], None] = {}
     for state in states:
@@ -36,19 +38,21 @@ def make_masks(states: Iterable[object], threads: int | None = None) -> None:
             wanted[engine, representative] = None
     if len(wanted) < 2:
         return
-    most = n_cores() if threads is None else threads
     groups: dict[int, list[tuple[TokenEngine, int]]] = {}
     for each in wanted:
         groups.setdefault(id(each[0].vocabulary), []).append(each)
     for group in groups.values():
         for begin in range(0, len(group), MOST_JOBS):
-            _make(group[begin : begin + MOST_JOBS], most)
+            _make(group[begin : begin + MOST_JOBS], threads)
 
 
-def _make(wanted: list[tuple[TokenEngine, int]], threads: int) -> None:
+def _make(wanted: list[tuple[TokenEngine, int]], threads: int | None) -> None:
+    if threads is None:
+        grammars = len({engine for engine, _ in wanted})
+        threads = n_cores() if len(wanted) >= LEAST_SHARED * grammars else 1
     jobs = work(wanted[0][0].vocabulary, MOST_JOBS)
     # Who asks for the mask that was too much is told.
     with suppress(GrammarTooLargeError):
-        made = jobs.many(wanted, threads if len(wanted) >= LEAST_SHARED else 1)
+        made = jobs.many(wanted, threads)
         for (engine, config), each in zip(wanted, made, strict=True):
             engine.enter(config, each)

@@ -18,8 +18,10 @@ from guided.grammars import row_masks
 from guided.grammars.grammar import Grammar
 from guided.grammars.json_schema import json_schema
 from guided.grammars.known_index import MOST_BLOCKS
+from guided.grammars.mask_work import Work
 from guided.grammars.row_masks import make_masks
 from guided.grammars.states import GrammarState
+from guided.grammars.token_engine import TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.memo_arrays import TURN
 from guided.testing import allowed_tokens
@@ -88,9 +90,19 @@ def subjects(tokens: Vocabulary, each: int) -> tuple[list[GrammarState], list[by
     return [state for state, _ in pairs], [mask for _, mask in pairs]
 
 
-@pytest.fixture(autouse=True)
-def _threads_help_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_masks, "LEAST_SHARED", 2)
+def test_threads_help_where_many_rows_share_a_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, many = [], Work.many
+
+    def spied(self: Work, wanted: Sequence[tuple[TokenEngine, int]], threads: int) -> object:
+        asked.append(threads)
+        return many(self, wanted, threads)
+
+    monkeypatch.setattr(Work, "many", spied)
+    monkeypatch.setattr(row_masks, "n_cores", lambda: 3)
+    monkeypatch.setattr(row_masks, "LEAST_SHARED", 4)
+    make_masks(places(many_keys, fresh(), 40))
+    make_masks(subjects(fresh(), 3)[0])
+    assert asked == [3, 1]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -214,9 +226,7 @@ def test_threads_that_make_masks_at_once_get_those_of_one_alone() -> None:
 FORKS = """
 import os, signal, threading, time, warnings
 warnings.simplefilter("ignore")
-from guided.grammars import row_masks
 from tests.grammars.test_row_masks import FRONT_ENDS, alone, fresh, make_masks, places
-row_masks.LEAST_SHARED = 2
 tokens, stopped = fresh(), threading.Event()
 def together():
     states = places(FRONT_ENDS["lark"], tokens, 30)
