@@ -68,14 +68,18 @@ def _embedded(name: str, device: str) -> guided.Model:
     return model
 
 
+def _assistant(name: str, device: str) -> PreTrainedModel | None:
+    """An embedded draft model, if it is here."""
+    folder = EMBEDDED / name
+    if not folder.is_dir():
+        return None
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model.to(device).eval()
+
+
 def tiny_json(device: str = "cpu") -> Workload:
     """JSON extraction with the embedded model."""
-    assistant = None
-    folder = EMBEDDED / "tiny-draft"
-    if folder.is_dir():
-        assistant = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        assistant = assistant.to(device).eval()
-    model = _embedded("tiny-lm", device)
+    model, assistant = _embedded("tiny-lm", device), _assistant("tiny-draft", device)
     return Workload("tiny-lm JSON", model, texts.people(PROMPTS), texts.PERSON, 96, assistant)
 
 
@@ -88,7 +92,8 @@ def tiny_free(device: str = "cpu") -> Workload:
 def tiny_math(device: str = "cpu") -> Workload:
     """Word problems with the embedded model for them."""
     prompts = texts.word_problems(PROBLEMS)
-    return Workload("tiny-math word problems", _embedded("tiny-math", device), prompts, None, 64)
+    model, assistant = _embedded("tiny-math", device), _assistant("tiny-math-draft", device)
+    return Workload("tiny-math word problems", model, prompts, None, 64, assistant)
 
 
 @dataclass(frozen=True)
