@@ -88,8 +88,9 @@ def measure_acceptance(options: Options, report: Report) -> None:
 def measure_worst_case(options: Options, report: Report) -> None:
     free = [] if options.brief else [workloads.tiny_free(options.device)]
     for workload in (*free, options.copying().noise):
-        # One round would tell of the machine, not of the drafts.
-        worst_case.measure(workload, plan(options, report, 1, 8, rounds=3), report)
+        # Few rounds would tell of the machine, not of the drafts: equal passes differ by more.
+        rounds = 3 if options.quick or options.brief else 8
+        worst_case.measure(workload, plan(options, report, 1, 8, rounds=rounds), report)
 
 
 PARTS: Parts = {

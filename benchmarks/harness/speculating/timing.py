@@ -100,13 +100,16 @@ def race(
 ) -> dict[str, Times]:
     """Times of all ways, in turn in every round; a round before them warms up.
 
+    Every other round goes backwards, so that a machine that gets slower favours none of two ways.
+
     Args:
         prompts: gives the prompts of the next round, which are the same for all ways.
     """
     times = {name: Times() for name in ways}
     for number in range(0 if plan.warms_up else 1, plan.rounds + 1):
         given = prompts()
-        for name, way in tqdm(ways.items(), f"{len(given)} rows", disable=None, leave=False):
+        turns = list(ways.items())[:: -1 if number % 2 else 1]
+        for name, way in tqdm(turns, f"{len(given)} rows", disable=None, leave=False):
             seconds, texts = plan.take(functools.partial(way, given))
             times[name].texts = texts
             if number:
