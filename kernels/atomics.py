@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-def _place(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """The address of an element of a contiguous array."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     return builder.gep(array.data, [arguments[1]])
@@ -66,7 +66,10 @@ def _pause(typing_context):  # type: ignore[no-untyped-def]
         if platform.machine().lower() in ("x86_64", "amd64"):
             kind = ir.FunctionType(ir.VoidType(), [])
             name = "llvm.x86.sse2.pause"
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+            pause = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+                builder.module, kind, name
+            )
+            builder.call(pause, [])
         return context.get_dummy_value()
 
     return types.void(), generate

@@ -1,4 +1,4 @@
-"""Arrays with more room."""
+"""Arrays with more room, up to what is allowed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T", bound=np.generic)
+
+
+class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown"
+    """Tables would take more room than allowed."""
 
 
 def sparse(rows: int, columns: int) -> NDArray[np.int32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from guided.grammars.canvas.engine import CanvasEngine
 from guided.grammars.canvas.lattice import Places, Units, changes
 from guided.grammars.canvas.limits import CanvasLimits
-from guided.grammars.canvas.room import longer, rows_per, sparse, taller
+from guided.grammars.canvas.room import OutOfRoom, longer, rows_per, sparse, taller
 from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.unions import new_unions
 from guided.grammars.vocabulary import Vocabulary
@@ -33,10 +33,6 @@ _FILL_LEFT, _FILL_RIGHT = Direct(fill_left), Direct(fill_right)
 _CUT_LEFT, _CUT_RIGHT = Direct(cut_left), Direct(cut_right)
 #: Members of sets beyond which more room is made only where it is nearly used up.
 _ENOUGH = 1 << 20
-
-
-class OutOfRoom(Exception):  # noqa: N818 - not an error: the answer is "unknown"
-    """Tables would take more room than allowed."""
 
 
 class Tables:
