@@ -38,7 +38,7 @@ def keep_common(
         inside = parser.walk(parser.start, b'"')[0]
         engine.mask(inside)
         # Once more, for the kernel that knows equal masks.
-        engine.masks.clear()
+        engine.forget_masks()
         engine.mask(inside)
         # What large automata need, too.
         parser.call(are_alike, vocabulary.handle, vocabulary.subtrees.deepest, 1, 0, 0, 0, -1)

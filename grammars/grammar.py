@@ -6,7 +6,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from guided.errors import EmptyGrammarError, GrammarError, VocabularyError
@@ -28,6 +27,7 @@ from guided.grammars.ir import (
 )
 from guided.grammars.marks import Marks
 from guided.grammars.memo import Parser
+from guided.grammars.once import once
 from guided.grammars.rule_builder import RuleBuilder
 from guided.grammars.states import GrammarState
 from guided.grammars.tables import build_rules, compile_tables
@@ -237,7 +237,7 @@ class Grammar:
         """The grammar of what the tokens spell, the space before a first word included."""
         return self._spaced if vocabulary.drops_first_space else self
 
-    @cached_property
+    @once
     def _spaced(self) -> Grammar:
         spaced = Seq((Lex(literal(b" ")), Ref(self.spec.start)))
         return self._started(Alt((spaced, Seq(()))) if self.accepts(b"") else spaced)
@@ -303,7 +303,7 @@ class Grammar:
                 f"{what} cannot keep items apart (uniqueItems) unless they are from a finite list"
             )
 
-    @cached_property
+    @once
     def _plain_rules(self) -> PlainRules:
         from guided.grammars.canvas.plain import plain_rules
 
@@ -313,7 +313,7 @@ class Grammar:
         # Made in another process, which may have numbered its rules in another way.
         return plain_rules(compile_tables(self._builder), self._builder)
 
-    @cached_property
+    @once
     def key(self) -> bytes:
         """A hash of the rules: equal grammars have equal keys."""
         digest = hashlib.blake2b(digest_size=16)
@@ -345,7 +345,7 @@ class Grammar:
                     "(or which ends sequences)"
                 )
 
-    @cached_property
+    @once
     def specials(self) -> frozenset[str]:
         """Texts of the special tokens that the grammar uses; all of them begin with byte 0xFF."""
         if not int(self.rules.live[:, 3].max(initial=0)) >> 63:

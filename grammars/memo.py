@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from weakref import finalize
@@ -17,6 +17,7 @@ from guided.grammars.any_order import AnyOrder
 from guided.grammars.fork_safe import PARSER, fork_safe
 from guided.grammars.marks import Marks
 from guided.grammars.memo_room import room
+from guided.grammars.once import once
 from guided.kernels import memo_arrays, rehash
 from guided.kernels.configs import NOWHERE, walk
 from guided.kernels.handles import handle_of
@@ -113,7 +114,7 @@ class Parser:
             self.limit *= 2
             self.full = self.n_bytes > self.limit
 
-    @cached_property
+    @once
     def used_bytes(self) -> frozenset[int]:
         """Bytes that some terminal of the grammar uses."""
         # Many rows at a time first: numpy takes long over rows of four words.

@@ -8,7 +8,8 @@ from contextlib import suppress
 from guided.errors import GrammarTooLargeError
 from guided.grammars.mask_helpers import n_cores
 from guided.grammars.mask_work import MOST_JOBS, work
-from guided.grammars.states import FINISHED, GrammarState
+from guided.grammars.spots import FINISHED
+from guided.grammars.states import GrammarState
 from guided.grammars.token_engine import TokenEngine
 
 #: Masks for each grammar from which on other threads help. With fewer rows a grammar, what one core

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 from guided.errors import BudgetError
 from guided.grammars.spacing import Spacing
+from guided.grammars.spots import FINISHED, Spot
 from guided.grammars.token_engine import Mask, TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from guided.grammars.grammar import Grammar
-
-#: The configuration after a stop token.
-FINISHED = -1
-
 
 _new = object.__new__
 
@@ -26,7 +23,7 @@ class GrammarState:
     Forking is sharing the reference, rollback is keeping the older one.
     """
 
-    __slots__ = ("_config", "_engine", "_grammar", "_parent", "_token")
+    __slots__ = ("_engine", "_grammar", "_parent", "_spot", "_token")
 
     def __init__(
         self,
@@ -38,7 +35,7 @@ class GrammarState:
     ) -> None:
         self._grammar = grammar
         self._engine = engine
-        self._config = config
+        self._spot = engine.spot(config)
         self._parent = parent
         self._token = token
 
@@ -60,42 +57,41 @@ class GrammarState:
     @property
     def config(self) -> int:
         """The number of the state's configuration in its parser; negative once it is finished."""
-        return self._config
+        return self._spot.config
 
     @property
     def is_finished(self) -> bool:
         """Whether a stop token has been taken; only stop tokens may follow."""
-        return self._config == FINISHED
+        return self._spot.config == FINISHED
 
     @property
     def is_accepting(self) -> bool:
         """Whether the tokens so far are a complete text of the grammar."""
-        return self._config == FINISHED or self._engine.parser.is_accepting(self._config)
+        return self._spot.config == FINISHED or self._engine.parser.is_accepting(self._spot.config)
 
     @property
     def in_free_text(self) -> bool:
         """Whether the tokens so far stand in free text before a trigger."""
-        return self._config != FINISHED and self._engine.parser.in_free_text(self._config)
+        return self._spot.config != FINISHED and self._engine.parser.in_free_text(self._spot.config)
 
     @property
     def key(self) -> Hashable:
         """Equal only for states with the same future."""
-        return (id(self._engine.parser), self._config)
+        return (id(self._engine.parser), self._spot.config)
 
     def advance(self, token: int) -> GrammarState | None:
         """The state after `token`, None if the grammar forbids it."""
-        engine = self._engine
-        if engine.parser.full:
-            return self._moved()._take(token)
         # Most steps were made before; of a forbidden or stop token, and at the end, there is none.
-        config = engine.steps.get((self._config, token))
-        if not config:
+        spot = self._spot.steps.get(token)
+        if spot is None:
+            if self._engine.parser.full:
+                return self._moved()._take(token)
             return self._take(token)
         # As `_after`, without a call: most of what a known step takes.
         state = _new(GrammarState)
         state._grammar = self._grammar
-        state._engine = engine
-        state._config = config
+        state._engine = self._engine
+        state._spot = spot
         state._parent = self
         state._token = token
         return state
@@ -106,18 +102,16 @@ class GrammarState:
             if not self.is_accepting:
                 return None
             return GrammarState(self._grammar, engine, FINISHED, self, token)
-        if self._config == FINISHED:
+        if self._spot.config == FINISHED:
             return None
-        config = engine.after(self._config, token)
-        if config == 0:
-            return None
-        return self._after(config, token)
+        spot = engine.step(self._spot, token)
+        return None if spot is None else self._after(spot, token)
 
-    def _after(self, config: int, token: int) -> GrammarState:
+    def _after(self, spot: Spot, token: int) -> GrammarState:
         state = GrammarState.__new__(GrammarState)
         state._grammar = self._grammar
         state._engine = self._engine
-        state._config = config
+        state._spot = spot
         state._parent = self
         state._token = token
         return state
@@ -128,12 +122,8 @@ class GrammarState:
 
         Stop ids are set exactly where the state is accepting.
         """
-        known = self._engine.masks.get(self._config)
-        if known is not None:
-            return known[0]
-        if self._config == FINISHED:
-            return self._engine.stop_mask
-        return self._engine.mask(self._config)
+        mask = self._spot.mask
+        return self._engine.mask(self._spot.config) if mask is None else mask
 
     def mask_within(self, budget: int) -> Mask:
         """The mask of the tokens after which a completion still fits.
@@ -143,7 +133,7 @@ class GrammarState:
         Raises:
             BudgetError: no completion is known to fit; it says how many tokens suffice.
         """
-        engine, config = self._engine, self._config
+        engine, config = self._engine, self._spot.config
         if config == FINISHED:
             return engine.stop_mask
         known = engine.masks.get(config)
@@ -163,19 +153,21 @@ class GrammarState:
         """Whether `token` may come next; no mask is made."""
         if token in self._engine.vocabulary.stop_ids:
             return self.is_accepting
-        return self._config != FINISHED and self._engine.after(self._config, token) != 0
+        return self._spot.config != FINISHED and self._engine.after(self._spot.config, token) != 0
 
     def accepts_within(self, token: int, budget: int) -> bool:
         """Whether `mask_within(budget)` has `token`; no mask is made."""
         if token in self._engine.vocabulary.stop_ids:
             return self.is_accepting and budget >= 1
-        return self._config != FINISHED and self._engine.fits_after(self._config, token, budget)
+        return self._spot.config != FINISHED and self._engine.fits_after(
+            self._spot.config, token, budget
+        )
 
     def fits(self, budget: int) -> bool:
         """Whether a completion with its stop token is known to fit into so many tokens."""
-        if self._config == FINISHED:
+        if self._spot.config == FINISHED:
             return budget >= 0
-        return self._engine.fits(self._config, budget)
+        return self._engine.fits(self._spot.config, budget)
 
     def accept_many(self, tokens: Sequence[int]) -> int:
         """How many of `tokens` can be taken one after the other."""
@@ -189,7 +181,7 @@ class GrammarState:
 
     def forced(self) -> bytes:
         """Bytes with which every completion continues; empty where there is a choice or an end."""
-        return b"" if self._config == FINISHED else self._engine.forced(self._config)
+        return b"" if self._spot.config == FINISHED else self._engine.forced(self._spot.config)
 
     def likely_texts(self, spacing: Spacing, most: int = 1) -> tuple[bytes, ...]:
         """At most `most` texts, none the beginning of another, one of which is likely to come next.
@@ -197,18 +189,18 @@ class GrammarState:
         All are legal. They hold what is forced, with the white space of `spacing` where the grammar
         leaves it open, and divide where only a few bytes are possible; empty where many are.
         """
-        if self._config == FINISHED:
+        if self._spot.config == FINISHED:
             return (b"",)
-        return self._engine.likely_texts(self._config, spacing, most)
+        return self._engine.likely_texts(self._spot.config, spacing, most)
 
     def completion(self) -> list[int]:
         """Tokens of a short completion, the stop token left out."""
-        return [] if self._config == FINISHED else self._engine.completion(self._config)
+        return [] if self._spot.config == FINISHED else self._engine.completion(self._spot.config)
 
     @property
     def bound(self) -> int:
         """Number of tokens that suffice from here, the stop token included."""
-        return 1 if self._config == FINISHED else self._engine.bound(self._config)
+        return 1 if self._spot.config == FINISHED else self._engine.bound(self._spot.config)
 
     def _moved(self) -> GrammarState:
         """This state on a fresh parser: the memo of the old one has reached its limit."""

@@ -6,6 +6,7 @@ import heapq
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from guided.grammars.likely import likely_texts
 from guided.grammars.mask_work import work
 from guided.grammars.memo import Parser
 from guided.grammars.spacing import Spacing
+from guided.grammars.spots import Spot, Spots
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.alike_states import are_alike
 from guided.kernels.masking import list_tokens
@@ -57,8 +59,6 @@ class TokenEngine:
         #: Masks that were made, and the farthest end after a token of each, by configuration.
         self.masks: OrderedDict[int, tuple[Mask, int]] = OrderedDict()
         self._clamped: dict[int, int] = {}
-        #: Configurations after a token that were asked for, 0 where it is forbidden.
-        self.steps: dict[tuple[int, int], int] = {}
         self._texts: dict[Hashable, tuple[bytes, ...]] = {}
         self._first: dict[int, int] = {}
         self._bounds: dict[int, int] = {}
@@ -74,6 +74,10 @@ class TokenEngine:
         #: Whether some terminal counts characters.
         self.counted = bool(parser.rules.lexeme[:, LEAST].max(initial=-1) >= 0)
         self._stop_mask = vocabulary.stop_mask
+        self._spots = Spots(self._stop_mask, _STEP_LIMIT)
+        #: What is known at a configuration, by its number.
+        self.spot = self._spots.at
+        finalize(self, self._spots.unlink).atexit = False
         keep_common(vocabulary, TokenEngine)
         self._lock = fork_safe(threading.RLock(), ENGINE)
         self.careful = not parser.used_bytes <= vocabulary.alphabet
@@ -94,16 +98,19 @@ class TokenEngine:
 
     def after(self, config: int, token: int) -> int:
         """The configuration after `token`, 0 if it is not allowed (stop ids never are)."""
-        found = self.steps.get((config, token))
-        if found is None:
-            data = self.vocabulary.grammar_bytes(token)
-            found = 0 if data is None else self.parser.walk(config, data)[0]
-            if found and self.careful and not self._completable(found):
-                found = 0
-            if len(self.steps) >= _STEP_LIMIT:
-                self.steps.clear()
-            self.steps[config, token] = found
-        return found
+        found = self.step(self.spot(config), token)
+        return 0 if found is None else found.config
+
+    def step(self, spot: Spot, token: int) -> Spot | None:
+        """What is known after `token`, None if it is not allowed (stop ids never are)."""
+        found = spot.steps.get(token)
+        if found is not None or token in spot.forbidden:
+            return found
+        data = self.vocabulary.grammar_bytes(token)
+        config = 0 if data is None else self.parser.walk(spot.config, data)[0]
+        if config and self.careful and not self._completable(config):
+            config = 0
+        return self._spots.link(spot, token, config)
 
     def mask(self, config: int) -> Mask:
         """The packed mask of `config`, read-only; stop ids are set where it is accepting."""
@@ -125,8 +132,16 @@ class TokenEngine:
         """Keeps the mask of a configuration, and an upper bound of the distance after it."""
         with self._lock:
             if len(self.masks) >= self._limit:
-                self.masks.popitem(last=False)
+                self.spot(self.masks.popitem(last=False)[0]).mask = None
             self.masks[representative] = made
+            self.spot(representative).mask = made[0]
+
+    def forget_masks(self) -> None:
+        """Has all masks made anew."""
+        with self._lock:
+            for config in self.masks:
+                self.spot(config).mask = None
+            self.masks.clear()
 
     def farthest(self, config: int) -> int:
         """Fewest bytes to the end after the token that leads farthest from it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from guided.grammars import disk_cache
 from guided.grammars.block_store import BlockStore
 from guided.grammars.ir import special_bytes
 from guided.grammars.kept_masks import KeptMasks
+from guided.grammars.once import once
 from guided.grammars.token_bytes import tokenizer_bytes
 from guided.grammars.token_tries import (
     FORMAT,
@@ -104,7 +104,7 @@ class Vocabulary:
             stop_ids = [] if eos is None else [eos]
         return cls(found.tokens, stop_ids, found.specials, width, found.drops_first_space)
 
-    @cached_property
+    @once
     def key(self) -> str:
         """A hash of the content: equal vocabularies have equal keys."""
         digest = hashlib.blake2b(digest_size=16)
@@ -135,7 +135,7 @@ class Vocabulary:
         """Number of int32 words of a packed mask."""
         return (self.size + 31) // 32
 
-    @cached_property
+    @once
     def stop_mask(self) -> NDArray[np.int32]:
         """The packed mask that allows exactly the stop ids, read-only."""
         bits = np.zeros(32 * self.n_words, np.uint8)
@@ -144,7 +144,7 @@ class Vocabulary:
         mask.flags.writeable = False
         return mask
 
-    @cached_property
+    @once
     def spellings(self) -> Mapping[bytes, int]:
         """Token ids by the bytes that a grammar sees; specials under `special_bytes`."""
         table: dict[bytes, int] = {}
@@ -163,13 +163,13 @@ class Vocabulary:
             return None
         return self._grammar_bytes[token]
 
-    @cached_property
+    @once
     def _laid_out(self) -> tuple[NDArray[np.int64], bytes]:
         """The length of every token (0 where it spells nothing), and all tokens in a row."""
         texts = [data or b"" for data in self.tokens]
         return np.fromiter(map(len, texts), np.int64, len(texts)), b"".join(texts)
 
-    @cached_property
+    @once
     def _grammar_bytes(self) -> list[bytes | None]:
         # Byte 0xFF never occurs in text and opens the spelling of special tokens.
         table = list(self.tokens)
@@ -183,19 +183,19 @@ class Vocabulary:
             table[token] = None
         return table
 
-    @cached_property
+    @once
     def single_bytes(self) -> frozenset[int]:
         """The bytes that are tokens by themselves."""
         short = np.flatnonzero(self._laid_out[0] == 1).tolist()
         found = [self._grammar_bytes[token] for token in short]
         return frozenset(data[0] for data in found if data is not None and len(data) == 1)
 
-    @cached_property
+    @once
     def alphabet(self) -> frozenset[int]:
         """`single_bytes` and the byte that opens special tokens."""
         return self.single_bytes | {0xFF}
 
-    @cached_property
+    @once
     def is_closed(self) -> bool:
         """Whether every byte of every token is a token by itself."""
         used: set[int] = set()
@@ -204,7 +204,7 @@ class Vocabulary:
                 used.update(text)
         return used <= self.single_bytes
 
-    @cached_property
+    @once
     def longest(self) -> int:
         """Length in bytes of the longest token."""
         return max(map(len, filter(None, self._grammar_bytes)))
@@ -233,7 +233,7 @@ class Vocabulary:
         text = b"".join(self.tokens[i] or b"" for i in ids if i not in special)
         return text.removeprefix(b" ") if self.drops_first_space else text
 
-    @cached_property
+    @once
     def tries(self) -> TokenTries:
         """The tokens in tries by slice, for the mask walk; kept on disk where there are many."""
         if self.size < _LARGE:
@@ -245,7 +245,7 @@ class Vocabulary:
             disk_cache.save(name, tries._asdict())
         return tries
 
-    @cached_property
+    @once
     def handle(self) -> Handle:
         """`tries` as kernels take them."""
         tries = self.tries
@@ -254,19 +254,19 @@ class Vocabulary:
             tries = tries._replace(next_same=tries.next_same[:0])
         return handle_of(tries)
 
-    @cached_property
+    @once
     def widest_node(self) -> int:
         """The node of `tries` of the first byte that most tokens begin with, for the mask walk."""
         roots = self.tries.root[-1]
         roots = roots[roots >= 0]
         return int(roots[np.argmax(self.tries.node[roots, SKIP] - roots)])
 
-    @cached_property
+    @once
     def subtrees(self) -> Subtrees:
         """What lies below each node of the trie of all tokens in `tries`."""
         return subtrees_of(self.tries)
 
-    @cached_property
+    @once
     def kept_masks(self) -> KeptMasks:
         """What masks of different grammars have in common."""
         store = BlockStore(self.key) if self.size >= _LARGE else None
@@ -277,7 +277,7 @@ class Vocabulary:
         ids = sorted(spelled, key=spelled.__getitem__)
         return sliced_tries([spelled[token] for token in ids], ids, self.size, self.stop_ids)
 
-    @cached_property
+    @once
     def whole_trie(self) -> TokenTries:
         """All tokens in one trie (duplicates keep the first spelling's id)."""
         texts = sorted(self.spellings)

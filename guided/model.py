@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from guided.decoding.network import Network, check_model, context_length, logits
 from guided.diffusion.families import NATIVE, family_of
 from guided.encoding import encode
 from guided.errors import InputError, ModelError
+from guided.grammars.once import once
 from guided.grammars.vocabulary import Vocabulary
 
 Message = Mapping[str, Any]
@@ -85,7 +85,7 @@ class Model:
         """Where the model's inputs belong."""
         return self.network.device
 
-    @cached_property
+    @once
     def context_length(self) -> int | None:
         """Most tokens, prompt included, that the model can address; None where it does not say."""
         return context_length(self.hf_model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from guided.errors import GrammarTooLargeError
 from guided.grammars.automata import program
+from guided.grammars.once import once
 from guided.kernels import automata as kernels
 from guided.kernels import automata_product as products
 
@@ -58,7 +58,7 @@ class Dfa:
             array.setflags(write=False)
         self.transitions, self.classes, self.accepting, self.distance = arrays
 
-    @cached_property
+    @once
     def key(self) -> bytes:
         """A content hash, the same for every automaton of this language."""
         digest = blake2b(np.array(self.transitions.shape, np.int64).tobytes(), digest_size=20)
@@ -95,7 +95,7 @@ class Dfa:
     def is_empty(self) -> bool:
         return self._is_empty
 
-    @cached_property
+    @once
     def _is_empty(self) -> bool:
         return bool(self.distance[0] < 0)
 
@@ -105,7 +105,7 @@ class Dfa:
     def is_finite(self) -> bool:
         return self._longest >= 0
 
-    @cached_property
+    @once
     def _longest(self) -> int:
         return int(products.longest(self.transitions))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from guided.grammars.canvas.slots import GAP, MASKED, Layout, Slot, check_token
 from guided.grammars.canvas.sources import CanvasSource
 from guided.grammars.canvas.tables import Tables
 from guided.grammars.canvas.verdict import Verdict
+from guided.grammars.once import once
 from guided.grammars.token_engine import pack_tokens
 from guided.grammars.vocabulary import Vocabulary
 
@@ -65,7 +65,7 @@ class Canvas:
         """The vocabulary of the tokens."""
         return self._source.vocabulary
 
-    @cached_property
+    @once
     def verdict(self) -> Verdict:
         """Whether the holes can be filled."""
         layout = self._layout
@@ -130,7 +130,7 @@ class Canvas:
             self._note(slot, alike, verdict)
         return verdict
 
-    @cached_property
+    @once
     def _known(self) -> dict[tuple[int, bytes | None], Verdict]:
         """Verdicts of tokens in slots, None being a token that ends the text."""
         return {}
@@ -234,7 +234,7 @@ class Canvas:
         """
         return first_obstacle(self._source, self._layout)
 
-    @cached_property
+    @once
     def _chart(self) -> Chart | None:
         """The answers for this canvas, None where a fixed token spells nothing."""
         return self._source.chart(self._layout, self._shared.tables)
@@ -251,12 +251,12 @@ class Canvas:
         """Whether what the tables do not prove is impossible."""
         return self._chart is not None and self._source.is_exact(self._layout, self._chart)
 
-    @cached_property
+    @once
     def _wider_verdict(self) -> Verdict:
         """NO where not even other lengths of the holes help, UNKNOWN where they do."""
         return Verdict.UNKNOWN if self._source.may_fit(self._loose_chart) else Verdict.NO
 
-    @cached_property
+    @once
     def _loose_chart(self) -> Chart | None:
         """The tables of what is fixed, with anything in the holes."""
         return self._source.loose_chart(self._layout)
@@ -283,7 +283,7 @@ class Canvas:
         if slot < self._layout.end and self.slots[slot] is GAP:
             raise InputError(f"slot {slot} is a gap, which holds no single token")
 
-    @cached_property
+    @once
     def _successors(self) -> dict[tuple[tuple[int, int], ...], Canvas | None]:
         return {}
 

@@ -6,8 +6,8 @@ from bisect import bisect_right
 
 import numpy as np
 
-from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.room import OutOfRoom
+from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.tables import Tables
 from guided.kernels.canvas_arrays import FULL
 from guided.kernels.canvas_check import TOO_LONG, check_bytes

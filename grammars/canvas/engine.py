@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from guided.grammars.canvas.crossing import candidates, followers, pruned, token
 from guided.grammars.canvas.net import compact
 from guided.grammars.canvas.plain import PlainRules
 from guided.grammars.canvas.unions import United
+from guided.grammars.once import once
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.canvas_arrays import (
     FULL,
@@ -94,7 +95,7 @@ class CanvasEngine:
         """Whether no token was left out so far (given mids in all masks)."""
         return self._all_tokens and not self.sets.truncated[0]
 
-    @cached_property
+    @once
     def classes(self) -> bytes:
         """For every byte the number of its class: no terminal tells apart bytes of one class."""
         _, inverse = np.unique(self.rules.columns, axis=1, return_inverse=True)
@@ -102,7 +103,7 @@ class CanvasEngine:
         # The quote, which ends counted strings, has a column of its own in them.
         return bytes(classes.astype(np.uint8).tolist())
 
-    @cached_property
+    @once
     def representatives(self) -> list[tuple[int, bytes]]:
         """(token, bytes) of one token for each class that no terminal tells apart, short first."""
         kinds: dict[bytes, tuple[int, bytes]] = {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from guided.errors import InputError
+from guided.grammars.once import once
 
 #: Every byte.
 ANY = frozenset(range(256))
@@ -55,7 +55,7 @@ class ByteNfa:
                 at += 1
         return cls(at + 1, tuple(edges), frozenset((0,)), frozenset((at,)))
 
-    @cached_property
+    @once
     def leaving(self) -> list[list[tuple[frozenset[int], int]]]:
         """(bytes, target) of the edges of every state."""
         table: list[list[tuple[frozenset[int], int]]] = [[] for _ in range(self.n_states)]

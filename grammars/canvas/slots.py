@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cached_property
 
 from guided.errors import InputError
+from guided.grammars.once import once
 from guided.grammars.vocabulary import Vocabulary
 
 
@@ -71,12 +71,12 @@ class Layout:
         """Whether all slots are masks."""
         return not self.stopped and self.slots.count(MASKED) == len(self.slots)
 
-    @cached_property
+    @once
     def has_gaps(self) -> bool:
         """Whether a gap lies in the text."""
         return GAP in self.slots[: self.end]
 
-    @cached_property
+    @once
     def has_masks(self) -> bool:
         """Whether a mask stands in the text."""
         return MASKED in self.slots[: self.end]

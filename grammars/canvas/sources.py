@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from guided.grammars.canvas.chart import Chart, OutOfRoom
 from guided.grammars.canvas.engine import CanvasEngine
@@ -14,6 +13,7 @@ from guided.grammars.canvas.plain import PlainRules
 from guided.grammars.canvas.slots import Layout
 from guided.grammars.canvas.tables import Tables
 from guided.grammars.canvas.verdict import Verdict
+from guided.grammars.once import once
 from guided.grammars.vocabulary import Vocabulary
 
 #: Lengths of canvases of masks whose verdicts are kept.
@@ -129,10 +129,10 @@ class _Engines:
     quick: Record = field(default_factory=Record)
     open: dict[tuple[CanvasLimits, int], Verdict] = field(default_factory=dict)
 
-    @cached_property
+    @once
     def counting(self) -> CanvasEngine:
         return CanvasEngine(self.plain, self.vocabulary)
 
-    @cached_property
+    @once
     def loose(self) -> CanvasEngine:
         return CanvasEngine(self.plain, self.vocabulary, loose=True)

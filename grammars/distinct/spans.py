@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from guided.grammars.once import once
 from guided.grammars.token_engine import Mask
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.trie import BYTE, SKIP, TOKEN
@@ -56,24 +56,24 @@ class Spans:
                 yield token
                 token = int(self._same[token])
 
-    @cached_property
+    @once
     def with_comma(self) -> Tokens:
         """Tokens that have a comma."""
         nodes = self._node[self._first : self._last, BYTE] == _COMMA
         places = (self._first + np.flatnonzero(nodes)).tolist()
         return np.unique([token for at in places for token in self.below(at)]).astype(np.int32)
 
-    @cached_property
+    @once
     def over_next(self) -> Tokens:
         """Tokens with a comma and what follows it, as they stand outside of strings."""
         return self._where(self.with_comma, _NEXT_ITEM, b"")
 
-    @cached_property
+    @once
     def over_string(self) -> Tokens:
         """Those of them that may end a string before."""
         return self._where(self.with_comma, _NEXT_ITEM, b'"')
 
-    @cached_property
+    @once
     def opening(self) -> Tokens:
         """Those of them that may open an array before."""
         return self._where(self.with_comma, _NEXT_ITEM, b"[")

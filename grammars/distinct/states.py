@@ -13,7 +13,8 @@ from guided.grammars.distinct.items import Items
 from guided.grammars.distinct.spans import ROOT, Spans, Tokens, among
 from guided.grammars.distinct.values import value_of
 from guided.grammars.spacing import Spacing
-from guided.grammars.states import FINISHED, GrammarState
+from guided.grammars.spots import FINISHED
+from guided.grammars.states import GrammarState
 from guided.grammars.token_engine import Mask, TokenEngine
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ class DistinctState(GrammarState):
     @property
     def key(self) -> Hashable:
         """Equal only for states with the same future."""
-        key = (id(self._engine.parser), self._config)
+        key = (id(self._engine.parser), self._spot.config)
         return (*key, self._items.key) if self._items.are_open else key
 
     @property
     def _place(self) -> Place:
-        return Place(self._config, self._items)
+        return Place(self._spot.config, self._items)
 
     def advance(self, token: int) -> GrammarState | None:
         """The state after `token`, None if the grammar forbids it."""
@@ -75,14 +76,14 @@ class DistinctState(GrammarState):
         engine = self._engine
         if token in engine.vocabulary.stop_ids:
             return self._at(Place(FINISHED, self._items), token) if self.is_accepting else None
-        place = None if self._config == FINISHED else self._placed(token)
+        place = None if self._spot.config == FINISHED else self._placed(token)
         if place is None or not self._shared.endings.exists(place):
             return None
         return self._at(place, token)
 
     def _placed(self, token: int) -> Place | None:
         """The place after `token`, None where it is illegal or repeats an item."""
-        config = self._engine.after(self._config, token)
+        config = self._engine.after(self._spot.config, token)
         data = self._engine.vocabulary.grammar_bytes(token)
         if config == 0 or data is None:
             return None
@@ -102,7 +103,7 @@ class DistinctState(GrammarState):
 
     def _without(self, mask: Mask) -> Mask:
         """`mask` without the tokens that repeat an item, or leave nothing else to come."""
-        if self._config == FINISHED:
+        if self._spot.config == FINISHED:
             return mask
         bad = list(self._repeating(mask))
         if not bad:
@@ -170,7 +171,7 @@ class DistinctState(GrammarState):
             BudgetError: no completion is known to fit; it says how many tokens suffice.
         """
         mask = self.mask()
-        if self._config == FINISHED or self._is_roomy(budget):
+        if self._spot.config == FINISHED or self._is_roomy(budget):
             return mask
         kept = np.zeros_like(mask)
         for token in self._fitting(mask, budget):
@@ -185,7 +186,7 @@ class DistinctState(GrammarState):
 
     def _is_roomy(self, budget: int) -> bool:
         """Whether a budget is so large that no token can exceed it."""
-        far = self._engine.farthest(self._config)
+        far = self._engine.farthest(self._spot.config)
         return budget >= far + 2 * self.bound + _SLACK
 
     def _fitting(self, mask: Mask, budget: int) -> Iterator[int]:
@@ -228,7 +229,7 @@ class DistinctState(GrammarState):
 
     def fits(self, budget: int) -> bool:
         """Whether a completion with its stop token is known to fit into so many tokens."""
-        return budget >= 0 if self._config == FINISHED else self.bound <= budget
+        return budget >= 0 if self._spot.config == FINISHED else self.bound <= budget
 
     def likely_texts(self, spacing: Spacing, most: int = 1) -> tuple[bytes, ...]:
         """At most `most` texts, one of which is likely to come next; all are legal."""
@@ -240,7 +241,7 @@ class DistinctState(GrammarState):
 
     def completion(self) -> list[int]:
         """Tokens of a short completion, the stop token left out."""
-        if self._config == FINISHED:
+        if self._spot.config == FINISHED:
             return []
         if self._completion is None:
             self._completion = self._completed()

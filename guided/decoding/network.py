@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +15,7 @@ from guided.decoding.attention import NAME as CASCADE
 from guided.decoding.attention import SharedPrefix, register, shared, without_plans
 from guided.decoding.masks import windowed
 from guided.errors import ModelError, VocabularyError
+from guided.grammars.once import once
 
 _ADVICE = "guided needs a decoder-only language model with a head (AutoModelForCausalLM)"
 
@@ -140,7 +140,7 @@ class Network:
         found = _at_path(self.model, self._first_parameter)
         return torch.device(getattr(self.model, "device", "cpu")) if found is None else found.device
 
-    @cached_property
+    @once
     def _first_parameter(self) -> tuple[str, ...]:
         """Where the parameter is whose device a plain model calls its own; searching takes long."""
         if getattr(type(self.model), "device", None) is not PreTrainedModel.device:
@@ -262,12 +262,12 @@ class Network:
         """The model's attention implementation, "" where its configuration does not say."""
         return str(getattr(self._config, "_attn_implementation", None) or "")
 
-    @cached_property
+    @once
     def _config(self) -> Any:
         """The configuration of the text model; looking for it takes long."""
         return _text_config(self.model)
 
-    @cached_property
+    @once
     def window(self) -> int | None:
         """How far back the model's sliding layers see, in tokens; None: it has none."""
         config = self._config
@@ -277,12 +277,12 @@ class Network:
         value = getattr(config, "sliding_window", None)
         return value if isinstance(value, int) and value > 0 else None
 
-    @cached_property
+    @once
     def mixes_windows(self) -> bool:
         """Whether the model takes one mask for each kind of layer."""
         return "full_attention" in (getattr(self._config, "layer_types", None) or ())
 
-    @cached_property
+    @once
     def bytes_per_token(self) -> int:
         """Bytes of one token's keys and values, as far as the configuration tells; else 0."""
         config = self._config

@@ -39,7 +39,7 @@ def vocabulary_of(rng: random.Random, size: int = 500) -> Vocabulary:
 
 def tried(state: object, vocabulary: Vocabulary) -> set[int]:
     """Every token whose bytes the parser takes, and the stop id."""
-    engine, config = state._engine, state._config  # type: ignore[attr-defined]
+    engine, config = state.engine, state.config  # type: ignore[attr-defined]
     found = {
         token
         for token in range(vocabulary.size)

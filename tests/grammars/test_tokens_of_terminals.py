@@ -68,7 +68,7 @@ def tried(state: GrammarState) -> set[int]:
     found = set(vocabulary.stop_ids) if state.is_accepting else set()
     for token in range(vocabulary.size):
         data = vocabulary.grammar_bytes(token)
-        if data is not None and parser.walk(state._config, data)[0]:
+        if data is not None and parser.walk(state.config, data)[0]:
             found.add(token)
     return found
 
