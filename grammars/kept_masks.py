@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ class KeptMasks:
         # Kernels that run, and what they may still read, by the count of retirements before.
         self._process = os.getpid()
         self._epoch = 0
-        self._running: Counter[int] = Counter()
+        self._running: dict[int, int] = {}
         self._retired: deque[tuple[int, object]] = deque()
         self._lock = fork_safe(threading.Lock(), PARSER)
         self._rooms = threading.local()
@@ -92,17 +92,23 @@ class KeptMasks:
         with self._lock:
             if self._process != os.getpid():
                 # The threads of the parent are not here.
-                self._process, self._running = os.getpid(), Counter()
-            self._running[self._epoch] += 1
-            return self.index, self._epoch
+                self._process, self._running = os.getpid(), {}
+            running, epoch = self._running, self._epoch
+            running[epoch] = running.get(epoch, 0) + 1
+            return self.index, epoch
 
     def leave(self, epoch: int) -> None:
         """When what kernels have found in the indices is held by those who need it."""
         with self._lock:
-            self._running[epoch] -= 1
-            if not self._running[epoch]:
-                del self._running[epoch]
-            oldest = min(self._running, default=self._epoch)
+            running = self._running
+            left = running[epoch] - 1
+            if left:
+                running[epoch] = left
+            else:
+                del running[epoch]
+            if not self._retired:
+                return
+            oldest = min(running, default=self._epoch)
             while self._retired and self._retired[0][0] < oldest:
                 self._retired.popleft()
 
