@@ -11,6 +11,7 @@ import pytest
 
 import guided.loading
 import guided.rewards
+import guided.search.session
 import guided.solving.embedded
 from guided.cli import main
 from guided.solving import Equations
@@ -41,6 +42,39 @@ def test_a_question_is_answered_step_by_step(capsys: pytest.CaptureFixture[str])
     assert "1 reward passes" in out
     assert main(["solve", "Ann?", "--answer", "6", "--model", "any", *BEST]) == 0
     assert "answer: 5  wrong, it is 6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (["--model", "any"], "auto"),
+        (["--model", "any", "--draft", "auto"], "auto"),
+        (["--model", "any", "--draft", "none"], None),
+        (["--model", "any", "--draft", "small"], "small"),
+        ([], "tiny-math-draft"),
+    ],
+)
+def test_a_small_model_guesses_ahead_where_there_is_one(
+    flags: list[str], wanted: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: dict[int, str] = {}
+
+    def load(name: str, **how: Any) -> Any:
+        model = fake_model(SCRIPTS)
+        loaded[id(model)] = Path(name).name
+        kept.append(model)
+        return model
+
+    kept: list[Any] = []
+    drafts: list[Any] = []
+    monkeypatch.setattr(guided.loading, "load", load)
+    monkeypatch.setattr(
+        guided.search.session,
+        "speculation",
+        lambda model, draft: drafts.append(loaded.get(id(draft), draft)),
+    )
+    assert main(["solve", "Ann?", *flags, *BEST]) == 0
+    assert set(drafts) == {wanted}
 
 
 @pytest.mark.parametrize("source", ["file", "standard input"])

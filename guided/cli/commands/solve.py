@@ -13,6 +13,7 @@ from guided.cli.reading import name, read
 from guided.errors import InputError
 
 if TYPE_CHECKING:
+    from guided.drafting import Draft
     from guided.search.search import Search
     from guided.solving import Problem, Solution, Solver
     from guided.trace import Trace
@@ -75,6 +76,10 @@ def _add_models(group: Any) -> None:
     group.add_argument("--reward", help="the folder or Hub id of a process reward model; "
                        "`equations` (a program: are they true), or `none`; the embedded tiny-prm "
                        "if there is no --model either")  # fmt: skip
+    group.add_argument("--draft", help="a small model of the same vocabulary that guesses ahead, a "
+                       "folder or a Hub id; `auto` for guesses without one, `none`; the texts are "
+                       "the same. The embedded tiny-math-draft if there is no --model, else "
+                       "`auto`")  # fmt: skip
     group.add_argument("--preset", help="how the reward model wants to be called")
     group.add_argument("--aggregate", default="min", choices=["min", "prod", "mean", "last", "sum"],
                        help="how the rewards of steps become one; min if not given")  # fmt: skip
@@ -191,10 +196,23 @@ def _solver(options: argparse.Namespace, methods: list[Search]) -> Solver:
     path = options.model or str(embedded("models/tiny-math", "--model and --reward"))
     reward = _reward(options) if any(each.needs_reward for each in methods) else None
     model = load(path, **_hf(options))
+    how["draft"] = _draft(options)
     return Solver(
         model, methods[0], reward, prompting or Prompting.for_model(model), budget,
         options.aggregate, how,
     )  # fmt: skip
+
+
+def _draft(options: argparse.Namespace) -> Draft:
+    from guided.loading import load
+    from guided.solving.embedded import embedded
+
+    path = options.draft
+    if path == "none":
+        return None
+    if path is None and options.model is None:
+        path = str(embedded("models/tiny-math-draft", "--draft"))
+    return "auto" if path in (None, "auto") else load(path, **_hf(options))
 
 
 def _hf(options: argparse.Namespace) -> dict[str, Any]:
