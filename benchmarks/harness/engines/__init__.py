@@ -47,9 +47,10 @@ GUIDED_OPTIONS: dict[str, dict[str, str]] = {
     "guided-standard-formats": {"property_order": "any", "numbers": "any"},
 }
 NOTES = {
-    "guided": "members in the schema's order: a document with others is rejected (figures that end in"
-    " _of_documents_in_order leave out those that guided-any-order accepts); compiled grammars are"
-    " read from disk, where a process that did the same schemas before has left them, as masks are",
+    "guided": "members in the schema's order: a document with others is rejected (figures that end"
+    " in _of_documents_in_order leave out those that guided-any-order accepts); compiled grammars"
+    " are read from disk, where a process that did the same schemas before has left them, as masks"
+    " are",
     "guided-new": "as guided, for schemas that no process has compiled before",
     "guided-any-order-new": "as guided-any-order, for schemas that no process has compiled before",
     "guided-any-order": "members in any order",
