@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> Report:
     )
     report.notes.append(
         "a mask takes some tens of microseconds: to wake up the other thread, to take the masks, "
-        "and to move memory from one core to the other, costs a part of what is gained"
+        "and to move memory from one core to the other, takes as long as a few of them"
     )
     if machine()["cores"] < 2:
         report.notes.append("this process may use one core only: no speed-up can show")

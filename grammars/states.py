@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from guided.errors import BudgetError
 from guided.grammars.spacing import Spacing
-from guided.grammars.spots import FINISHED, Spot
+from guided.grammars.spots import FINISHED
 from guided.grammars.token_engine import Mask, TokenEngine
 from guided.grammars.vocabulary import Vocabulary
 
@@ -87,7 +87,7 @@ class GrammarState:
             if self._engine.parser.full:
                 return self._moved()._take(token)
             return self._take(token)
-        # As `_after`, without a call: most of what a known step takes.
+        # As by the constructor, without a call: most of what a known step takes.
         state = _new(GrammarState)
         state._grammar = self._grammar
         state._engine = self._engine
@@ -104,17 +104,8 @@ class GrammarState:
             return GrammarState(self._grammar, engine, FINISHED, self, token)
         if self._spot.config == FINISHED:
             return None
-        spot = engine.step(self._spot, token)
-        return None if spot is None else self._after(spot, token)
-
-    def _after(self, spot: Spot, token: int) -> GrammarState:
-        state = GrammarState.__new__(GrammarState)
-        state._grammar = self._grammar
-        state._engine = self._engine
-        state._spot = spot
-        state._parent = self
-        state._token = token
-        return state
+        config = engine.after(self._spot.config, token)
+        return GrammarState(self._grammar, engine, config, self, token) if config else None
 
     def mask(self) -> Mask:
         """Packed int32 mask of ceil(size / 32) words, read-only:

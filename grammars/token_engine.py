@@ -19,7 +19,7 @@ from guided.grammars.likely import likely_texts
 from guided.grammars.mask_work import work
 from guided.grammars.memo import Parser
 from guided.grammars.spacing import Spacing
-from guided.grammars.spots import Spot, Spots
+from guided.grammars.spots import Spots
 from guided.grammars.vocabulary import Vocabulary
 from guided.kernels.alike_states import are_alike
 from guided.kernels.masking import list_tokens
@@ -98,19 +98,18 @@ class TokenEngine:
 
     def after(self, config: int, token: int) -> int:
         """The configuration after `token`, 0 if it is not allowed (stop ids never are)."""
-        found = self.step(self.spot(config), token)
-        return 0 if found is None else found.config
-
-    def step(self, spot: Spot, token: int) -> Spot | None:
-        """What is known after `token`, None if it is not allowed (stop ids never are)."""
-        found = spot.steps.get(token)
-        if found is not None or token in spot.forbidden:
-            return found
+        spot = self.spot(config)
+        known = spot.steps.get(token)
+        if known is not None:
+            return known.config
+        if token in spot.forbidden:
+            return 0
         data = self.vocabulary.grammar_bytes(token)
-        config = 0 if data is None else self.parser.walk(spot.config, data)[0]
-        if config and self.careful and not self._completable(config):
-            config = 0
-        return self._spots.link(spot, token, config)
+        found = 0 if data is None else self.parser.walk(config, data)[0]
+        if found and self.careful and not self._completable(found):
+            found = 0
+        self._spots.link(spot, token, found)
+        return found
 
     def mask(self, config: int) -> Mask:
         """The packed mask of `config`, read-only; stop ids are set where it is accepting."""

@@ -90,14 +90,14 @@ class Adaptive:
 
     A draft's own chances are calibrated by source; rows that guess worse than others get less.
 
-    What drafting loses is bounded, on any text and any machine: there is a credit, in passes
+    What drafting loses is bounded: there is a credit, in passes
     without guesses. Looking for guesses takes from it what that costs, passes with guesses what
     they take longer; guesses that come true add the passes that they save, and every pass adds a
     hundredth of itself, up to three quarters of one. There is no looking for guesses, and no
     trying them, beyond the credit. What was saved in one text is not spent in others, but for a
     part of what has been usual lately; and a text begins with a hundredth of usual passes, if no
-    more than two are missing, so that it does not pay for others either. In the long run nothing
-    loses more than three hundredths.
+    more than two are missing, so that it does not pay for others either. In the long run a text
+    without guesses that come true loses no more than three hundredths.
 
     Args:
         most: the most guesses per row.
